@@ -1,0 +1,1 @@
+//! The private Postgres and NATS that Anamnesis runs when none is configured.

@@ -1,0 +1,1 @@
+//! The log of facts: what happened, in which order, kept for ever.

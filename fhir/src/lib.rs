@@ -1,0 +1,1 @@
+//! Pure FHIR R4: no I/O, no clock, no randomness.

@@ -1,0 +1,1 @@
+//! Read models: everything that is searched is derived here from events.

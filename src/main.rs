@@ -1,0 +1,3 @@
+//! The `anamnesis` command.
+
+fn main() {}
