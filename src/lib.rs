@@ -1,0 +1,6 @@
+//! The server's own code as a library, so that the command, the tests and the benchmarks share it.
+//!
+//! The crates below it (`anamnesis-fhir`, `anamnesis-events`, `anamnesis-projections`, `anamnesis-engines`)
+//! know nothing of HTTP. Everything that does lives here, one part a module.
+
+pub mod synth;
