@@ -1,1 +1,6 @@
 //! Pure FHIR R4: no I/O, no clock, no randomness.
+//!
+//! Resources are read as JSON with the spans of the client's bytes ([`json`]), because what was accepted is
+//! stored and served byte for byte; R4's definitions are data, not generated types.
+
+pub mod json;
