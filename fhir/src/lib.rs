@@ -3,4 +3,5 @@
 //! Resources are read as JSON with the spans of the client's bytes ([`json`]), because what was accepted is
 //! stored and served byte for byte; R4's definitions are data, not generated types.
 
+pub mod datetime;
 pub mod json;
