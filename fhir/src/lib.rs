@@ -1,7 +1,8 @@
 //! Pure FHIR R4: no I/O, no clock, no randomness.
 //!
 //! Resources are read as JSON with the spans of the client's bytes ([`json`]), because what was accepted is
-//! stored and served byte for byte; R4's definitions are data, not generated types.
+//! stored and served byte for byte; R4's definitions are data ([`definitions`]), not generated types.
 
 pub mod datetime;
+pub mod definitions;
 pub mod json;
