@@ -1,1 +1,30 @@
 //! The log of facts: what happened, in which order, kept for ever.
+//!
+//! One [`Log`] per workspace. Its positions are **dense, start at 1 and are given out in commit
+//! order**: whoever reads page after page sees every event once, and never finds a number turning up
+//! behind the place that it has already passed. An event is written by [`Log::append`], which answers
+//! only when the event is durable; nothing that was appended is ever changed.
+//!
+//! - [`Draft`] and [`Group`]: what a writer proposes. A group wins or loses whole.
+//! - [`Event`]: what was recorded. [`envelope`] says how the hash chain over the log is computed, so
+//!   that an auditor can do it again; [`codec`] says how bodies are stored.
+//! - [`Feed`]: events after a position, in order; [`PostgresFeed`] reads them from the log itself.
+//!
+//! The crate knows no HTTP and no FHIR: a body is bytes, a resource is a type and an id.
+
+pub mod codec;
+mod draft;
+pub mod envelope;
+mod error;
+mod event;
+mod kind;
+mod options;
+mod position;
+mod upcast;
+
+pub use draft::{Draft, Group, Recorded, STAMP_LENGTH, STAMP_PLACEHOLDER};
+pub use error::{AppendError, ConflictKind, FeedError, LogError};
+pub use event::{Event, Head, Identifier, ResourceKey, Transaction};
+pub use kind::{Kind, Operation};
+pub use options::{Clock, LogOptions};
+pub use position::{Position, Version};

@@ -1,0 +1,146 @@
+//! What can go wrong with the log: refusals that a writer branches on, and failures.
+
+use crate::{Position, Version};
+
+/// Why a draft cannot follow what is recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConflictKind {
+    /// The resource does not stand at the version before the draft's.
+    HeadMoved {
+        /// Where it stands; [`Version::NONE`] if it has never existed.
+        found: Version,
+        /// Whether that version is a delete.
+        deleted: bool,
+    },
+    /// Another living resource of the type holds an identifier that the draft requires to be free.
+    IdentifierTaken {
+        /// The id of that resource.
+        id: String,
+    },
+}
+
+/// Why a group was not recorded. Only [`AppendError::OutcomeUnknown`] leaves open whether it was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// The group does not follow what is recorded; nothing of it was.
+    #[error("draft {index} conflicts with the log: {kind:?}")]
+    Conflict {
+        /// The first draft of the group that conflicts, from 0.
+        index: usize,
+        /// What is in the way.
+        kind: ConflictKind,
+    },
+    /// Too much is queued; try again later.
+    #[error("the log's queue is full")]
+    Overloaded,
+    /// The database cannot be reached or refused; nothing was recorded.
+    #[error("the log is not available: {0}")]
+    Unavailable(String),
+    /// The connection was lost while committing and the database did not come back in time: the group
+    /// may or may not have been recorded.
+    #[error("the connection was lost while committing; the outcome is not known")]
+    OutcomeUnknown,
+    /// The draft breaks a rule of the log; a mistake of the caller.
+    #[error("draft {index} is not valid: {reason}")]
+    Invalid {
+        /// The draft, from 0.
+        index: usize,
+        /// The rule.
+        reason: &'static str,
+    },
+    /// The group is larger than one append may be.
+    #[error("the group is too large: {events} events, {bytes} bytes")]
+    TooLarge {
+        /// How many drafts it has.
+        events: usize,
+        /// The bytes of its payloads.
+        bytes: usize,
+    },
+    /// The log was found broken; it takes no more writes until an operator has looked at it.
+    #[error("the log is broken at position {position}: {reason}; it takes no writes")]
+    Broken {
+        /// Where.
+        position: Position,
+        /// What was found.
+        reason: String,
+    },
+    /// The log was closed.
+    #[error("the log is closed")]
+    Closed,
+}
+
+/// Why the log could not be opened or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LogError {
+    /// The database refused or failed.
+    #[error("database: {}", describe(.0))]
+    Database(#[from] tokio_postgres::Error),
+    /// No connection could be had in time.
+    #[error("no database connection: {0}")]
+    Pool(String),
+    /// The address of the database cannot be understood.
+    #[error("database address: {0}")]
+    Address(String),
+    /// The database's schema is newer than this program.
+    #[error("the database has schema version {found}, this program knows {known}")]
+    SchemaTooNew {
+        /// The version of the database.
+        found: i32,
+        /// The newest version that this program knows.
+        known: i32,
+    },
+    /// A workspace's name is not usable.
+    #[error("workspace name: {0}")]
+    Workspace(&'static str),
+    /// A stored event cannot be read: its chain, order, kind or body is not as it was written.
+    #[error("the log is broken at position {position}: {reason}")]
+    Broken {
+        /// Where.
+        position: Position,
+        /// What was found.
+        reason: String,
+    },
+    /// An event is of a kind or of a kind's version that this program does not know.
+    #[error("event {position} has kind {kind}, version {kind_version}, which this program does not know")]
+    UnknownKind {
+        /// Where.
+        position: Position,
+        /// The number of the kind.
+        kind: i16,
+        /// The version of the kind.
+        kind_version: i16,
+    },
+    /// A page that was asked for is larger than allowed.
+    #[error("a read of {asked} events is beyond the limit of {limit}")]
+    PageTooLarge {
+        /// How many were asked for.
+        asked: usize,
+        /// How many one read may give.
+        limit: usize,
+    },
+}
+
+/// Says what the database answered: `tokio_postgres::Error` alone prints only "db error".
+pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(answer) => format!("{} ({})", answer.message(), answer.code().code()),
+        None => error.to_string(),
+    }
+}
+
+/// Why a feed could not give its next events. The feed keeps its place: calling again is safe.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FeedError {
+    /// The log could not be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The transport failed.
+    #[error("feed transport: {0}")]
+    Transport(String),
+    /// The log was closed; no more events will come.
+    #[error("the log is closed")]
+    Closed,
+}

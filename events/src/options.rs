@@ -1,0 +1,80 @@
+//! How a log is opened: limits with their reasons, the runtime and the clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::runtime::Handle;
+
+/// Tells the time at which events are recorded. Injected, so that tests can let it jump.
+pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
+
+/// Limits and surroundings of a [`crate::Log`]. The defaults suit one server on one machine.
+#[derive(Clone)]
+pub struct LogOptions {
+    /// Connections for reading. More than a few only compete for the same cores.
+    pub pool_size: usize,
+    /// Groups that may wait for the appender; beyond that appends are refused as overloaded.
+    pub queue_groups_max: usize,
+    /// Payload bytes that may wait for the appender: bounds its memory.
+    pub queue_bytes_max: usize,
+    /// Events in one database transaction: bounds the wait of those who come next.
+    pub batch_events_max: usize,
+    /// Payload bytes in one database transaction.
+    pub batch_bytes_max: usize,
+    /// Events in one group. A larger bundle belongs into an import.
+    pub group_events_max: usize,
+    /// How long the appender keeps trying to record a batch when the database fails.
+    pub retry_for: Duration,
+    /// How often the head is looked up, to notice what other nodes append.
+    pub poll_interval: Duration,
+    /// How long a statement may take, waiting for locks included.
+    pub statement_timeout: Duration,
+    /// Events in one partition of the event table, for partitions made from now on.
+    pub partition_events: u64,
+    /// The zstd level of bodies, 1 to 3: higher costs more than it saves on small documents.
+    pub compression_level: i32,
+    /// Where connections and the appender run; the current runtime if none is given.
+    pub runtime: Option<Handle>,
+    /// Tells the time.
+    pub clock: Clock,
+}
+
+impl Default for LogOptions {
+    fn default() -> LogOptions {
+        LogOptions {
+            pool_size: 4,
+            queue_groups_max: 1024,
+            queue_bytes_max: 64 << 20,
+            batch_events_max: 512,
+            batch_bytes_max: 4 << 20,
+            group_events_max: 10_000,
+            retry_for: Duration::from_secs(5),
+            poll_interval: Duration::from_millis(100),
+            statement_timeout: Duration::from_secs(30),
+            partition_events: 1 << 24,
+            compression_level: 1,
+            runtime: None,
+            clock: Arc::new(Utc::now),
+        }
+    }
+}
+
+impl std::fmt::Debug for LogOptions {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("LogOptions")
+            .field("pool_size", &self.pool_size)
+            .field("queue_groups_max", &self.queue_groups_max)
+            .field("queue_bytes_max", &self.queue_bytes_max)
+            .field("batch_events_max", &self.batch_events_max)
+            .field("batch_bytes_max", &self.batch_bytes_max)
+            .field("group_events_max", &self.group_events_max)
+            .field("retry_for", &self.retry_for)
+            .field("poll_interval", &self.poll_interval)
+            .field("statement_timeout", &self.statement_timeout)
+            .field("partition_events", &self.partition_events)
+            .field("compression_level", &self.compression_level)
+            .finish_non_exhaustive()
+    }
+}
