@@ -5,4 +5,5 @@
 
 pub mod datetime;
 pub mod definitions;
+pub mod fhirpath;
 pub mod json;
