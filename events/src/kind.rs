@@ -67,6 +67,13 @@ impl Kind {
         }
     }
 
+    /// The kind with this name, if this program knows it.
+    pub fn from_name(name: &str) -> Option<Kind> {
+        [Kind::ResourceCreated, Kind::ResourceUpdated, Kind::ResourceDeleted]
+            .into_iter()
+            .find(|kind| kind.name() == name)
+    }
+
     /// The version of the kind's schema that this program writes.
     pub const fn current_version(self) -> u16 {
         match self {

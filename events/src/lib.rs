@@ -18,6 +18,7 @@ pub mod envelope;
 mod error;
 mod event;
 mod kind;
+pub mod message;
 mod options;
 mod position;
 mod upcast;
