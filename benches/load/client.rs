@@ -1,0 +1,83 @@
+//! A small HTTP/1.1 client for measuring: one keep-alive connection, bytes in, status and body out.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+/// One connection; used by one thread.
+pub(crate) struct Client {
+    stream: TcpStream,
+    host: String,
+    base: String,
+    buffer: Vec<u8>,
+    request: Vec<u8>,
+}
+
+/// An answer. The body is in the client's buffer until the next request.
+pub(crate) struct Answer<'a> {
+    pub(crate) status: u16,
+    pub(crate) body: &'a [u8],
+}
+
+impl Client {
+    /// Connects to `http://host:port/base`.
+    pub(crate) fn connect(url: &str) -> anyhow::Result<Self> {
+        let rest = url.strip_prefix("http://").context("only http:// addresses")?;
+        let (host, base) = rest.split_once('/').unwrap_or((rest, ""));
+        let stream = TcpStream::connect(host).with_context(|| format!("connecting to {host}"))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        let base = format!("/{}", base.trim_end_matches('/'));
+        Ok(Self { stream, host: host.into(), base, buffer: Vec::with_capacity(1 << 16), request: Vec::new() })
+    }
+
+    /// Sends a request and reads its answer. `path` is relative to the base.
+    pub(crate) fn send(&mut self, method: &str, path: &str, body: &[u8]) -> anyhow::Result<Answer<'_>> {
+        self.request.clear();
+        let (base, host, length) = (&self.base, &self.host, body.len());
+        write!(self.request, "{method} {base}{path} HTTP/1.1\r\nHost: {host}\r\n")?;
+        if !body.is_empty() {
+            write!(self.request, "Content-Type: application/fhir+json\r\nContent-Length: {length}\r\n")?;
+        }
+        self.request.extend_from_slice(b"\r\n");
+        self.request.extend_from_slice(body);
+        self.stream.write_all(&self.request)?;
+        let (head_end, total) = self.receive()?;
+        let head = std::str::from_utf8(self.buffer.get(..head_end).unwrap_or(&[]))?;
+        let status = head.get(9..12).context("no status")?.parse()?;
+        Ok(Answer { status, body: self.buffer.get(head_end..total).unwrap_or(&[]) })
+    }
+
+    /// Reads one answer; gives the length of its head and of the whole.
+    fn receive(&mut self) -> anyhow::Result<(usize, usize)> {
+        self.buffer.clear();
+        let mut expected = None;
+        loop {
+            let mut chunk = [0; 1 << 15];
+            let count = self.stream.read(&mut chunk)?;
+            if count == 0 {
+                bail!("the server closed the connection");
+            }
+            self.buffer.extend_from_slice(chunk.get(..count).unwrap_or(&[]));
+            if expected.is_none()
+                && let Some(at) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n")
+            {
+                let head = std::str::from_utf8(self.buffer.get(..at).unwrap_or(&[]))?.to_ascii_lowercase();
+                let length = head.split("content-length:").nth(1).and_then(|rest| rest.lines().next());
+                let length: usize = match length {
+                    Some(text) => text.trim().parse()?,
+                    None if head.contains("transfer-encoding") => bail!("answers in chunks are not measured"),
+                    None => 0,
+                };
+                expected = Some((at + 4, at + 4 + length));
+            }
+            if let Some((head, total)) = expected
+                && self.buffer.len() >= total
+            {
+                return Ok((head, total));
+            }
+        }
+    }
+}
