@@ -7,3 +7,5 @@ pub mod datetime;
 pub mod definitions;
 pub mod fhirpath;
 pub mod json;
+pub mod references;
+pub mod search;
