@@ -1,0 +1,182 @@
+//! The engines as the server uses them: started, killed from outside, left behind, and refused twice.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "these are tests")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anamnesis_engines::{EngineError, EngineOptions, EngineState, Engines};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_postgres::NoTls;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn options(data: &Path) -> EngineOptions {
+    let mut options = EngineOptions::new(data);
+    options.programs = vec![PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.engines")];
+    options.path = Some("/usr/local/bin:/usr/bin:/bin".into());
+    options
+}
+
+/// A folder that another user may pass through, as root's engines run as another user.
+fn folder() -> tempfile::TempDir {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
+    folder
+}
+
+async fn query(url: &str, statement: &str) -> Vec<String> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    let work = async move { client.simple_query(statement).await.unwrap() };
+    let (messages, connection) = tokio::join!(work, connection);
+    connection.unwrap();
+    let rows = messages.iter().filter_map(|message| match message {
+        tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    });
+    rows.collect()
+}
+
+async fn running(state: &mut watch::Receiver<EngineState>, other_than: u32) -> u32 {
+    let wanted = |state: &EngineState| matches!(state, EngineState::Running(pid) if *pid != other_than);
+    match *timeout(PATIENCE, state.wait_for(wanted)).await.unwrap().unwrap() {
+        EngineState::Running(pid) => pid,
+        _ => unreachable!(),
+    }
+}
+
+fn kill9(pid: u32) {
+    kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), Signal::KILL).unwrap();
+}
+
+fn gone(pid: u32) -> bool {
+    match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => stat.contains(") Z "),
+        Err(_) => true,
+    }
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_after_a_restart_on_the_same_addresses() {
+    let folder = folder();
+    let first = Engines::start(options(folder.path())).await.unwrap();
+    let (database, nats) = (first.database_url().unwrap().to_owned(), first.nats_url().unwrap().to_owned());
+    query(&database, "CREATE TABLE kept (x text); INSERT INTO kept VALUES ('yes')").await;
+    assert_eq!(query(&database, "SHOW fsync").await, ["on"]);
+    assert_eq!(query(&database, "SHOW data_checksums").await, ["on"]);
+    assert_eq!(query(&database, "SHOW listen_addresses").await, [""]);
+    let locale = "SELECT pg_encoding_to_char(encoding) || ' ' || datcollate FROM pg_database
+                  WHERE datname = current_database()";
+    assert_eq!(query(&database, locale).await, ["UTF8 C"]);
+    first.stop().await;
+
+    let second = Engines::start(options(folder.path())).await.unwrap();
+    assert_eq!(second.database_url().unwrap(), database);
+    assert_eq!(second.nats_url().unwrap(), nats);
+    assert_eq!(query(&database, "SELECT x FROM kept").await, ["yes"]);
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_killed_engine_is_started_again_on_the_same_address() {
+    let folder = folder();
+    let engines = Engines::start(options(folder.path())).await.unwrap();
+    let url = engines.database_url().unwrap();
+    query(url, "CREATE TABLE kept (x text); INSERT INTO kept VALUES ('yes')").await;
+    for mut state in [engines.database_state().unwrap(), engines.nats_state().unwrap()] {
+        let first = running(&mut state, 0).await;
+        kill9(first);
+        let second = running(&mut state, first).await;
+        assert!(gone(first) && !gone(second));
+    }
+    assert_eq!(query(url, "SELECT x FROM kept").await, ["yes"]);
+    engines.stop().await;
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_same_folder_is_refused_and_the_first_goes_on() {
+    let folder = folder();
+    let first = Engines::start(options(folder.path())).await.unwrap();
+    let refused = Engines::start(options(folder.path())).await.unwrap_err();
+    assert!(matches!(&refused, EngineError::InUse { pid, .. } if *pid == std::process::id().to_string()));
+    assert_eq!(query(first.database_url().unwrap(), "SELECT 'alive'").await, ["alive"]);
+    first.stop().await;
+}
+
+#[tokio::test]
+async fn stopping_leaves_no_process_and_frees_the_folder() {
+    let folder = folder();
+    let engines = Engines::start(options(folder.path())).await.unwrap();
+    let database = running(&mut engines.database_state().unwrap(), 0).await;
+    let nats = running(&mut engines.nats_state().unwrap(), 0).await;
+    engines.stop().await;
+    assert!(gone(database) && gone(nats));
+    Engines::start(options(folder.path())).await.unwrap().stop().await;
+}
+
+/// Starts the very processes that a server killed with SIGKILL would leave behind.
+fn orphan(state: &str, program: &Path, arguments: &[&str], folder: &Path) -> Child {
+    let mut command = if rustix::process::geteuid().is_root() {
+        use std::os::unix::fs::MetadataExt;
+        let owner = std::fs::metadata(folder).unwrap();
+        let mut command = Command::new("setpriv");
+        command.arg(format!("--reuid={}", owner.uid())).arg(format!("--regid={}", owner.gid()));
+        command.arg("--clear-groups").arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    command.args(arguments).current_dir(folder).stdin(Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().unwrap_or_else(|error| panic!("{state}: {error}"))
+}
+
+#[tokio::test]
+async fn what_a_killed_server_left_behind_is_stopped_by_the_next_start() {
+    let folder = folder();
+    let first = Engines::start(options(folder.path())).await.unwrap();
+    let executable = |pid: u32| std::fs::read_link(format!("/proc/{pid}/exe")).unwrap();
+    let postgres = executable(running(&mut first.database_state().unwrap(), 0).await);
+    let nats = executable(running(&mut first.nats_state().unwrap(), 0).await);
+    first.stop().await;
+
+    let home = |name: &str| folder.path().join(name).canonicalize().unwrap();
+    let database = home("postgres").display().to_string();
+    let mut left = [
+        orphan("postgres", &postgres, &["-D", &database], &home("postgres")),
+        orphan("nats", &nats, &["--config", "nats.conf"], &home("nats")),
+    ];
+    let written = async {
+        while !home("postgres").join("postmaster.pid").exists() {
+            tokio::task::yield_now().await
+        }
+    };
+    timeout(PATIENCE, written).await.unwrap();
+
+    let second = Engines::start(options(folder.path())).await.unwrap();
+    for child in &mut left {
+        assert!(child.try_wait().unwrap().is_some(), "an orphan is still running");
+    }
+    assert_eq!(query(second.database_url().unwrap(), "SELECT 'mine'").await, ["mine"]);
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_pid_file_that_names_a_stranger_is_no_obstacle() {
+    let folder = folder();
+    Engines::start(options(folder.path())).await.unwrap().stop().await;
+    let mut stranger = Command::new("sleep").arg("60").spawn().unwrap();
+    let database = folder.path().join("postgres").canonicalize().unwrap();
+    let pid_file = format!("{}\n{}\n1\n5432\n", stranger.id(), database.display());
+    std::fs::write(database.join("postmaster.pid"), pid_file).unwrap();
+
+    Engines::start(options(folder.path())).await.unwrap().stop().await;
+
+    assert!(stranger.try_wait().unwrap().is_none(), "a stranger was killed");
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+}
