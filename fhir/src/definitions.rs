@@ -25,8 +25,8 @@ mod value_set;
 
 pub use search_parameter::{Compartment, Operation, SearchComponent, SearchParameter, SearchParameterKind};
 pub use structure::{
-    Binding, BindingStrength, Constraint, Element, ElementMatch, ElementType, Structure, StructureId,
-    StructureKind,
+    Binding, BindingStrength, Constraint, Element, ElementMatch, ElementType, PrimitiveKind, Structure,
+    StructureId, StructureKind,
 };
 pub use value_set::{Grammar, Members, SystemCodes, ValueSet};
 

@@ -7,8 +7,8 @@ use super::lookup::{Lookup, Slot};
 use super::table::{self, Table, Text};
 use super::{
     Binding, BindingStrength, Compartment, Constraint, Definitions, Element, ElementType, Grammar, Members,
-    Operation, SearchComponent, SearchParameter, SearchParameterKind, Structure, StructureId, StructureKind,
-    SystemCodes, ValueSet,
+    Operation, PrimitiveKind, SearchComponent, SearchParameter, SearchParameterKind, Structure, StructureId,
+    StructureKind, SystemCodes, ValueSet,
 };
 
 /// The unpacked table is about 1 MB; more is refused.
@@ -46,8 +46,7 @@ pub(super) fn load(packed: &[u8]) -> Result<Definitions, LoadError> {
         .zip(&table.structures)
         .map(|(index, row)| (leak(row.n.clone()), StructureId(index)))
         .collect();
-    let kinds: Vec<char> = table.structures.iter().map(|row| row.k).collect();
-    let builder = Builder { constraints, value_sets, by_name: &by_name, kinds: &kinds };
+    let builder = Builder { constraints, value_sets, by_name: &by_name };
     let structures = (0u16..)
         .zip(table.structures)
         .map(|(index, row)| builder.structure(StructureId(index), row))
@@ -117,7 +116,6 @@ struct Builder<'b> {
     constraints: &'static [Constraint],
     value_sets: &'static [ValueSet],
     by_name: &'b HashMap<&'static str, StructureId>,
-    kinds: &'b [char],
 }
 
 impl Builder<'_> {
@@ -135,16 +133,22 @@ impl Builder<'_> {
             .map(|(order, element)| self.element(name, order, element))
             .collect::<Result<Vec<_>, _>>()?;
         let lookup = Lookup::new(&slots(&elements));
+        let required = elements
+            .iter()
+            .filter(|element| element.min > 0)
+            .fold(0, |mask, element| mask | 1u128.checked_shl(element.order.into()).unwrap_or(0));
         Ok(Structure {
             id,
             name,
             kind,
             base: row.b.map(leak),
             is_abstract: row.a,
+            primitive: PrimitiveKind::from_name(name),
             regex: row.x.map(leak),
             constraints: self.constraints(&row.c)?,
             elements,
             lookup,
+            required,
         })
     }
 
@@ -205,7 +209,8 @@ impl Builder<'_> {
             targets: leak_all(row.t),
             profile: row.p.map(leak),
             structure,
-            is_primitive: self.kinds.get(usize::from(structure.0)) == Some(&'p'),
+            is_primitive: PrimitiveKind::from_name(code).is_some(),
+            primitive: PrimitiveKind::from_name(code),
         })
     }
 

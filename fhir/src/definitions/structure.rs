@@ -33,12 +33,16 @@ pub struct Structure {
     pub base: Option<&'static str>,
     /// Whether no instance can have exactly this type.
     pub is_abstract: bool,
+    /// Which primitive type it is, if it is one.
+    pub primitive: Option<PrimitiveKind>,
     /// The regular expression that R4 publishes for a primitive type.
     pub regex: Option<&'static str>,
     /// Invariants on the whole, without `ele-1`.
     pub constraints: Vec<&'static Constraint>,
     pub(super) elements: Vec<Element>,
     pub(super) lookup: Lookup,
+    /// One bit (by its order) for each element that must be there; no structure of R4 has over 128 elements.
+    pub required: u128,
 }
 
 impl Structure {
@@ -68,7 +72,7 @@ impl Structure {
         let slot = self.lookup.find(plain)?;
         let element = self.elements.get(usize::from(slot.element))?;
         let element_type = element.types.get(usize::from(slot.element_type))?;
-        if is_companion && !element_type.is_primitive {
+        if is_companion && element_type.primitive.is_none() {
             return None;
         }
         Some(ElementMatch { element, element_type, is_companion })
@@ -148,6 +152,63 @@ pub struct ElementType {
     pub structure: StructureId,
     /// Whether it is a primitive type.
     pub is_primitive: bool,
+    /// Which primitive type it is, if it is one.
+    pub primitive: Option<PrimitiveKind>,
+}
+
+/// The primitive types of R4 (datatypes.html#primitive).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names are those of the types")]
+pub enum PrimitiveKind {
+    Base64Binary,
+    Boolean,
+    Canonical,
+    Code,
+    Date,
+    DateTime,
+    Decimal,
+    Id,
+    Instant,
+    Integer,
+    Markdown,
+    Oid,
+    PositiveInt,
+    String,
+    Time,
+    UnsignedInt,
+    Uri,
+    Url,
+    Uuid,
+    Xhtml,
+}
+
+impl PrimitiveKind {
+    /// Reads the name of a primitive type, such as `dateTime`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "base64Binary" => Self::Base64Binary,
+            "boolean" => Self::Boolean,
+            "canonical" => Self::Canonical,
+            "code" => Self::Code,
+            "date" => Self::Date,
+            "dateTime" => Self::DateTime,
+            "decimal" => Self::Decimal,
+            "id" => Self::Id,
+            "instant" => Self::Instant,
+            "integer" => Self::Integer,
+            "markdown" => Self::Markdown,
+            "oid" => Self::Oid,
+            "positiveInt" => Self::PositiveInt,
+            "string" => Self::String,
+            "time" => Self::Time,
+            "unsignedInt" => Self::UnsignedInt,
+            "uri" => Self::Uri,
+            "url" => Self::Url,
+            "uuid" => Self::Uuid,
+            "xhtml" => Self::Xhtml,
+            _ => return None,
+        })
+    }
 }
 
 /// The binding of a coded element.

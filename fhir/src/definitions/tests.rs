@@ -13,7 +13,10 @@ fn the_table_holds_all_of_r4() {
     assert_eq!(r4.compartments().len(), 5);
     assert_eq!(r4.operations().len(), 46);
     let primitives = r4.structures().iter().filter(|structure| structure.kind == StructureKind::Primitive);
-    assert_eq!(primitives.count(), 20);
+    assert_eq!(primitives.clone().count(), 20);
+    assert!(primitives.clone().all(|structure| structure.primitive.is_some()));
+    let widest = r4.structures().iter().map(|structure| structure.elements().len()).max();
+    assert!(widest <= Some(128), "the mask of required elements has 128 bits");
 }
 
 #[test]
