@@ -3,6 +3,7 @@
 //! Resources are read as JSON with the spans of the client's bytes ([`json`]), because what was accepted is
 //! stored and served byte for byte; R4's definitions are data ([`definitions`]), not generated types.
 
+pub mod compartment;
 pub mod datetime;
 pub mod definitions;
 pub mod fhirpath;
