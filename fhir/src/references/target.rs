@@ -56,6 +56,24 @@ impl<'t> Target<'t> {
     }
 }
 
+/// A conditional reference (R4 http.html#trules): a search that must find exactly one resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Conditional<'t> {
+    /// A resource type of R4.
+    pub resource_type: &'t str,
+    /// The search, without the question mark and still percent-encoded; not empty.
+    pub query: &'t str,
+}
+
+impl<'t> Conditional<'t> {
+    /// Takes `Patient?identifier=a` apart; `None` where the text is something else.
+    #[must_use]
+    pub fn parse(text: &'t str) -> Option<Self> {
+        let (resource_type, query) = text.split_once('?')?;
+        (!query.is_empty() && r4().is_resource(resource_type)).then_some(Self { resource_type, query })
+    }
+}
+
 /// R4 datatypes.html#id.
 fn is_id(text: &str) -> bool {
     (1..=64).contains(&text.len())
