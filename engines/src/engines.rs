@@ -11,7 +11,7 @@ use crate::binaries::SearchPath;
 use crate::lock::{self, DataLock};
 use crate::nats::Nats;
 use crate::place::Places;
-use crate::postgres::Postgres;
+use crate::postgres::{Postgres, database_folder};
 use crate::supervisor::{EngineState, Supervised};
 
 /// Where a root server keeps what another user must reach, when the data folder is closed to that user.
@@ -80,7 +80,7 @@ impl Engines {
             if !options.postgres {
                 return Ok(None);
             }
-            let found = search.postgres(&places.folder("postgres")?)?;
+            let found = search.postgres(&database_folder(&places)?)?;
             let bin = places.reachable(&found.root, &found.bin)?;
             tracing::info!(version = found.major, programs = %bin.display(), "starting the private Postgres");
             let postgres = Postgres::new(&places, bin, options.runtime.as_deref())?;

@@ -5,7 +5,6 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use tokio::process::Command;
 use tokio::time::timeout;
 use tokio_postgres::{Config, NoTls, SimpleQueryMessage};
 
@@ -13,7 +12,7 @@ use crate::EngineError;
 use crate::account::Account;
 use crate::leftovers;
 use crate::place::Places;
-use crate::process::{Launch, become_user};
+use crate::process::{Launch, become_user, leashed};
 use crate::supervisor::Engine;
 
 /// The owner of everything in the private Postgres, and the name of the database.
@@ -34,6 +33,14 @@ const CLEAN_UP: &[(Signal, Duration)] = &[
     (Signal::KILL, Duration::from_secs(10)),
 ];
 
+/// What the name of a database folder begins with while it is being made.
+const UNFINISHED: &str = "making-";
+
+/// The folder of the database itself, which may not exist yet, in a folder of its owner's.
+pub(crate) fn database_folder(places: &Places) -> Result<PathBuf, EngineError> {
+    Ok(places.folder("postgres")?.join("data"))
+}
+
 /// A private Postgres on one folder.
 #[derive(Debug)]
 pub(crate) struct Postgres {
@@ -49,35 +56,30 @@ impl Postgres {
     pub(crate) fn new(places: &Places, bin: PathBuf, runtime: Option<&Path>) -> Result<Self, EngineError> {
         Ok(Postgres {
             bin,
-            folder: places.folder("postgres")?,
+            folder: database_folder(places)?,
             socket: places.socket_folder(runtime)?,
             log: places.logs.join("postgres.log"),
             account: places.account.clone(),
         })
     }
 
-    /// Makes the database folder, once. An interrupted attempt leaves no half-made folder to trip over.
+    /// Makes the database folder, once. It gets its name when it is whole, so that an interrupted attempt
+    /// leaves nothing that looks like a database.
     async fn initialise(&self) -> Result<(), EngineError> {
-        if self.folder.join("PG_VERSION").is_file() && self.folder.join("postgresql.conf").is_file() {
+        if self.folder.is_dir() {
             return Ok(());
         }
-        for entry in
-            std::fs::read_dir(&self.folder).map_err(EngineError::io("could not read", &self.folder))?
-        {
-            let path = entry.map_err(EngineError::io("could not read", &self.folder))?.path();
-            // `postgresql.conf` is written last (below), so nothing here has ever been a database.
-            let removed =
-                if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
-            removed.map_err(EngineError::io("could not remove", &path))?;
-        }
         tracing::info!(folder = %self.folder.display(), "making a new database");
-        let mut command = Command::new(self.bin.join("initdb"));
+        let home = self.folder.parent().unwrap_or(&self.folder);
+        self.remove_unfinished(home)?;
+        let making = home.join(format!("{UNFINISHED}{}", std::process::id()));
+        let mut command = leashed(&self.bin.join("initdb"), "INT");
         command
             .arg("--pgdata")
-            .arg(&self.folder)
+            .arg(&making)
             .args(["--username", OWNER, "--auth", "trust", "--encoding", "UTF8", "--locale", "C"])
             .args(["--data-checksums", "--no-instructions", "--set", "listen_addresses="])
-            .current_dir(&self.folder)
+            .current_dir(home)
             .stdin(Stdio::null())
             .process_group(0)
             .kill_on_drop(true);
@@ -89,6 +91,18 @@ impl Postgres {
             .map_err(|error| setup(error.to_string()))?;
         if !output.status.success() {
             return Err(setup(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+        }
+        std::fs::rename(&making, &self.folder).map_err(EngineError::io("could not name", &self.folder))
+    }
+
+    /// Removes what interrupted attempts to make a database left behind.
+    fn remove_unfinished(&self, home: &Path) -> Result<(), EngineError> {
+        for entry in std::fs::read_dir(home).map_err(EngineError::io("could not read", home))? {
+            let entry = entry.map_err(EngineError::io("could not read", home))?;
+            if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+                let path = entry.path();
+                std::fs::remove_dir_all(&path).map_err(EngineError::io("could not remove", &path))?;
+            }
         }
         Ok(())
     }

@@ -51,7 +51,7 @@ impl Launch {
     pub(crate) fn start(&self) -> Result<Running, EngineError> {
         let log = open_log(&self.log)?;
         let errors = log.try_clone().map_err(EngineError::io("could not open", &self.log))?;
-        let mut command = self.leashed();
+        let mut command = leashed(&self.program, self.orphan_signal);
         command
             .args(&self.arguments)
             .current_dir(&self.folder)
@@ -64,19 +64,19 @@ impl Launch {
         let child = command.spawn().map_err(EngineError::io("could not start", &self.program))?;
         Ok(Running { child: Box::new(child), log: self.log.clone() })
     }
+}
 
-    /// The command; where util-linux is there, with a signal to it when this process is killed.
-    fn leashed(&self) -> Command {
-        const SETPRIV: [&str; 2] = ["/usr/bin/setpriv", "/bin/setpriv"];
-        match SETPRIV.iter().find(|path| Path::new(path).is_file()) {
-            Some(setpriv) => {
-                let mut command = Command::new(setpriv);
-                command.args(["--pdeathsig", self.orphan_signal, "--"]).arg(&self.program);
-                command
-            }
-            // The next start on the same folder cleans up instead.
-            None => Command::new(&self.program),
+/// A command that, where util-linux is there, gets a signal when the thread that starts it ends.
+pub(crate) fn leashed(program: &Path, orphan_signal: &str) -> Command {
+    const SETPRIV: [&str; 2] = ["/usr/bin/setpriv", "/bin/setpriv"];
+    match SETPRIV.iter().find(|path| Path::new(path).is_file()) {
+        Some(setpriv) => {
+            let mut command = Command::new(setpriv);
+            command.args(["--pdeathsig", orphan_signal, "--"]).arg(program);
+            command
         }
+        // The next start on the same folder cleans up instead.
+        None => Command::new(program),
     }
 }
 

@@ -145,13 +145,13 @@ async fn what_a_killed_server_left_behind_is_stopped_by_the_next_start() {
     first.stop().await;
 
     let home = |name: &str| folder.path().join(name).canonicalize().unwrap();
-    let database = home("postgres").display().to_string();
+    let database = home("postgres/data").display().to_string();
     let mut left = [
-        orphan("postgres", &postgres, &["-D", &database], &home("postgres")),
+        orphan("postgres", &postgres, &["-D", &database], &home("postgres/data")),
         orphan("nats", &nats, &["--config", "nats.conf"], &home("nats")),
     ];
     let written = async {
-        while !home("postgres").join("postmaster.pid").exists() {
+        while !home("postgres/data").join("postmaster.pid").exists() {
             tokio::task::yield_now().await
         }
     };
@@ -170,7 +170,7 @@ async fn a_pid_file_that_names_a_stranger_is_no_obstacle() {
     let folder = folder();
     Engines::start(options(folder.path())).await.unwrap().stop().await;
     let mut stranger = Command::new("sleep").arg("60").spawn().unwrap();
-    let database = folder.path().join("postgres").canonicalize().unwrap();
+    let database = folder.path().join("postgres/data").canonicalize().unwrap();
     let pid_file = format!("{}\n{}\n1\n5432\n", stranger.id(), database.display());
     std::fs::write(database.join("postmaster.pid"), pid_file).unwrap();
 
@@ -179,4 +179,16 @@ async fn a_pid_file_that_names_a_stranger_is_no_obstacle() {
     assert!(stranger.try_wait().unwrap().is_none(), "a stranger was killed");
     stranger.kill().unwrap();
     stranger.wait().unwrap();
+}
+
+#[tokio::test]
+async fn an_interrupted_attempt_to_make_a_database_is_no_obstacle() {
+    let folder = folder();
+    let half_made = folder.path().join("postgres/making-1");
+    std::fs::create_dir_all(&half_made).unwrap();
+    std::fs::write(half_made.join("PG_VERSION"), "18\n").unwrap();
+    let engines = Engines::start(options(folder.path())).await.unwrap();
+    assert_eq!(query(engines.database_url().unwrap(), "SELECT 'there'").await, ["there"]);
+    engines.stop().await;
+    assert!(!half_made.exists());
 }
