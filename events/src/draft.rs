@@ -6,7 +6,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::{Identifier, Operation, Position, ResourceKey, Version};
+use crate::{AppendError, Identifier, Operation, Position, ResourceKey, Version};
 
 /// Stands in a draft's payload where the time of recording belongs; the log overwrites it, because the
 /// time is known only when the event is recorded.
@@ -77,4 +77,56 @@ pub struct Recorded {
     pub recorded_at: DateTime<Utc>,
     /// The payload with the time of recording in it, as it is served.
     pub payload: Bytes,
+}
+
+/// The longest type, id and compartment, in bytes: all are parts of index keys. FHIR's own limit for an
+/// id is 64 (R4 datatypes, `id`).
+const NAME_BYTES_MAX: usize = 255;
+/// The longest agent and source, in bytes.
+const AGENT_BYTES_MAX: usize = 1024;
+/// The most compartments that one event may touch.
+const TOUCHES_MAX: usize = 10_000;
+
+/// Whether the log can store the group and read it back as it is.
+pub(crate) fn check(group: &Group) -> Result<(), AppendError> {
+    for (index, draft) in group.drafts.iter().enumerate() {
+        check_draft(draft).map_err(|reason| AppendError::Invalid { index, reason })?;
+    }
+    Ok(())
+}
+
+fn check_draft(draft: &Draft) -> Result<(), &'static str> {
+    if draft.version == Version::NONE {
+        return Err("the version must be 1 or more");
+    }
+    let names = [&*draft.key.resource_type, &draft.key.id, &draft.home];
+    let compartments = draft.touches.iter().map(String::as_str);
+    if !names.into_iter().chain(compartments).all(is_name) {
+        return Err("types, ids and compartments must have 1 to 255 bytes without control characters");
+    }
+    if draft.touches.len() > TOUCHES_MAX {
+        return Err("the event touches too many compartments");
+    }
+    if !std::iter::once(&draft.agent).chain(&draft.source).all(|text| is_agent(text)) {
+        return Err("agent and source must have at most 1024 bytes without control characters");
+    }
+    if draft.operation == Operation::Delete && !(draft.payload.is_empty() && draft.identifiers.is_empty()) {
+        return Err("a delete has neither a payload nor identifiers");
+    }
+    if draft.payload.len() > crate::codec::PAYLOAD_BYTES_MAX {
+        return Err("the payload is too large");
+    }
+    let stamped = |at: usize| draft.payload.get(at..at.checked_add(STAMP_LENGTH)?);
+    if draft.stamp_at.is_some_and(|at| stamped(at) != Some(STAMP_PLACEHOLDER.as_bytes())) {
+        return Err("the placeholder of the time is not where the draft says");
+    }
+    Ok(())
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= NAME_BYTES_MAX && !text.chars().any(char::is_control)
+}
+
+fn is_agent(text: &str) -> bool {
+    text.len() <= AGENT_BYTES_MAX && !text.chars().any(char::is_control)
 }

@@ -91,6 +91,9 @@ pub enum LogError {
         /// The newest version that this program knows.
         known: i32,
     },
+    /// The payload codec cannot be set up.
+    #[error("payload codec: {0}")]
+    Codec(String),
     /// A workspace's name is not usable.
     #[error("workspace name: {0}")]
     Workspace(&'static str),

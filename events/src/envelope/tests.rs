@@ -43,7 +43,8 @@ fn the_chain_of_a_known_event_is_frozen() {
 
 #[test]
 fn every_field_changes_the_hash() {
-    let changes: [(&str, fn(&mut Event)); 16] = [
+    type Change = (&'static str, fn(&mut Event));
+    let changes: [Change; 16] = [
         ("position", |event| event.position = Position::new(43)),
         ("kind", |event| event.kind = Kind::ResourceCreated),
         ("kind_version", |event| event.kind_version = 2),

@@ -1,0 +1,217 @@
+//! The handle of a workspace's log: opening, appending, the head and closing.
+
+mod appender;
+mod batch;
+mod connection;
+mod decide;
+mod history;
+mod measures;
+mod migrate;
+mod poll;
+mod read;
+mod row;
+mod rows;
+mod transaction;
+mod verify;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use deadpool_postgres::Pool;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use self::appender::{Appender, Broken};
+use self::batch::Pending;
+use self::connection::Connector;
+use self::measures::Measures;
+use crate::codec::Encoder;
+use crate::draft::check;
+use crate::{AppendError, Group, LogError, LogOptions, Position, PostgresFeed, Recorded, envelope};
+
+pub use self::history::{HistoryRange, HistoryScope, Period};
+pub use self::read::READ_EVENTS_MAX;
+pub use self::verify::Verified;
+
+/// The longest name of a workspace, in bytes.
+const WORKSPACE_BYTES_MAX: usize = 64;
+
+/// The log of one workspace. Clones are handles of the same log. A second `Log` on the same workspace,
+/// in this process or another, is a second appender on the same log, and safe.
+#[derive(Clone)]
+pub struct Log {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    number: i16,
+    workspace: Arc<str>,
+    genesis: [u8; 32],
+    pool: Pool,
+    options: LogOptions,
+    queue: mpsc::Sender<Pending>,
+    queue_bytes: Arc<Semaphore>,
+    head: Arc<watch::Sender<Position>>,
+    broken: Arc<watch::Sender<Broken>>,
+    stop: CancellationToken,
+    /// The appender and the poller. They end when the log is closed or its last handle is dropped.
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    _stop_when_dropped: DropGuard,
+}
+
+impl Log {
+    /// Opens the log of `workspace` in the database at `database_url` (a Postgres URL or connection
+    /// string; Postgres 15 or newer): brings the schema up to date, checks the end of the chain and
+    /// starts the appender. A log whose end is broken opens for reading and refuses appends.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), anamnesis_events::LogError> {
+    /// use anamnesis_events::{Log, LogOptions, Position};
+    /// let log = Log::open("postgres://localhost/anamnesis", "default", LogOptions::default()).await?;
+    /// for event in log.read(Position::ZERO, 100).await? {
+    ///     println!("{} {} {}", event.position, event.operation, event.key);
+    /// }
+    /// log.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the database cannot be reached, is newer than this program, or the workspace's name is not
+    /// 1 to 64 bytes without control characters.
+    pub async fn open(database_url: &str, workspace: &str, options: LogOptions) -> Result<Log, LogError> {
+        if workspace.is_empty() || workspace.len() > WORKSPACE_BYTES_MAX {
+            return Err(LogError::Workspace("must have 1 to 64 bytes"));
+        }
+        if workspace.chars().any(char::is_control) {
+            return Err(LogError::Workspace("must not have control characters"));
+        }
+        let runtime = options.runtime.clone().unwrap_or_else(Handle::current);
+        let connector = Connector::new(database_url, runtime.clone(), &options)?;
+        let pool = connector.pool(options.pool_size)?;
+        let mut client = pool.get().await.map_err(read::pool_error)?;
+        migrate::migrate(&mut client).await?;
+        let number = migrate::log_number(&client, workspace).await?;
+        drop(client);
+
+        let stop = CancellationToken::new();
+        let (queue, waiting) = mpsc::channel(options.queue_groups_max.max(1));
+        let inner = Inner {
+            number,
+            workspace: workspace.into(),
+            genesis: envelope::genesis(workspace),
+            pool: pool.clone(),
+            queue,
+            queue_bytes: Arc::new(Semaphore::new(options.queue_bytes_max.min(Semaphore::MAX_PERMITS))),
+            head: Arc::new(watch::Sender::new(Position::ZERO)),
+            broken: Arc::new(watch::Sender::new(None)),
+            stop: stop.clone(),
+            tasks: Mutex::default(),
+            _stop_when_dropped: stop.clone().drop_guard(),
+            options,
+        };
+        let log = Log { inner: Arc::new(inner) };
+        let known = log.check_end().await?;
+        appender::advance(&log.inner.head, known.map_or(Position::ZERO, |tail| tail.position));
+        let appender = Appender {
+            log: number,
+            genesis: log.inner.genesis,
+            connector,
+            pool,
+            encoder: Encoder::new(log.inner.options.compression_level)
+                .map_err(|error| LogError::Codec(error.to_string()))?,
+            options: log.inner.options.clone(),
+            head: log.inner.head.clone(),
+            broken: log.inner.broken.clone(),
+            measures: Measures::new(workspace),
+            known,
+            partitioned_until: 0,
+            session: None,
+        };
+        let poller = log.poller();
+        log.keep(runtime.spawn(appender.run(waiting, stop.clone())));
+        log.keep(runtime.spawn(poller.run(stop)));
+        Ok(log)
+    }
+
+    /// Records the group: durable, at consecutive positions, whole or not at all. A group without drafts
+    /// is recorded as nothing. Dropping the future does not take the append back once it is queued.
+    ///
+    /// # Errors
+    /// A refusal says whose draft is at fault; nothing of the group is recorded then. Only
+    /// [`AppendError::OutcomeUnknown`] leaves open whether the group was recorded.
+    pub async fn append(&self, group: Group) -> Result<Vec<Recorded>, AppendError> {
+        if group.drafts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (events, bytes) = (group.drafts.len(), group.payload_bytes());
+        let inner = &self.inner;
+        if events > inner.options.group_events_max || bytes > inner.options.queue_bytes_max {
+            return Err(AppendError::TooLarge { events, bytes });
+        }
+        check(&group)?;
+        let share = u32::try_from(bytes).map_err(|_| AppendError::TooLarge { events, bytes })?;
+        let permit =
+            (inner.queue_bytes.clone().try_acquire_many_owned(share)).map_err(|_| AppendError::Overloaded)?;
+        let (reply, answer) = oneshot::channel();
+        inner.queue.try_send(Pending { group, bytes, reply, permit }).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => AppendError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => AppendError::Closed,
+        })?;
+        // The appender answers everything it took; no answer means that its runtime is gone.
+        answer.await.unwrap_or(Err(AppendError::OutcomeUnknown))
+    }
+
+    /// The name of the workspace.
+    pub fn workspace(&self) -> &str {
+        &self.inner.workspace
+    }
+
+    /// The doorbell: the highest position that this process knows of. It moves before the writer of an
+    /// event gets its answer, and within [`LogOptions::poll_interval`] for what other nodes append.
+    pub fn watch(&self) -> watch::Receiver<Position> {
+        self.inner.head.subscribe()
+    }
+
+    /// Where and why the log was found broken, if it was: it takes no writes then.
+    pub fn broken(&self) -> Option<(Position, String)> {
+        self.inner.broken.borrow().clone()
+    }
+
+    /// The events after a position, in order, from the log itself.
+    pub fn feed(&self, after: Position) -> PostgresFeed {
+        PostgresFeed::new(self.clone(), after)
+    }
+
+    /// Whether [`Log::close`] was called.
+    pub fn is_closed(&self) -> bool {
+        self.inner.stop.is_cancelled()
+    }
+
+    /// Waits until [`Log::close`] is called.
+    pub(crate) async fn closed(&self) {
+        self.inner.stop.cancelled().await;
+    }
+
+    /// Takes no more appends, records and answers those that are queued, and ends the log's tasks.
+    /// Reading goes on. Closing again does nothing.
+    pub async fn close(&self) {
+        self.inner.stop.cancel();
+        let tasks = std::mem::take(&mut *self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            // A task that panicked has been logged by its runtime.
+            let _ = task.await;
+        }
+    }
+
+    fn keep(&self, task: JoinHandle<()>) {
+        self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+    }
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Log").field("workspace", &self.inner.workspace).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,148 @@
+//! A batch on its way into the log: groups with their waiting writers, and the rows they become.
+
+use bytes::Bytes;
+use chrono::{DateTime, Duration, Utc};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::decide::{Lost, Verdict, Won, compartment_key};
+use super::transaction::{Tail, Writes};
+use crate::codec::{CodecError, Encoder};
+use crate::{AppendError, Draft, Event, Group, Recorded, STAMP_LENGTH, Transaction, envelope};
+
+pub(crate) type Answer = Result<Vec<Recorded>, AppendError>;
+
+/// A group whose writer waits.
+pub(crate) struct Pending {
+    pub(crate) group: Group,
+    pub(crate) bytes: usize,
+    pub(crate) reply: oneshot::Sender<Answer>,
+    /// Its share of the queue's memory, given back with the answer.
+    pub(crate) permit: OwnedSemaphorePermit,
+}
+
+impl Pending {
+    /// Answers the writer; one that went away does not matter, the append stands.
+    pub(crate) fn answer(self, answer: Answer) {
+        drop(self.permit);
+        let _ = self.reply.send(answer);
+    }
+}
+
+/// A batch ready to be written.
+pub(crate) struct Prepared {
+    pub(crate) writes: Writes,
+    /// The answer to each group, in order, once the transaction is committed.
+    pub(crate) answers: Vec<Answer>,
+    /// The end of the log after the batch; the old end if nothing won.
+    pub(crate) tail: Option<Tail>,
+}
+
+/// Stamps, compresses and chains the winners. Payloads are stamped in place; so that a batch that has to
+/// be tried again can be prepared again, the stamp's place is kept.
+pub(crate) fn prepare(
+    groups: &mut [Pending],
+    verdict: Verdict,
+    end: (Option<Tail>, [u8; 32]),
+    now: DateTime<Utc>,
+    encoder: &mut Encoder,
+) -> Result<Prepared, CodecError> {
+    let (tail, genesis) = end;
+    let mut hash = tail.map_or(genesis, |tail| tail.hash);
+    let mut next = next_time(tail.map(|tail| tail.recorded_at), now);
+    let mut prepared =
+        Prepared { writes: Writes::default(), answers: Vec::with_capacity(groups.len()), tail };
+    for (pending, judged) in groups.iter_mut().zip(verdict.groups) {
+        let won = match judged {
+            Ok(won) => won,
+            Err(Lost { index, kind }) => {
+                prepared.answers.push(Err(AppendError::Conflict { index, kind }));
+                continue;
+            }
+        };
+        let mut answer = Vec::with_capacity(won.len());
+        let group = &mut pending.group;
+        let (id, size) = (group.transaction, u32::try_from(group.drafts.len()).unwrap_or(u32::MAX));
+        for (index, (draft, won)) in (0..).zip(group.drafts.iter_mut().zip(won)) {
+            stamp(draft, next);
+            let transaction = id.map(|id| Transaction { id, index, size });
+            let mut event = event(draft, won, transaction, next);
+            event.hash = envelope::chain(&hash, &event);
+            hash = event.hash;
+            prepared.tail = Some(Tail { position: won.position, hash, recorded_at: next });
+            next += Duration::microseconds(1);
+            answer.push(Recorded {
+                position: won.position,
+                version: event.version,
+                recorded_at: event.recorded_at,
+                payload: event.payload.clone(),
+            });
+            for compartment in event.touches.iter().skip(1) {
+                prepared.writes.links.push(won.position.to_sql(), compartment_key(compartment));
+            }
+            let stored = encoder.encode(&event.payload)?;
+            prepared.writes.events.push(event, stored);
+        }
+        prepared.answers.push(Ok(answer));
+    }
+    for (key, before, after) in verdict.moved {
+        for gone in before.identifiers.iter().filter(|one| !after.identifiers.contains(one)) {
+            prepared.writes.identifiers_left.push(*gone, key.id.clone());
+        }
+        for taken in after.identifiers.iter().filter(|one| !before.identifiers.contains(one)) {
+            prepared.writes.identifiers_taken.push(*taken, key.id.clone());
+        }
+        let never_existed = before.version == crate::Version::NONE;
+        let heads =
+            if never_existed { &mut prepared.writes.heads_new } else { &mut prepared.writes.heads_moved };
+        heads.push(key, &before, &after);
+    }
+    Ok(prepared)
+}
+
+/// Times strictly increase along the log, in whole microseconds, also when the clock jumps back.
+fn next_time(last: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
+    let now = DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now);
+    last.map_or(now, |last| now.max(last + Duration::microseconds(1)))
+}
+
+fn stamp(draft: &mut Draft, time: DateTime<Utc>) {
+    let Some(at) = draft.stamp_at else { return };
+    let text = time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
+    if let Some(place) = draft.payload.get_mut(at..at + STAMP_LENGTH)
+        && text.len() == STAMP_LENGTH
+    {
+        place.copy_from_slice(text.as_bytes());
+    }
+}
+
+fn event(draft: &Draft, won: Won, transaction: Option<Transaction>, recorded_at: DateTime<Utc>) -> Event {
+    let kind = draft.operation.kind();
+    Event {
+        position: won.position,
+        kind,
+        kind_version: kind.current_version(),
+        operation: draft.operation,
+        key: draft.key.clone(),
+        version: draft.version,
+        home: draft.home.clone(),
+        touches: touches(draft),
+        transaction,
+        recorded_at,
+        agent: draft.agent.clone(),
+        source: draft.source.clone(),
+        previous: won.previous,
+        payload: Bytes::copy_from_slice(&draft.payload),
+        hash: [0; 32],
+    }
+}
+
+/// The home first, then the others sorted, each once.
+fn touches(draft: &Draft) -> Vec<String> {
+    let mut others: Vec<&String> = draft.touches.iter().filter(|one| **one != draft.home).collect();
+    others.sort_unstable();
+    others.dedup();
+    std::iter::once(&draft.home).chain(others).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {}

@@ -1,0 +1,210 @@
+//! Which groups of a batch win: a pure function of what is recorded and what is proposed.
+//!
+//! It runs under the log's lock. Groups are judged in the order in which they came; a later group sees
+//! what the earlier winners of its batch write. A group wins or loses whole, and a loser neither takes a
+//! position nor stands in the way of its neighbours.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::{ConflictKind, Draft, Group, Identifier, Operation, Position, ResourceKey, Version};
+
+/// Where a resource stands, as the decision needs it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct HeadState {
+    pub(crate) version: Version,
+    pub(crate) deleted: bool,
+    pub(crate) position: Position,
+    /// The keys under which it stands in the identifier table.
+    pub(crate) identifiers: Vec<Uuid>,
+}
+
+/// What is recorded about the resources and identifiers that a batch names.
+#[derive(Debug, Default)]
+pub(crate) struct Recorded {
+    pub(crate) heads: HashMap<ResourceKey, HeadState>,
+    /// The ids of the living resources that hold an identifier.
+    pub(crate) holders: HashMap<Uuid, Vec<String>>,
+}
+
+/// A draft that lost, and its group with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lost {
+    pub(crate) index: usize,
+    pub(crate) kind: ConflictKind,
+}
+
+/// What a winning draft gets: its position and the resource's previous one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Won {
+    pub(crate) position: Position,
+    pub(crate) previous: Option<Position>,
+}
+
+/// The verdict on a batch: one entry per group, and the heads that the winners move.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    pub(crate) groups: Vec<Result<Vec<Won>, Lost>>,
+    /// Each moved head once: what it was, and what it becomes.
+    pub(crate) moved: Vec<(ResourceKey, HeadState, HeadState)>,
+    /// The last position given out.
+    pub(crate) tail: Position,
+}
+
+/// Judges the groups. `tail` is the log's last position.
+pub(crate) fn decide<'a>(
+    recorded: &Recorded,
+    tail: Position,
+    groups: impl Iterator<Item = &'a Group>,
+) -> Verdict {
+    let mut batch = Batch { recorded, heads: HashMap::new(), holders: HashMap::new() };
+    let mut verdict = Verdict { tail, ..Verdict::default() };
+    for group in groups {
+        let mut trial = Trial { batch: &batch, heads: HashMap::new(), holders: HashMap::new() };
+        let mut position = verdict.tail;
+        let judged: Result<Vec<Won>, Lost> = (group.drafts.iter().enumerate())
+            .map(|(index, draft)| {
+                position = position.next();
+                trial.write(draft, position).map_err(|kind| Lost { index, kind })
+            })
+            .collect();
+        if judged.is_ok() {
+            let Trial { heads, holders, .. } = trial;
+            batch.heads.extend(heads);
+            batch.holders.extend(holders);
+            verdict.tail = position;
+        }
+        verdict.groups.push(judged);
+    }
+    let heads = batch.heads;
+    verdict.moved = heads
+        .into_iter()
+        .map(|(key, after)| {
+            let before = recorded.heads.get(&key).cloned().unwrap_or_default();
+            (key, before, after)
+        })
+        .collect();
+    // Always the same order, so that the tables are always written in the same order.
+    verdict.moved.sort_by(|left, right| left.0.cmp(&right.0));
+    verdict
+}
+
+/// The key of an identifier: the first 16 bytes of a SHA-256 over type, system and value, each after its
+/// length. Short, unmistakable, and no name of anybody.
+pub(crate) fn identifier_key(resource_type: &str, identifier: &Identifier) -> Uuid {
+    let mut hash = Sha256::new();
+    for text in [resource_type, &identifier.system, &identifier.value] {
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text.as_bytes());
+    }
+    short_hash(hash)
+}
+
+/// The key of a compartment in the link table: the first 16 bytes of the SHA-256 of its name.
+pub(crate) fn compartment_key(compartment: &str) -> Uuid {
+    short_hash(Sha256::new().chain_update(compartment.as_bytes()))
+}
+
+fn short_hash(hash: Sha256) -> Uuid {
+    let hash: [u8; 32] = hash.finalize().into();
+    let (short, _) = hash.split_first_chunk::<16>().unwrap_or((&[0; 16], &[]));
+    Uuid::from_bytes(*short)
+}
+
+/// What is recorded, with the winners so far on top.
+struct Batch<'a> {
+    recorded: &'a Recorded,
+    heads: HashMap<ResourceKey, HeadState>,
+    holders: HashMap<Uuid, Vec<String>>,
+}
+
+/// A group on trial, on top of its batch.
+struct Trial<'a> {
+    batch: &'a Batch<'a>,
+    heads: HashMap<ResourceKey, HeadState>,
+    holders: HashMap<Uuid, Vec<String>>,
+}
+
+impl Trial<'_> {
+    fn head(&self, key: &ResourceKey) -> HeadState {
+        (self.heads.get(key))
+            .or_else(|| self.batch.heads.get(key))
+            .or_else(|| self.batch.recorded.heads.get(key))
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    fn holders(&self, key: &Uuid) -> &[String] {
+        (self.holders.get(key))
+            .or_else(|| self.batch.holders.get(key))
+            .or_else(|| self.batch.recorded.holders.get(key))
+            .map_or(&[], Vec::as_slice)
+    }
+
+    fn write(&mut self, draft: &Draft, position: Position) -> Result<Won, ConflictKind> {
+        let head = self.head(&draft.key);
+        if head.version.next() != draft.version {
+            return Err(ConflictKind::HeadMoved { found: head.version, deleted: head.deleted });
+        }
+        for identifier in &draft.require_no_identifier {
+            let key = identifier_key(&draft.key.resource_type, identifier);
+            if let Some(id) = self.holders(&key).iter().find(|id| **id != draft.key.id) {
+                return Err(ConflictKind::IdentifierTaken { id: id.clone() });
+            }
+        }
+        let mut identifiers: Vec<Uuid> =
+            draft.identifiers.iter().map(|one| identifier_key(&draft.key.resource_type, one)).collect();
+        identifiers.sort_unstable();
+        identifiers.dedup();
+        self.hand_over(&draft.key.id, &head.identifiers, &identifiers);
+        let previous = (head.version != Version::NONE).then_some(head.position);
+        let deleted = draft.operation == Operation::Delete;
+        let after = HeadState { version: draft.version, deleted, position, identifiers };
+        self.heads.insert(draft.key.clone(), after);
+        Ok(Won { position, previous })
+    }
+
+    /// Moves a resource from the identifiers that it had to those that it has now.
+    fn hand_over(&mut self, id: &str, before: &[Uuid], after: &[Uuid]) {
+        for key in before.iter().filter(|key| !after.contains(key)) {
+            let left = self.holders(key).iter().filter(|holder| *holder != id).cloned().collect();
+            self.holders.insert(*key, left);
+        }
+        for key in after.iter().filter(|key| !before.contains(key)) {
+            let mut holders = self.holders(key).to_vec();
+            holders.push(id.to_owned());
+            self.holders.insert(*key, holders);
+        }
+    }
+}
+
+/// Every resource that the groups name, once.
+pub(crate) fn keys<'a>(groups: impl Iterator<Item = &'a Group>) -> Vec<(Arc<str>, String)> {
+    let mut keys: Vec<_> = groups
+        .flat_map(|group| &group.drafts)
+        .map(|draft| (draft.key.resource_type.clone(), draft.key.id.clone()))
+        .collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+/// Every identifier that the groups require to be free, once.
+pub(crate) fn required_free<'a>(groups: impl Iterator<Item = &'a Group>) -> Vec<Uuid> {
+    let mut keys: Vec<_> = groups
+        .flat_map(|group| &group.drafts)
+        .flat_map(|draft| {
+            let of_type = |one| identifier_key(&draft.key.resource_type, one);
+            draft.require_no_identifier.iter().map(of_type)
+        })
+        .collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+#[cfg(test)]
+mod tests {}

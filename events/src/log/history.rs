@@ -1,0 +1,171 @@
+//! History: the versions of a resource, a type, a compartment or everything, by position and by time.
+
+use chrono::{DateTime, Duration, Utc};
+use tokio_postgres::types::ToSql;
+
+use super::Log;
+use super::read::check_limit;
+use super::row::{self, COLUMNS};
+use crate::{Event, LogError, Position, ResourceKey};
+
+/// Whose history is asked for (FHIR R4 `history-instance`, `history-type`, `history-system`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HistoryScope {
+    /// One resource.
+    Instance(ResourceKey),
+    /// All resources of a type.
+    Type(String),
+    /// Everything in the workspace.
+    System,
+    /// Everything that touches a compartment, such as `Patient/1`.
+    Compartment(String),
+}
+
+/// A span of time, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Period {
+    /// The first instant.
+    pub from: DateTime<Utc>,
+    /// The last instant; the same as `from` for a single one.
+    pub until: DateTime<Utc>,
+}
+
+/// Which part of a history is asked for. Positions are exclusive, so that a page's last position is the
+/// next page's bound.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HistoryRange {
+    /// Only events before this position: pages of a descending history.
+    pub before_position: Option<Position>,
+    /// Only events after this position: pages of an ascending history.
+    pub after_position: Option<Position>,
+    /// Only what was recorded at or after this instant (FHIR `_since`).
+    pub since: Option<DateTime<Utc>>,
+    /// Only what was recorded before this instant (`_before`).
+    pub before: Option<DateTime<Utc>>,
+    /// Only versions that were current at some time in this period (FHIR `_at`).
+    pub at: Option<Period>,
+    /// The most events in the answer.
+    pub limit: usize,
+    /// Oldest first; newest first otherwise, as FHIR has it.
+    pub ascending: bool,
+}
+
+impl Log {
+    /// The part of a history that `range` asks for.
+    ///
+    /// # Errors
+    /// When the database cannot be read, an event is damaged, or the limit is beyond
+    /// [`crate::READ_EVENTS_MAX`].
+    pub async fn history(&self, scope: HistoryScope, range: HistoryRange) -> Result<Vec<Event>, LogError> {
+        check_limit(range.limit)?;
+        let bounds = self.bounds(&range).await?;
+        let log = &self.inner.number;
+        let (after, before) = (bounds.after.to_sql(), bounds.before.to_sql());
+        let limit = i64::try_from(range.limit).unwrap_or(i64::MAX);
+        let current_at = bounds.current_at.map(Position::to_sql);
+        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![log, &after, &before, &limit];
+        let (first, second);
+        match &scope {
+            HistoryScope::Instance(key) => {
+                (first, second) = (key.resource_type.to_string(), key.id.clone());
+                parameters.extend::<[&(dyn ToSql + Sync); 2]>([&first, &second]);
+            }
+            HistoryScope::Type(name) | HistoryScope::Compartment(name) => {
+                first = name.clone();
+                parameters.push(&first);
+            }
+            HistoryScope::System => {}
+        }
+        let key;
+        if let HistoryScope::Compartment(name) = &scope {
+            key = super::decide::compartment_key(name);
+            parameters.push(&key);
+        }
+        if let Some(position) = &current_at {
+            parameters.push(position);
+        }
+        let statement = statement(&scope, range.ascending, current_at.map(|_| parameters.len()));
+        row::events(&self.query(&statement, &parameters).await?)
+    }
+
+    /// The position of the last event recorded before the instant; [`Position::ZERO`] if there is none.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn last_before(&self, instant: DateTime<Utc>) -> Result<Position, LogError> {
+        let rows =
+            self.query("SELECT anamnesis.last_before($1, $2)", &[&self.inner.number, &instant]).await?;
+        rows.first().map_or(Ok(Position::ZERO), |row| Ok(Position::from_sql(row.try_get(0)?)))
+    }
+
+    /// Turns the times of a range into positions: recorded times strictly increase along the log.
+    async fn bounds(&self, range: &HistoryRange) -> Result<Bounds, LogError> {
+        let moment = Duration::microseconds(1);
+        let mut bounds = Bounds {
+            after: range.after_position.unwrap_or(Position::ZERO),
+            before: range.before_position.unwrap_or(Position::new(u64::MAX)),
+            current_at: None,
+        };
+        if let Some(since) = range.since {
+            bounds.after = bounds.after.max(self.last_before(since).await?);
+        }
+        if let Some(before) = range.before {
+            bounds.before = bounds.before.min(self.last_before(before).await?.next());
+        }
+        if let Some(period) = range.at {
+            let last = self.last_before(period.until + moment).await?;
+            bounds.before = bounds.before.min(last.next());
+            bounds.current_at = Some(self.last_before(period.from + moment).await?);
+        }
+        Ok(bounds)
+    }
+}
+
+/// Exclusive bounds, and the position at which a version has to be current unless it came later.
+struct Bounds {
+    after: Position,
+    before: Position,
+    current_at: Option<Position>,
+}
+
+/// The statement for a scope. Parameters: log, after, before, limit, then those of the scope, then the
+/// position of `current_at` under the number given.
+fn statement(scope: &HistoryScope, ascending: bool, current_at: Option<usize>) -> String {
+    let order = if ascending { "ASC" } else { "DESC" };
+    let current = current_at.map_or(String::new(), |number| {
+        format!(
+            "AND (e.seq > ${number}
+                  OR anamnesis.is_current_at($1, e.resource_type, e.id, e.seq, ${number}))"
+        )
+    });
+    let (with, filter) = match scope {
+        HistoryScope::System => ("", ""),
+        HistoryScope::Type(_) => ("", "AND e.resource_type = $5"),
+        HistoryScope::Instance(_) => (
+            "WITH RECURSIVE walk (seq, prev_seq) AS (
+                 SELECT e.seq, e.prev_seq FROM anamnesis.head AS h
+                 JOIN anamnesis.event AS e ON e.log = $1 AND e.seq = h.seq
+                 WHERE h.log = $1 AND h.resource_type = $5 AND h.id = $6
+               UNION ALL
+                 SELECT e.seq, e.prev_seq FROM walk AS w
+                 JOIN anamnesis.event AS e ON e.log = $1 AND e.seq = w.prev_seq
+                 WHERE e.seq > $2)",
+            "AND e.seq = ANY (ARRAY (SELECT seq FROM walk WHERE seq < $3))",
+        ),
+        HistoryScope::Compartment(_) => (
+            "",
+            "AND e.seq IN (
+                 SELECT seq FROM anamnesis.event AS h WHERE h.log = $1 AND h.seq > $2 AND h.seq < $3
+                     AND hashtextextended(h.home, 0) = hashtextextended($5, 0) AND h.home = $5
+               UNION ALL
+                 SELECT seq FROM anamnesis.link AS l
+                 WHERE l.log = $1 AND l.compartment = $6 AND l.seq > $2 AND l.seq < $3)",
+        ),
+    };
+    format!(
+        "{with} SELECT {COLUMNS} FROM anamnesis.event AS e
+         WHERE e.log = $1 AND e.seq > $2 AND e.seq < $3 {filter} {current}
+         ORDER BY e.seq {order} LIMIT $4"
+    )
+}

@@ -1,0 +1,204 @@
+//! Reading: heads, current and earlier versions, events by position, and who holds an identifier.
+
+use std::collections::HashMap;
+
+use deadpool_postgres::{Client, PoolError};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::Log;
+use super::decide::identifier_key;
+use super::row::{self, COLUMNS};
+use crate::{Event, Head, Identifier, LogError, Position, ResourceKey, Version};
+
+/// The most events that one read gives: bounds the memory of an answer.
+pub const READ_EVENTS_MAX: usize = 10_000;
+
+const HEAD: &str = "SELECT seq FROM anamnesis.event WHERE log = $1 ORDER BY seq DESC LIMIT 1";
+
+impl Log {
+    /// The position of the last event, as the database has it now.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn head(&self) -> Result<Position, LogError> {
+        let rows = self.query(HEAD, &[&self.inner.number]).await?;
+        rows.first().map_or(Ok(Position::ZERO), |row| Ok(Position::from_sql(row.try_get(0)?)))
+    }
+
+    /// Where the resources stand, in the order of `keys`; `None` for one that has never existed.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn heads(&self, keys: &[ResourceKey]) -> Result<Vec<Option<Head>>, LogError> {
+        let types: Vec<&str> = keys.iter().map(|key| &*key.resource_type).collect();
+        let ids: Vec<&str> = keys.iter().map(|key| key.id.as_str()).collect();
+        let statement = "SELECT wanted.n, h.version, h.seq, h.deleted, e.home
+            FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS wanted (resource_type, id, n)
+            JOIN anamnesis.head AS h
+              ON h.log = $1 AND h.resource_type = wanted.resource_type AND h.id = wanted.id
+            JOIN anamnesis.event AS e ON e.log = $1 AND e.seq = h.seq";
+        let mut heads = vec![None; keys.len()];
+        for row in self.query(statement, &[&self.inner.number, &types, &ids]).await? {
+            let ordinal: i64 = row.try_get(0)?;
+            let place = usize::try_from(ordinal - 1).ok().and_then(|index| heads.get_mut(index));
+            if let Some(place) = place {
+                *place = Some(Head {
+                    version: Version::from_sql(row.try_get(1)?),
+                    position: Position::from_sql(row.try_get(2)?),
+                    deleted: row.try_get(3)?,
+                    home: row.try_get(4)?,
+                });
+            }
+        }
+        Ok(heads)
+    }
+
+    /// The newest event of the resource, a delete included; `None` if it has never existed.
+    ///
+    /// # Errors
+    /// When the database cannot be read or the event is damaged.
+    pub async fn current(&self, key: &ResourceKey) -> Result<Option<Event>, LogError> {
+        let statement = format!(
+            "SELECT {COLUMNS} FROM anamnesis.head AS h
+             JOIN anamnesis.event AS e ON e.log = $1 AND e.seq = h.seq
+             WHERE h.log = $1 AND h.resource_type = $2 AND h.id = $3"
+        );
+        let rows = self.query(&statement, &[&self.inner.number, &&*key.resource_type, &key.id]).await?;
+        rows.first().map(row::event).transpose()
+    }
+
+    /// The event that made this version of the resource; `None` if there is no such version.
+    ///
+    /// # Errors
+    /// When the database cannot be read or the event is damaged.
+    pub async fn version(&self, key: &ResourceKey, version: Version) -> Result<Option<Event>, LogError> {
+        let statement = format!(
+            "WITH RECURSIVE walk (seq, prev_seq, version) AS (
+                 SELECT e.seq, e.prev_seq, e.version FROM anamnesis.head AS h
+                 JOIN anamnesis.event AS e ON e.log = $1 AND e.seq = h.seq
+                 WHERE h.log = $1 AND h.resource_type = $2 AND h.id = $3
+               UNION ALL
+                 SELECT e.seq, e.prev_seq, e.version FROM walk AS w
+                 JOIN anamnesis.event AS e ON e.log = $1 AND e.seq = w.prev_seq
+                 WHERE w.version > $4)
+             SELECT {COLUMNS} FROM anamnesis.event AS e
+             WHERE e.log = $1 AND e.seq = (SELECT seq FROM walk WHERE version = $4)"
+        );
+        let parameters: [&(dyn ToSql + Sync); 4] =
+            [&self.inner.number, &&*key.resource_type, &key.id, &version.to_sql()];
+        self.query(&statement, &parameters).await?.first().map(row::event).transpose()
+    }
+
+    /// The events at these positions, in the order asked for. Positions that the log does not have are
+    /// left out.
+    ///
+    /// # Errors
+    /// When the database cannot be read, an event is damaged, or more than [`READ_EVENTS_MAX`] are asked for.
+    pub async fn fetch(&self, positions: &[Position]) -> Result<Vec<Event>, LogError> {
+        check_limit(positions.len())?;
+        let wanted: Vec<i64> = positions.iter().map(|position| position.to_sql()).collect();
+        let statement =
+            format!("SELECT {COLUMNS} FROM anamnesis.event AS e WHERE e.log = $1 AND e.seq = ANY ($2)");
+        let rows = self.query(&statement, &[&self.inner.number, &wanted]).await?;
+        let events: HashMap<Position, Event> =
+            row::events(&rows)?.into_iter().map(|event| (event.position, event)).collect();
+        Ok(positions.iter().filter_map(|position| events.get(position).cloned()).collect())
+    }
+
+    /// Up to `limit` events after the position, in order and without a hole.
+    ///
+    /// # Errors
+    /// When the database cannot be read, an event is damaged or missing, or `limit` is beyond
+    /// [`READ_EVENTS_MAX`].
+    pub async fn read(&self, after: Position, limit: usize) -> Result<Vec<Event>, LogError> {
+        let rows = self.read_rows(after, limit).await?;
+        row::events(&rows)
+    }
+
+    /// Rows of consecutive positions. The upper bound is known because positions are dense; it spares
+    /// the planner all partitions but one or two.
+    pub(crate) async fn read_rows(&self, after: Position, limit: usize) -> Result<Vec<Row>, LogError> {
+        check_limit(limit)?;
+        let statement = format!(
+            "SELECT {COLUMNS} FROM anamnesis.event AS e
+             WHERE e.log = $1 AND e.seq > $2 AND e.seq <= $3 ORDER BY e.seq"
+        );
+        let until = after.plus(limit as u64);
+        let rows = self.query(&statement, &[&self.inner.number, &after.to_sql(), &until.to_sql()]).await?;
+        let mut expected = after;
+        for row in &rows {
+            expected = expected.next();
+            if Position::from_sql(row.try_get(0)?) != expected {
+                return Err(LogError::Broken { position: expected, reason: "the event is missing".into() });
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The ids of the living resources of the type that hold the identifier, sorted.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn find_identifier(
+        &self,
+        resource_type: &str,
+        identifier: &Identifier,
+    ) -> Result<Vec<String>, LogError> {
+        let key = identifier_key(resource_type, identifier);
+        let statement = "SELECT id FROM anamnesis.identifier WHERE log = $1 AND key = $2 ORDER BY id";
+        let rows = self.query(statement, &[&self.inner.number, &key]).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    /// Runs a reading statement, once more if the connection turns out to be dead: the pool notices a
+    /// restarted database only when it uses a connection.
+    pub(crate) async fn query(
+        &self,
+        statement: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, LogError> {
+        match self.query_once(statement, parameters).await {
+            Err(LogError::Database(error)) if is_disconnect(&error) => {
+                self.query_once(statement, parameters).await
+            }
+            result => result,
+        }
+    }
+
+    async fn query_once(
+        &self,
+        statement: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, LogError> {
+        let client = self.inner.pool.get().await.map_err(pool_error)?;
+        let statement = client.prepare_cached(statement).await?;
+        Ok(client.query(&statement, parameters).await?)
+    }
+}
+
+/// The last position of a log.
+pub(crate) async fn head_position(client: &Client, log: i16) -> Result<Position, LogError> {
+    let statement = client.prepare_cached(HEAD).await?;
+    let row = client.query_opt(&statement, &[&log]).await?;
+    row.map_or(Ok(Position::ZERO), |row| Ok(Position::from_sql(row.try_get(0)?)))
+}
+
+pub(crate) fn check_limit(asked: usize) -> Result<(), LogError> {
+    if asked > READ_EVENTS_MAX {
+        return Err(LogError::PageTooLarge { asked, limit: READ_EVENTS_MAX });
+    }
+    Ok(())
+}
+
+pub(crate) fn pool_error(error: PoolError) -> LogError {
+    match error {
+        PoolError::Backend(error) => LogError::Database(error),
+        other => LogError::Pool(other.to_string()),
+    }
+}
+
+/// The connection is gone, or the server ended it (SQLSTATE class 57, operator intervention).
+fn is_disconnect(error: &tokio_postgres::Error) -> bool {
+    error.is_closed() || error.code().is_some_and(|code| code.code().starts_with("57P"))
+}

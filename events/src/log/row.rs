@@ -1,0 +1,78 @@
+//! Rows of the event table as events.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use crate::upcast::{UPCASTERS, upcast};
+use crate::{Event, Kind, LogError, Position, ResourceKey, Transaction, Version, codec};
+
+/// The columns that [`stored`] reads, in its order, of the table `e`.
+pub(crate) const COLUMNS: &str = "e.seq, e.kind, e.kind_version, e.resource_type, e.id, e.version, e.home, \
+     e.touches, e.transaction_id, e.transaction_index, e.transaction_size, e.recorded_at, e.agent, \
+     e.source, e.prev_seq, e.payload, e.hash";
+
+/// The event of a row, in the newest version of its kind.
+pub(crate) fn event(row: &Row) -> Result<Event, LogError> {
+    let event = stored(row)?;
+    let (position, kind, found) = (event.position, event.kind, event.kind_version);
+    upcast(event, kind.current_version(), UPCASTERS).ok_or(LogError::UnknownKind {
+        position,
+        kind: kind.code(),
+        kind_version: i16::try_from(found).unwrap_or(i16::MAX),
+    })
+}
+
+/// All events of the rows.
+pub(crate) fn events(rows: &[Row]) -> Result<Vec<Event>, LogError> {
+    rows.iter().map(event).collect()
+}
+
+/// The event of a row as it was stored: what its hash is of.
+pub(crate) fn stored(row: &Row) -> Result<Event, LogError> {
+    let position = Position::from_sql(row.try_get(0)?);
+    let broken = |reason: &str| LogError::Broken { position, reason: reason.to_owned() };
+    let (code, kind_version): (i16, i16) = (row.try_get(1)?, row.try_get(2)?);
+    let kind = Kind::from_code(code).ok_or(LogError::UnknownKind { position, kind: code, kind_version })?;
+    let home: String = row.try_get(6)?;
+    let touches = touches(&home, row.try_get(7)?);
+    let payload = codec::decode(row.try_get(15)?).map_err(|error| broken(&error.to_string()))?;
+    let hash: &[u8] = row.try_get(16)?;
+    Ok(Event {
+        position,
+        kind,
+        kind_version: u16::try_from(kind_version).map_err(|_| broken("negative kind version"))?,
+        operation: kind.operation(),
+        key: ResourceKey { resource_type: text(row, 3)?, id: row.try_get(4)? },
+        version: Version::from_sql(row.try_get(5)?),
+        home,
+        touches,
+        transaction: transaction(row)?,
+        recorded_at: row.try_get::<_, DateTime<Utc>>(11)?,
+        agent: text(row, 12)?,
+        source: row.try_get::<_, Option<&str>>(13)?.map(Arc::from),
+        previous: row.try_get::<_, Option<i64>>(14)?.map(Position::from_sql),
+        payload,
+        hash: hash.try_into().map_err(|_| broken("the hash has not 32 bytes"))?,
+    })
+}
+
+fn text(row: &Row, column: usize) -> Result<Arc<str>, tokio_postgres::Error> {
+    Ok(Arc::from(row.try_get::<_, &str>(column)?))
+}
+
+fn touches(home: &str, others: Option<&str>) -> Vec<String> {
+    let others = others.into_iter().flat_map(str::lines);
+    std::iter::once(home).chain(others).map(str::to_owned).collect()
+}
+
+fn transaction(row: &Row) -> Result<Option<Transaction>, tokio_postgres::Error> {
+    let Some(id) = row.try_get::<_, Option<Uuid>>(8)? else { return Ok(None) };
+    let count = |column| -> Result<u32, tokio_postgres::Error> {
+        let number: Option<i32> = row.try_get(column)?;
+        Ok(number.and_then(|number| u32::try_from(number).ok()).unwrap_or(0))
+    };
+    Ok(Some(Transaction { id, index: count(9)?, size: count(10)? }))
+}

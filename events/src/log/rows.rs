@@ -1,0 +1,184 @@
+//! The rows that a batch writes, column by column, as `unnest` wants them.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Utc};
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::decide::HeadState;
+use crate::{Event, ResourceKey};
+
+/// One statement parameter.
+pub(crate) type Sql<'a> = &'a (dyn ToSql + Sync);
+
+/// Statement parameters after the log's number; `None` when there is nothing to write.
+pub(crate) type Parameters<'a> = Option<Vec<Sql<'a>>>;
+
+/// Rows of `anamnesis.event`.
+#[derive(Default)]
+pub(crate) struct EventRows {
+    seq: Vec<i64>,
+    recorded_at: Vec<DateTime<Utc>>,
+    prev_seq: Vec<Option<i64>>,
+    version: Vec<i32>,
+    transaction_index: Vec<Option<i32>>,
+    transaction_size: Vec<Option<i32>>,
+    kind: Vec<i16>,
+    kind_version: Vec<i16>,
+    transaction_id: Vec<Option<Uuid>>,
+    resource_type: Vec<String>,
+    id: Vec<String>,
+    home: Vec<String>,
+    touches: Vec<Option<String>>,
+    agent: Vec<String>,
+    source: Vec<Option<String>>,
+    hash: Vec<Vec<u8>>,
+    payload: Vec<Vec<u8>>,
+}
+
+impl EventRows {
+    /// Adds an event with the stored form of its payload.
+    pub(crate) fn push(&mut self, event: Event, payload: Vec<u8>) {
+        let small = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+        self.seq.push(event.position.to_sql());
+        self.recorded_at.push(event.recorded_at);
+        self.prev_seq.push(event.previous.map(|position| position.to_sql()));
+        self.version.push(event.version.to_sql());
+        self.transaction_index.push(event.transaction.map(|transaction| small(transaction.index)));
+        self.transaction_size.push(event.transaction.map(|transaction| small(transaction.size)));
+        self.kind.push(event.kind.code());
+        self.kind_version.push(i16::try_from(event.kind_version).unwrap_or(i16::MAX));
+        self.transaction_id.push(event.transaction.map(|transaction| transaction.id));
+        self.resource_type.push(event.key.resource_type.to_string());
+        self.id.push(event.key.id);
+        let others = event.touches.get(1..).unwrap_or_default();
+        self.touches.push((!others.is_empty()).then(|| others.join("\n")));
+        self.home.push(event.home);
+        self.agent.push(event.agent.to_string());
+        self.source.push(event.source.map(|source| source.to_string()));
+        self.hash.push(event.hash.to_vec());
+        self.payload.push(payload);
+    }
+
+    pub(crate) fn parameters(&self) -> Parameters<'_> {
+        (!self.seq.is_empty()).then(|| {
+            let columns: [Sql<'_>; 17] = [
+                &self.seq,
+                &self.recorded_at,
+                &self.prev_seq,
+                &self.version,
+                &self.transaction_index,
+                &self.transaction_size,
+                &self.kind,
+                &self.kind_version,
+                &self.transaction_id,
+                &self.resource_type,
+                &self.id,
+                &self.home,
+                &self.touches,
+                &self.agent,
+                &self.source,
+                &self.hash,
+                &self.payload,
+            ];
+            columns.to_vec()
+        })
+    }
+}
+
+/// Rows of `anamnesis.head`: new ones, or moved ones with the version that they are expected to have.
+#[derive(Default)]
+pub(crate) struct HeadRows {
+    resource_type: Vec<String>,
+    id: Vec<String>,
+    seq: Vec<i64>,
+    version: Vec<i32>,
+    deleted: Vec<bool>,
+    identifiers: Vec<String>,
+    expected: Vec<i32>,
+}
+
+impl HeadRows {
+    pub(crate) fn push(&mut self, key: ResourceKey, before: &HeadState, after: &HeadState) {
+        self.resource_type.push(key.resource_type.to_string());
+        self.id.push(key.id);
+        self.seq.push(after.position.to_sql());
+        self.version.push(after.version.to_sql());
+        self.deleted.push(after.deleted);
+        self.identifiers.push(array_literal(&after.identifiers));
+        self.expected.push(before.version.to_sql());
+    }
+
+    pub(crate) fn parameters_new(&self) -> Parameters<'_> {
+        (!self.id.is_empty()).then(|| self.columns().to_vec())
+    }
+
+    pub(crate) fn parameters_moved(&self) -> Parameters<'_> {
+        (!self.id.is_empty()).then(|| {
+            let mut columns = self.columns().to_vec();
+            columns.push(&self.expected);
+            columns
+        })
+    }
+
+    fn columns(&self) -> [Sql<'_>; 6] {
+        [&self.resource_type, &self.id, &self.seq, &self.version, &self.deleted, &self.identifiers]
+    }
+}
+
+/// An array inside of a column: `unnest` would flatten arrays of arrays, so it goes as text.
+fn array_literal(identifiers: &[Uuid]) -> String {
+    let mut literal = String::new();
+    for (index, identifier) in identifiers.iter().enumerate() {
+        let before = if index == 0 { '{' } else { ',' };
+        // Writing to a string cannot fail.
+        let _ = write!(literal, "{before}{identifier}");
+    }
+    if !literal.is_empty() {
+        literal.push('}');
+    }
+    literal
+}
+
+/// Rows of `anamnesis.link`.
+#[derive(Default)]
+pub(crate) struct LinkRows {
+    seq: Vec<i64>,
+    compartment: Vec<Uuid>,
+}
+
+impl LinkRows {
+    pub(crate) fn push(&mut self, seq: i64, compartment: Uuid) {
+        self.seq.push(seq);
+        self.compartment.push(compartment);
+    }
+
+    pub(crate) fn parameters(&self) -> Parameters<'_> {
+        (!self.seq.is_empty()).then(|| {
+            let columns: [Sql<'_>; 2] = [&self.seq, &self.compartment];
+            columns.to_vec()
+        })
+    }
+}
+
+/// Rows of `anamnesis.identifier`.
+#[derive(Default)]
+pub(crate) struct IdentifierRows {
+    key: Vec<Uuid>,
+    id: Vec<String>,
+}
+
+impl IdentifierRows {
+    pub(crate) fn push(&mut self, key: Uuid, id: String) {
+        self.key.push(key);
+        self.id.push(id);
+    }
+
+    pub(crate) fn parameters(&self) -> Parameters<'_> {
+        (!self.key.is_empty()).then(|| {
+            let columns: [Sql<'_>; 2] = [&self.key, &self.id];
+            columns.to_vec()
+        })
+    }
+}

@@ -1,0 +1,236 @@
+//! The append transaction: its statements, and its two round trips.
+//!
+//! First trip: begin, take the log's lock, read the tail, the heads and the identifiers. Second trip:
+//! events, heads, links, identifiers, commit. The statements of a trip are sent together; when one fails,
+//! Postgres aborts the transaction and the COMMIT behind it becomes a rollback.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use futures::future::{OptionFuture, join_all};
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, Error, Row, Statement};
+use uuid::Uuid;
+
+use super::connection::Connector;
+use super::decide::{HeadState, Recorded};
+use super::rows::{EventRows, HeadRows, IdentifierRows, LinkRows, Sql};
+use crate::{Position, ResourceKey, Version};
+
+const LOCK: &str = "SELECT 1 FROM anamnesis.log WHERE log = $1 FOR UPDATE";
+const TAIL: &str = "SELECT seq, hash, recorded_at FROM anamnesis.event
+    WHERE log = $1 AND seq >= $2 ORDER BY seq DESC LIMIT 1";
+const HASH: &str = "SELECT hash FROM anamnesis.event WHERE log = $1 AND seq = $2";
+const HEADS: &str = "SELECT h.resource_type, h.id, h.version, h.deleted, h.seq, h.identifiers
+    FROM unnest($2::text[], $3::text[]) AS wanted (resource_type, id)
+    JOIN anamnesis.head AS h
+      ON h.log = $1 AND h.resource_type = wanted.resource_type AND h.id = wanted.id";
+const HOLDERS: &str = "SELECT key, id FROM anamnesis.identifier WHERE log = $1 AND key = ANY ($2)";
+const EVENTS: &str = "INSERT INTO anamnesis.event (log, seq, recorded_at, prev_seq, version,
+        transaction_index, transaction_size, kind, kind_version, transaction_id, resource_type, id, home,
+        touches, agent, source, hash, payload)
+    SELECT $1, * FROM unnest($2::bigint[], $3::timestamptz[], $4::bigint[], $5::integer[], $6::integer[],
+        $7::integer[], $8::smallint[], $9::smallint[], $10::uuid[], $11::text[], $12::text[], $13::text[],
+        $14::text[], $15::text[], $16::text[], $17::bytea[], $18::bytea[])";
+const HEADS_NEW: &str =
+    "INSERT INTO anamnesis.head (log, resource_type, id, seq, version, deleted, identifiers)
+    SELECT $1, made.resource_type, made.id, made.seq, made.version, made.deleted,
+           CASE WHEN made.identifiers <> '' THEN made.identifiers::uuid[] END
+    FROM unnest($2::text[], $3::text[], $4::bigint[], $5::integer[], $6::boolean[], $7::text[])
+      AS made (resource_type, id, seq, version, deleted, identifiers)";
+const HEADS_MOVED: &str = "WITH moved AS (
+    UPDATE anamnesis.head AS h
+    SET seq = new.seq, version = new.version, deleted = new.deleted,
+        identifiers = CASE WHEN new.identifiers <> '' THEN new.identifiers::uuid[] END
+    FROM unnest($2::text[], $3::text[], $4::bigint[], $5::integer[], $6::boolean[], $7::text[], $8::integer[])
+      AS new (resource_type, id, seq, version, deleted, identifiers, expected)
+    WHERE h.log = $1 AND h.resource_type = new.resource_type AND h.id = new.id AND h.version = new.expected
+    RETURNING 1)
+    SELECT anamnesis.fence(count(*), cardinality($2::text[])) FROM moved";
+const LINKS: &str = "INSERT INTO anamnesis.link (log, seq, compartment)
+    SELECT $1, * FROM unnest($2::bigint[], $3::uuid[])";
+const IDENTIFIERS_LEFT: &str = "DELETE FROM anamnesis.identifier AS i
+    USING unnest($2::uuid[], $3::text[]) AS gone (key, id)
+    WHERE i.log = $1 AND i.key = gone.key AND i.id = gone.id";
+const IDENTIFIERS_TAKEN: &str = "INSERT INTO anamnesis.identifier (log, key, id)
+    SELECT $1, * FROM unnest($2::uuid[], $3::text[]) ON CONFLICT DO NOTHING";
+
+/// The end of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tail {
+    pub(crate) position: Position,
+    pub(crate) hash: [u8; 32],
+    pub(crate) recorded_at: DateTime<Utc>,
+}
+
+/// All rows that a batch writes.
+#[derive(Default)]
+pub(crate) struct Writes {
+    pub(crate) events: EventRows,
+    pub(crate) heads_new: HeadRows,
+    pub(crate) heads_moved: HeadRows,
+    pub(crate) links: LinkRows,
+    pub(crate) identifiers_left: IdentifierRows,
+    pub(crate) identifiers_taken: IdentifierRows,
+}
+
+/// The appender's own connection with its prepared statements. Dropped after any failure: what is open
+/// on it is rolled back by the server.
+pub(crate) struct Session {
+    log: i16,
+    client: Client,
+    driver: JoinHandle<()>,
+    statements: Statements,
+}
+
+struct Statements {
+    lock: Statement,
+    tail: Statement,
+    hash: Statement,
+    heads: Statement,
+    holders: Statement,
+    events: Statement,
+    heads_new: Statement,
+    heads_moved: Statement,
+    links: Statement,
+    identifiers_left: Statement,
+    identifiers_taken: Statement,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Session {
+    pub(crate) async fn open(connector: &Connector, log: i16) -> Result<Session, Error> {
+        let (client, driver) = connector.connect().await?;
+        let statements = Statements {
+            lock: client.prepare(LOCK).await?,
+            tail: client.prepare(TAIL).await?,
+            hash: client.prepare(HASH).await?,
+            heads: client.prepare(HEADS).await?,
+            holders: client.prepare(HOLDERS).await?,
+            events: client.prepare(EVENTS).await?,
+            heads_new: client.prepare(HEADS_NEW).await?,
+            heads_moved: client.prepare(HEADS_MOVED).await?,
+            links: client.prepare(LINKS).await?,
+            identifiers_left: client.prepare(IDENTIFIERS_LEFT).await?,
+            identifiers_taken: client.prepare(IDENTIFIERS_TAKEN).await?,
+        };
+        Ok(Session { log, client, driver, statements })
+    }
+
+    /// The first round trip: takes the log's lock and reads what the batch has to be compared with. The
+    /// tail is looked for from `known` on; `None` means that the log is empty or has become shorter.
+    pub(crate) async fn begin(
+        &self,
+        known: Position,
+        keys: &[(Arc<str>, String)],
+        required_free: &[Uuid],
+    ) -> Result<(Option<Tail>, Recorded), Error> {
+        let (client, statements, log) = (&self.client, &self.statements, &self.log);
+        let known = known.to_sql();
+        let types: Vec<&str> = keys.iter().map(|(resource_type, _)| &**resource_type).collect();
+        let ids: Vec<&str> = keys.iter().map(|(_, id)| id.as_str()).collect();
+        let only_log: [Sql<'_>; 1] = [log];
+        let from_known: [Sql<'_>; 2] = [log, &known];
+        let of_keys: [Sql<'_>; 3] = [log, &types, &ids];
+        let of_identifiers: [Sql<'_>; 2] = [log, &required_free];
+        let holders: OptionFuture<_> =
+            (!required_free.is_empty()).then(|| client.query(&statements.holders, &of_identifiers)).into();
+        let (begun, locked, tail, heads, holders) = futures::join!(
+            client.batch_execute("BEGIN"),
+            client.query_one(&statements.lock, &only_log),
+            client.query_opt(&statements.tail, &from_known),
+            client.query(&statements.heads, &of_keys),
+            holders
+        );
+        begun?;
+        locked?;
+        let tail = tail?.map(|row| tail_of(&row)).transpose()?;
+        let mut recorded = Recorded { heads: heads_of(&heads?)?, holders: HashMap::new() };
+        for row in holders.transpose()?.unwrap_or_default() {
+            recorded.holders.entry(row.try_get(0)?).or_default().push(row.try_get(1)?);
+        }
+        Ok((tail, recorded))
+    }
+
+    /// The second round trip: writes and commits. After an error the outcome is open until
+    /// [`Session::has`] was asked on a new session.
+    pub(crate) async fn commit(&self, writes: &Writes) -> Result<(), Error> {
+        let statements = &self.statements;
+        let steps = [
+            (&statements.events, writes.events.parameters()),
+            (&statements.heads_new, writes.heads_new.parameters_new()),
+            (&statements.heads_moved, writes.heads_moved.parameters_moved()),
+            (&statements.links, writes.links.parameters()),
+            (&statements.identifiers_left, writes.identifiers_left.parameters()),
+            (&statements.identifiers_taken, writes.identifiers_taken.parameters()),
+        ];
+        let written = steps.iter().filter_map(|(statement, parameters)| {
+            let mut all: Vec<Sql<'_>> = vec![&self.log];
+            all.extend(parameters.as_ref()?);
+            Some(async move { self.client.execute(*statement, &all).await })
+        });
+        // `join_all` polls its futures in order once, and polling sends: so the server gets them in order.
+        let (written, committed) = futures::join!(join_all(written), self.client.batch_execute("COMMIT"));
+        for result in written {
+            result?;
+        }
+        committed
+    }
+
+    /// Gives the lock back without having written.
+    pub(crate) async fn rollback(&self) -> Result<(), Error> {
+        self.client.batch_execute("ROLLBACK").await
+    }
+
+    /// Whether the event with this position and hash is recorded. Takes the log's lock for the question:
+    /// a commit that is still under way on a lost connection has ended once the lock is free.
+    pub(crate) async fn has(&self, position: Position, hash: &[u8; 32]) -> Result<bool, Error> {
+        let (client, statements) = (&self.client, &self.statements);
+        let position = position.to_sql();
+        let only_log: [Sql<'_>; 1] = [&self.log];
+        let at_position: [Sql<'_>; 2] = [&self.log, &position];
+        let (begun, locked, found, ended) = futures::join!(
+            client.batch_execute("BEGIN"),
+            client.query_one(&statements.lock, &only_log),
+            client.query_opt(&statements.hash, &at_position),
+            client.batch_execute("COMMIT")
+        );
+        begun?;
+        locked?;
+        ended?;
+        Ok(match found? {
+            Some(row) => row.try_get::<_, &[u8]>(0)? == hash,
+            None => false,
+        })
+    }
+}
+
+pub(crate) fn tail_of(row: &Row) -> Result<Tail, Error> {
+    let hash: &[u8] = row.try_get(1)?;
+    Ok(Tail {
+        position: Position::from_sql(row.try_get(0)?),
+        // A hash of another length is not the hash of anything: the chain check finds it.
+        hash: hash.try_into().unwrap_or([0; 32]),
+        recorded_at: row.try_get(2)?,
+    })
+}
+
+fn heads_of(rows: &[Row]) -> Result<HashMap<ResourceKey, HeadState>, Error> {
+    let head = |row: &Row| {
+        let key = ResourceKey { resource_type: Arc::from(row.try_get::<_, &str>(0)?), id: row.try_get(1)? };
+        let state = HeadState {
+            version: Version::from_sql(row.try_get(2)?),
+            deleted: row.try_get(3)?,
+            position: Position::from_sql(row.try_get(4)?),
+            identifiers: row.try_get::<_, Option<Vec<Uuid>>>(5)?.unwrap_or_default(),
+        };
+        Ok((key, state))
+    };
+    rows.iter().map(head).collect()
+}

@@ -1,0 +1,100 @@
+//! What the tests share: fresh logs, short ways to drafts, and checks of a whole log.
+
+use std::sync::Arc;
+
+use anamnesis_engines::testing::postgres;
+use anamnesis_events::{
+    Draft, Event, Group, Log, LogOptions, Operation, Position, ResourceKey, STAMP_PLACEHOLDER, Version,
+};
+
+/// The address of an empty database.
+pub(crate) async fn database() -> String {
+    postgres().await.fresh_database().await
+}
+
+/// A log in a database of its own.
+pub(crate) async fn fresh_log() -> Log {
+    open(&database().await).await
+}
+
+/// A log in this database; a second one is a second appender.
+pub(crate) async fn open(database: &str) -> Log {
+    Log::open(database, "default", LogOptions::default()).await.unwrap()
+}
+
+pub(crate) fn key(id: &str) -> ResourceKey {
+    ResourceKey::new("Observation", id)
+}
+
+/// A draft of a small resource with its time of recording to be stamped.
+pub(crate) fn write(key: ResourceKey, version: u32, note: &str) -> Draft {
+    let before = format!(
+        r#"{{"resourceType":"{}","id":"{}","meta":{{"versionId":"{version}","lastUpdated":""#,
+        key.resource_type, key.id
+    );
+    let stamp_at = Some(before.len());
+    let payload = format!(r#"{before}{STAMP_PLACEHOLDER}"}},"note":"{note}"}}"#);
+    Draft {
+        key,
+        operation: if version == 1 { Operation::Create } else { Operation::Update },
+        version: Version::new(version),
+        home: "Patient/p".into(),
+        touches: vec!["Patient/p".into()],
+        payload: payload.into_bytes(),
+        stamp_at,
+        identifiers: vec![],
+        require_no_identifier: vec![],
+        agent: Arc::from("test"),
+        source: None,
+    }
+}
+
+pub(crate) fn delete(key: ResourceKey, version: u32) -> Draft {
+    Draft { operation: Operation::Delete, payload: vec![], stamp_at: None, ..write(key, version, "") }
+}
+
+pub(crate) fn group(drafts: Vec<Draft>) -> Group {
+    Group { drafts, transaction: Some(uuid::Uuid::new_v4()) }
+}
+
+/// Every event of the log, read page by page.
+pub(crate) async fn all(log: &Log) -> Vec<Event> {
+    let mut events: Vec<Event> = vec![];
+    loop {
+        let after = events.last().map_or(Position::ZERO, |event| event.position);
+        let page = log.read(after, 500).await.unwrap();
+        if page.is_empty() {
+            return events;
+        }
+        events.extend(page);
+    }
+}
+
+/// Checks what holds for every log: the chain, strictly increasing times, dense versions that point to
+/// the ones before, whole bundles; returns its events.
+pub(crate) async fn check_whole(log: &Log) -> Vec<Event> {
+    let events = all(log).await;
+    let mut verified = log.verify(Position::ZERO, 1).await.unwrap();
+    while verified.position < log.head().await.unwrap() {
+        verified = log.verify(verified.position, 1000).await.unwrap();
+    }
+    assert_eq!(verified.position, Position::new(events.len() as u64));
+    let mut newest = std::collections::HashMap::new();
+    for (index, event) in events.iter().enumerate() {
+        assert_eq!(event.position.get(), index as u64 + 1);
+        assert!(index == 0 || events[index - 1].recorded_at < event.recorded_at);
+        let before = newest.insert(event.key.clone(), (event.version, event.position));
+        assert_eq!(event.version, before.map_or(Version::new(1), |(version, _)| version.next()));
+        assert_eq!(event.previous, before.map(|(_, position)| position));
+        if let Some(transaction) = event.transaction {
+            let first = index - transaction.index as usize;
+            let bundle = &events[first..first + transaction.size as usize];
+            assert!(bundle.iter().all(|other| other.transaction.unwrap().id == transaction.id));
+        }
+    }
+    for (key, (version, position)) in newest {
+        let head = log.heads(&[key]).await.unwrap().remove(0).unwrap();
+        assert_eq!((head.version, head.position), (version, position));
+    }
+    events
+}
