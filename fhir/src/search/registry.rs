@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use super::compile::Compiler;
 use super::walker::Walker;
 use super::{Component, Extracted, ParameterDefinition, SearchParameter, SearchParameterError};
-use crate::definitions::{Definitions, Structure, r4};
+use crate::definitions::{Structure, r4};
 use crate::fhirpath::Expression;
 use crate::json::Value;
 
@@ -17,7 +17,9 @@ pub struct SearchRegistry(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     definitions: Vec<Arc<ParameterDefinition>>,
-    types: HashMap<&'static str, TypeEntry>,
+    by_url: HashMap<String, Arc<ParameterDefinition>>,
+    /// Every resource type and the two abstract ones; compiled when first asked for.
+    types: HashMap<&'static str, OnceLock<TypeEntry>>,
 }
 
 /// The parameters of one resource type.
@@ -37,17 +39,15 @@ const ALTERNATIVES_MAX: usize = 8;
 const MEMBERS_ASKED_MAX: usize = 2;
 
 impl SearchRegistry {
-    /// The search parameters of R4, compiled when first asked for (some ten milliseconds).
+    /// The search parameters of R4. Those of a resource type are compiled when first asked for, in about half a
+    /// millisecond.
     ///
     /// The ten of the package that name no resource type belong to no type.
     #[must_use]
     pub fn r4() -> &'static SearchRegistry {
         static REGISTRY: LazyLock<SearchRegistry> = LazyLock::new(|| {
             let definitions = r4().search_parameters().iter().map(|row| Arc::new(row.into())).collect();
-            match SearchRegistry::build(definitions) {
-                Ok(registry) => registry,
-                Err(error) => unreachable!("a search parameter of R4 cannot be compiled: {error}"),
-            }
+            SearchRegistry::of(definitions)
         });
         &REGISTRY
     }
@@ -64,15 +64,17 @@ impl SearchRegistry {
         let added: Vec<Arc<ParameterDefinition>> = added.into_iter().map(Arc::new).collect();
         let is_kept = |known: &&Arc<ParameterDefinition>| added.iter().all(|new| new.url != known.url);
         let mut definitions: Vec<_> = self.0.definitions.iter().filter(is_kept).cloned().collect();
-        definitions.extend(added);
-        Self::build(definitions)
+        definitions.extend(added.iter().cloned());
+        let registry = Self::of(definitions);
+        registry.check(&added)?;
+        Ok(registry)
     }
 
     /// The parameters of a resource type with those of `Resource` and `DomainResource`, sorted by code; of
     /// `Resource` those that every type has. Empty for an unknown type.
     #[must_use]
     pub fn parameters(&self, resource_type: &str) -> &[Arc<SearchParameter>] {
-        self.0.types.get(resource_type).map(|entry| entry.parameters.as_slice()).unwrap_or_default()
+        self.entry(resource_type).map(|entry| entry.parameters.as_slice()).unwrap_or_default()
     }
 
     /// Finds a parameter of a resource type by its code.
@@ -99,7 +101,7 @@ impl SearchRegistry {
         root: Value<'a>,
         mut each: impl FnMut(&Arc<SearchParameter>, Extracted<'a>),
     ) {
-        let Some(entry) = self.0.types.get(resource_type) else { return };
+        let Some(entry) = self.entry(resource_type) else { return };
         entry.all.get_or_init(|| entry.walker_over_all()).walk(root, root, &mut |slot, extracted| {
             if let Some(parameter) = entry.parameters.get(slot as usize) {
                 each(parameter, extracted);
@@ -107,37 +109,58 @@ impl SearchRegistry {
         });
     }
 
-    fn build(definitions: Vec<Arc<ParameterDefinition>>) -> Result<Self, SearchParameterError> {
-        let known = r4();
-        let by_url: HashMap<&str, &Arc<ParameterDefinition>> =
-            definitions.iter().map(|definition| (definition.url.as_str(), definition)).collect();
+    fn of(definitions: Vec<Arc<ParameterDefinition>>) -> Self {
         let abstract_types = ["Resource", "DomainResource"];
-        let names = known.resource_types().iter().copied().chain(abstract_types);
-        let mut by_type: HashMap<&'static str, BTreeMap<String, Arc<SearchParameter>>> = HashMap::new();
-        for definition in &definitions {
-            let expression = parse(definition)?;
-            if let Some(base) = definition.bases.iter().find(|base| known.structure(base).is_none()) {
+        let names = r4().resource_types().iter().copied().chain(abstract_types);
+        let by_url = definitions.iter().map(|definition| (definition.url.clone(), Arc::clone(definition)));
+        Self(Arc::new(Inner {
+            by_url: by_url.collect(),
+            types: names.map(|name| (name, OnceLock::new())).collect(),
+            definitions,
+        }))
+    }
+
+    fn entry(&self, resource_type: &str) -> Option<&TypeEntry> {
+        let (name, entry) = self.0.types.get_key_value(resource_type)?;
+        let structure = r4().structure(name)?;
+        Some(entry.get_or_init(|| match self.compile_type(structure) {
+            Ok(entry) => entry,
+            // Those of R4 are all compiled in the tests, others when they are added.
+            Err(error) => unreachable!("a search parameter was not checked: {error}"),
+        }))
+    }
+
+    /// Compiles the types that added parameters are for, so that their faults are known at once.
+    fn check(&self, added: &[Arc<ParameterDefinition>]) -> Result<(), SearchParameterError> {
+        for definition in added {
+            if let Some(base) = definition.bases.iter().find(|base| !self.0.types.contains_key(base.as_str()))
+            {
                 let (code, resource_type) = (definition.code.clone(), base.clone());
                 return Err(SearchParameterError::UnknownBase { code, resource_type });
             }
-            for name in
-                names.clone().filter(|name| definition.bases.iter().any(|base| known.is_a(name, base)))
+        }
+        for (name, entry) in &self.0.types {
+            if let Some(structure) = r4().structure(name)
+                && added.iter().any(|definition| is_for(definition, name))
             {
-                let Some(structure) = known.structure(name) else { continue };
-                let parameter = compile(known, structure, definition, expression.as_ref(), &by_url)?;
-                by_type
-                    .entry(structure.name)
-                    .or_default()
-                    .insert(definition.code.clone(), Arc::new(parameter));
+                let _first = entry.set(self.compile_type(structure)?);
             }
         }
-        let types = by_type.into_iter().filter_map(|(name, parameters)| {
-            let structure = known.structure(name)?;
-            let parameters = parameters.into_values().collect();
-            Some((name, TypeEntry { structure, parameters, all: OnceLock::new() }))
-        });
-        Ok(Self(Arc::new(Inner { types: types.collect(), definitions: definitions.clone() })))
+        Ok(())
     }
+
+    fn compile_type(&self, structure: &'static Structure) -> Result<TypeEntry, SearchParameterError> {
+        let mut by_code: BTreeMap<&str, Arc<SearchParameter>> = BTreeMap::new();
+        for definition in self.0.definitions.iter().filter(|definition| is_for(definition, structure.name)) {
+            let parameter = compile(structure, definition, &self.0.by_url)?;
+            by_code.insert(&definition.code, Arc::new(parameter));
+        }
+        Ok(TypeEntry { structure, parameters: by_code.into_values().collect(), all: OnceLock::new() })
+    }
+}
+
+fn is_for(definition: &ParameterDefinition, resource_type: &str) -> bool {
+    definition.bases.iter().any(|base| r4().is_a(resource_type, base))
 }
 
 impl TypeEntry {
@@ -171,11 +194,9 @@ fn parse_text(definition: &ParameterDefinition, text: &str) -> Result<Expression
 
 /// Compiles a definition for one resource type.
 fn compile(
-    known: &'static Definitions,
     structure: &'static Structure,
     definition: &Arc<ParameterDefinition>,
-    expression: Option<&Expression>,
-    by_url: &HashMap<&str, &Arc<ParameterDefinition>>,
+    by_url: &HashMap<String, Arc<ParameterDefinition>>,
 ) -> Result<SearchParameter, SearchParameterError> {
     let failed = |reason: super::compile::Unsupported| SearchParameterError::Unsupported {
         code: definition.code.clone(),
@@ -187,11 +208,11 @@ fn compile(
         walker: None,
         components: Vec::new(),
     };
-    let Some(expression) = expression else { return Ok(parameter) };
+    let Some(expression) = parse(definition)? else { return Ok(parameter) };
     let mut walker = Walker::new();
-    let mut compiler = Compiler::new(known, structure, &mut walker);
+    let mut compiler = Compiler::new(r4(), structure, &mut walker);
     let start = [compiler.start()];
-    let places = compiler.add(expression, &start, 0).map_err(failed)?;
+    let places = compiler.add(&expression, &start, 0).map_err(failed)?;
     for (url, part) in &definition.components {
         let Some(of_part) = by_url.get(url.as_str()) else {
             let (code, definition) = (definition.code.clone(), url.clone());
@@ -199,7 +220,7 @@ fn compile(
         };
         let part = parse_text(definition, part)?;
         let mut walker = Walker::new();
-        let mut compiler = Compiler::new(known, structure, &mut walker);
+        let mut compiler = Compiler::new(r4(), structure, &mut walker);
         let starts = compiler.component_starts(&places);
         compiler.add(&part, &starts, 0).map_err(failed)?;
         walker.finish(ALTERNATIVES_MAX);
