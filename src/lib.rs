@@ -3,4 +3,9 @@
 //! The crates below it (`anamnesis-fhir`, `anamnesis-events`, `anamnesis-projections`, `anamnesis-engines`)
 //! know nothing of HTTP. Everything that does lives here, one part a module.
 
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
 pub mod synth;
+pub mod telemetry;

@@ -1,3 +1,7 @@
 //! The `anamnesis` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    anamnesis::cli::run()
+}

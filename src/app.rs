@@ -1,0 +1,146 @@
+//! Puts the parts together: starts them in order, answers HTTP until told to stop, and stops them in order.
+
+mod banner;
+mod engines;
+mod health;
+mod listen;
+mod parts;
+mod routes;
+mod signals;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::{Compress, from_fn};
+use actix_web::{App, HttpServer, web};
+use anyhow::Context;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::config::Settings;
+use crate::telemetry::{Metrics, observe};
+
+pub use health::{Check, Health};
+pub use parts::{Addresses, Parts};
+pub use routes::configure_routes;
+
+use signals::Signals;
+
+/// How often figures are folded (see [`Metrics::fold`]).
+const FOLD_EVERY: Duration = Duration::from_secs(5);
+/// How long parts may take to stop after the last request. Beyond it they are abandoned: the log is durable,
+/// and everything else is made again from it.
+const PARTS_STOP_WITHIN: Duration = Duration::from_secs(30);
+
+/// What the process was given that is no setting.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// The value of `PATH`.
+    pub path: Option<OsString>,
+    /// The value of `XDG_RUNTIME_DIR`.
+    pub runtime: Option<PathBuf>,
+}
+
+/// Runs a server until a signal stops it. Builds the one runtime for I/O, on which everything but HTTP
+/// workers and actors lives.
+///
+/// # Errors
+/// A part cannot be started, or the server ends although nobody asked for that.
+pub fn run(settings: Settings, surroundings: Surroundings) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("io")
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(serve(settings, surroundings))
+}
+
+/// The life of a server, from its settings to its ordered end.
+async fn serve(settings: Settings, surroundings: Surroundings) -> anyhow::Result<()> {
+    // The port first: when it is taken, the reason is told before anything has been started.
+    let listener = listen::bind(settings.listen)?;
+    let address = listener.local_addr().context("cannot tell the own address")?;
+    let mut signals = Signals::listen()?;
+    let metrics = Metrics::start()?;
+    let started = async {
+        let engines = engines::start(&settings, &surroundings).await?;
+        let parts = Parts::open(settings, engines.addresses.clone(), metrics.clone()).await?;
+        anyhow::Ok((engines, Arc::new(parts)))
+    };
+    let (engines, parts) = tokio::select! {
+        started = started => started?,
+        // The engines that have been started end with this process.
+        signal = signals.next() => {
+            tracing::info!(signal, "told to stop while starting");
+            return Ok(());
+        }
+    };
+    let server = http(&parts, listener)?;
+    let handle = server.handle();
+    banner::show(&parts, address);
+    let outcome = run_until_told(server, &handle, &mut signals, &metrics).await;
+    let stop = async {
+        if timeout(PARTS_STOP_WITHIN, parts.close()).await.is_err() {
+            tracing::warn!(seconds = PARTS_STOP_WITHIN.as_secs(), "a part did not stop in time");
+        }
+        engines.stop().await;
+    };
+    tokio::select! {
+        () = stop => tracing::info!("stopped"),
+        () = signals.force() => {}
+    }
+    outcome
+}
+
+/// The HTTP server on its own workers, each with a runtime of its own.
+fn http(parts: &Arc<Parts>, listener: std::net::TcpListener) -> anyhow::Result<Server> {
+    let http = parts.settings().http.clone();
+    let data = web::Data::from(Arc::clone(parts));
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(data.clone())
+            .wrap(Compress::default())
+            .wrap(from_fn(observe))
+            .configure(|routes| configure_routes(routes, &data))
+    });
+    let server = server
+        .workers(http.workers)
+        .max_connections(http.connections_max.div_ceil(http.workers))
+        .shutdown_timeout(http.shutdown_grace_s)
+        .disable_signals()
+        .listen(listener)
+        .context("cannot answer HTTP")?;
+    Ok(server.run())
+}
+
+/// Drives the server until a signal comes, then lets it answer what is under way. A second signal cuts it off.
+async fn run_until_told(
+    server: Server,
+    handle: &ServerHandle,
+    signals: &mut Signals,
+    metrics: &Metrics,
+) -> anyhow::Result<()> {
+    tokio::pin!(server);
+    let mut fold = interval(FOLD_EVERY);
+    fold.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            ended = &mut server => {
+                ended.context("the HTTP server has failed")?;
+                anyhow::bail!("the HTTP server has ended without being told to");
+            }
+            signal = signals.next() => {
+                tracing::info!(signal, "stopping; once more to stop at once");
+                break;
+            }
+            _ = fold.tick() => metrics.fold(),
+        }
+    }
+    let drained = async { tokio::join!(handle.stop(true), &mut server).1 };
+    tokio::select! {
+        ended = drained => ended.context("the HTTP server has failed while it stopped"),
+        () = signals.force() => Ok(()),
+    }
+}

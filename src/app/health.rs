@@ -1,0 +1,168 @@
+//! Whether the server lives, and whether it can do its work.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{HttpResponse, web};
+use futures::future::join_all;
+use serde_json::{Map, Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+use tokio_postgres::NoTls;
+use url::Url;
+
+use super::Parts;
+use crate::clock;
+
+/// How long a part may take to answer a check.
+const CHECK_WITHIN: Duration = Duration::from_secs(2);
+/// How long an answer is repeated, so that eager probes cost nothing.
+const VALID_FOR: Duration = Duration::from_secs(1);
+/// The port of NATS where its address names none.
+const NATS_PORT: u16 = 4222;
+
+type Outcome = Result<(), String>;
+type Outcomes = Vec<(&'static str, Outcome)>;
+type CheckFuture = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// A named question to a part: can you work? An answer names no person and no password.
+#[derive(Clone)]
+pub struct Check {
+    name: &'static str,
+    ask: Arc<dyn Fn() -> CheckFuture + Send + Sync>,
+}
+
+impl Check {
+    /// A check that asks with `ask`, within two seconds.
+    pub fn new<F>(name: &'static str, ask: impl Fn() -> F + Send + Sync + 'static) -> Check
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        Check { name, ask: Arc::new(move || Box::pin(ask())) }
+    }
+}
+
+/// The checks of a server and the last answers to them.
+pub struct Health {
+    checks: Vec<Check>,
+    last: Mutex<Option<(Duration, Outcomes)>>,
+}
+
+impl std::fmt::Debug for Health {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Health").finish_non_exhaustive()
+    }
+}
+
+impl Health {
+    /// A server that can work when all checks are well.
+    #[must_use]
+    pub fn new(checks: Vec<Check>) -> Health {
+        Health { checks, last: Mutex::new(None) }
+    }
+
+    /// Asks all parts, or repeats what they said within the last second.
+    pub async fn ask(&self) -> Vec<(&'static str, Result<(), String>)> {
+        let mut last = self.last.lock().await;
+        if let Some((when, outcomes)) = last.as_ref()
+            && clock::elapsed().saturating_sub(*when) < VALID_FOR
+        {
+            return outcomes.clone();
+        }
+        let asked = self.checks.iter().map(async |check| {
+            let late = |_| format!("no answer within {} s", CHECK_WITHIN.as_secs());
+            let outcome = timeout(CHECK_WITHIN, (check.ask)()).await.map_err(late);
+            (check.name, outcome.flatten())
+        });
+        let outcomes = join_all(asked).await;
+        *last = Some((clock::elapsed(), outcomes.clone()));
+        outcomes
+    }
+}
+
+/// `GET /health/live`: the process answers. Restarting it helps when it does not.
+pub(super) async fn live() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "ok" }))
+}
+
+/// `GET /health/ready`: every part can work; 503 with the reason when one cannot. Restarting will not help.
+pub(super) async fn ready(parts: web::Data<Parts>) -> HttpResponse {
+    let outcomes = parts.health().ask().await;
+    let well = outcomes.iter().all(|(_, outcome)| outcome.is_ok());
+    let describe = |outcome: &Outcome| match outcome {
+        Ok(()) => Value::from("ok"),
+        Err(reason) => Value::from(reason.as_str()),
+    };
+    let checks: Map<String, Value> =
+        outcomes.iter().map(|(name, outcome)| ((*name).to_owned(), describe(outcome))).collect();
+    let mut response = if well { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    response.json(json!({ "status": if well { "ok" } else { "not ready" }, "checks": checks }))
+}
+
+/// Whether the database lets us in and answers.
+pub(super) fn database(url: String) -> Check {
+    Check::new("database", move || {
+        let url = url.clone();
+        async move {
+            let unwell = |error: tokio_postgres::Error| error.to_string();
+            let (client, connection) = tokio_postgres::connect(&url, NoTls).await.map_err(unwell)?;
+            tokio::select! {
+                answer = client.simple_query("SELECT 1") => answer.map(|_| ()).map_err(unwell),
+                ended = connection => ended.map_err(unwell),
+            }
+        }
+    })
+}
+
+/// Whether NATS greets us. What it lets us do, the relay knows.
+pub(super) fn nats(url: String) -> Check {
+    Check::new("nats", move || {
+        let url = url.clone();
+        async move {
+            let url = Url::parse(&url).map_err(|error| format!("its address is wrong: {error}"))?;
+            let host = url.host_str().unwrap_or("localhost");
+            let stream = TcpStream::connect((host, url.port().unwrap_or(NATS_PORT))).await;
+            let stream = stream.map_err(|error| error.to_string())?;
+            let mut line = String::new();
+            BufReader::new(stream).read_line(&mut line).await.map_err(|error| error.to_string())?;
+            if line.starts_with("INFO ") { Ok(()) } else { Err("it does not greet as NATS does".to_owned()) }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[actix_web::test]
+    async fn parts_are_asked_together_and_not_again_within_a_second() {
+        let asked = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&asked);
+        let health = Health::new(vec![
+            Check::new("well", move || {
+                count.fetch_add(1, Ordering::Relaxed);
+                async { Ok(()) }
+            }),
+            Check::new("ill", || async { Err("broken".to_owned()) }),
+        ]);
+        for _ in 0..3 {
+            assert_eq!(health.ask().await, [("well", Ok(())), ("ill", Err("broken".to_owned()))]);
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[actix_web::test]
+    async fn engines_that_are_not_there_are_unwell() {
+        let unreachable = || TcpStream::connect("127.0.0.1:1");
+        assert!(unreachable().await.is_err());
+        let health = Health::new(vec![
+            database("postgresql://nobody@127.0.0.1:1/none".to_owned()),
+            nats("nats://127.0.0.1:1".to_owned()),
+        ]);
+        assert!(health.ask().await.iter().all(|(_, outcome)| outcome.is_err()));
+    }
+}

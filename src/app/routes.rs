@@ -1,0 +1,24 @@
+//! The table of addresses: what answers where.
+
+use actix_web::{HttpResponse, web};
+
+use super::Parts;
+use super::health;
+
+/// Puts every address of the server into its place.
+///
+/// The addresses that belong to no workspace come first, since a workspace's name may be anything else.
+pub fn configure_routes(routes: &mut web::ServiceConfig, parts: &web::Data<Parts>) {
+    routes
+        .route("/health/live", web::get().to(health::live))
+        .route("/health/ready", web::get().to(health::ready))
+        .route("/metrics", web::get().to(metrics));
+    for _workspace in parts.settings().workspaces.keys() {
+        // The services' routes are added here.
+    }
+}
+
+/// `GET /metrics`: the figures in Prometheus's text format.
+async fn metrics(parts: web::Data<Parts>) -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(parts.metrics().render())
+}

@@ -1,0 +1,60 @@
+//! The command line: one subcommand a file.
+
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The exit code for a command that failed.
+const FAILED: u8 = 1;
+
+/// An open, self-hosted health data platform: every FHIR write is an event that is never overwritten.
+#[derive(Debug, Parser)]
+#[command(
+    name = "anamnesis",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = "Start here:
+  anamnesis serve                      a server with its own Postgres and NATS in ./data, on 127.0.0.1:8080
+  anamnesis serve --data /srv/records  the same with its data elsewhere
+
+`anamnesis help <COMMAND>` tells more about a command.
+Exit codes: 0 done, 1 failed (the reason is the last line of the output), 2 the command line is wrong."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Arguments),
+}
+
+/// Reads the command line and carries it out. What goes wrong is told in one line on standard error.
+#[must_use]
+pub fn run() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Serve(arguments) => serve::run(arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("anamnesis: {error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

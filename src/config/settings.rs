@@ -1,0 +1,257 @@
+//! What can be set, with the defaults and their reasons.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// All settings of a server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Everything that the server keeps on disk itself. One server at a time owns it.
+    pub data: PathBuf,
+    /// Where to answer HTTP.
+    pub listen: SocketAddr,
+    /// Accept requests from the network although nobody is asked who they are. For servers behind something
+    /// that does ask: an authenticating proxy, or a container whose port is published on loopback only.
+    pub allow_anonymous_network_access: bool,
+    /// The private engines.
+    pub engines: EngineSettings,
+    /// The database to use instead of a private one.
+    pub database: DatabaseSettings,
+    /// The NATS to use instead of a private one.
+    pub nats: NatsSettings,
+    /// Limits of HTTP.
+    pub http: HttpSettings,
+    /// Limits of the compartment actors.
+    pub actors: ActorSettings,
+    /// Limits of the FHIR services.
+    pub fhir: FhirSettings,
+    /// Limits of searches.
+    pub search: SearchSettings,
+    /// What is logged, and how.
+    pub log: LogSettings,
+    /// The workspaces by name. Naming one replaces the default one.
+    pub workspaces: BTreeMap<String, WorkspaceSettings>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            data: PathBuf::from("data"),
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
+            allow_anonymous_network_access: false,
+            engines: EngineSettings::default(),
+            database: DatabaseSettings::default(),
+            nats: NatsSettings::default(),
+            http: HttpSettings::default(),
+            actors: ActorSettings::default(),
+            fhir: FhirSettings::default(),
+            search: SearchSettings::default(),
+            log: LogSettings::default(),
+            workspaces: BTreeMap::from([("default".to_owned(), WorkspaceSettings::default())]),
+        }
+    }
+}
+
+/// The private engines that run where no address is configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EngineSettings {
+    /// A folder with unpacked programs of Postgres and nats-server. Without it: `.engines` in the working
+    /// directory or beside the program, then `PATH`, then the folders of distributions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub programs: Option<PathBuf>,
+}
+
+/// The database.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DatabaseSettings {
+    /// `postgresql://user:password@host/database`; a private Postgres runs when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Connections for reading. The appender and the projections have their own.
+    pub connections_max: usize,
+}
+
+impl Default for DatabaseSettings {
+    fn default() -> Self {
+        // More readers than that only compete for the cores of one machine.
+        DatabaseSettings { url: None, connections_max: 8 }
+    }
+}
+
+impl std::fmt::Debug for DatabaseSettings {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let url = self.url.as_ref().map(|_| "(set)");
+        formatter
+            .debug_struct("DatabaseSettings")
+            .field("url", &url)
+            .field("connections_max", &self.connections_max)
+            .finish()
+    }
+}
+
+/// The message broker.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NatsSettings {
+    /// `nats://host:4222`; a private nats-server runs when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+impl std::fmt::Debug for NatsSettings {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("NatsSettings").field("url", &self.url.as_ref().map(|_| "(set)")).finish()
+    }
+}
+
+/// Limits of HTTP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpSettings {
+    /// Threads that answer requests.
+    pub workers: usize,
+    /// The largest body of a request, in bytes, after decompression.
+    pub body_bytes_max: usize,
+    /// Connections of all workers together; the next one waits.
+    pub connections_max: usize,
+    /// How long requests under way may go on when the server stops, in seconds.
+    pub shutdown_grace_s: u64,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        HttpSettings {
+            workers: std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 16)),
+            // A transaction of 500 sizeable resources, with room; far from what hurts a small machine.
+            body_bytes_max: 32 << 20,
+            connections_max: 4096,
+            shutdown_grace_s: 20,
+        }
+    }
+}
+
+/// Limits of the compartment actors.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ActorSettings {
+    /// Threads that actors live on. Decisions are short; two keep a slow one from holding up everybody.
+    pub threads: usize,
+    /// Commands that may wait in one compartment; beyond it the answer is 429.
+    pub queue_max: usize,
+    /// Resident actors beyond which idle ones are put to rest early.
+    pub resident_max: usize,
+    /// Bytes of resources that all actors together keep at hand.
+    pub cache_bytes_max: usize,
+    /// An actor without work for so long is put to rest, in seconds.
+    pub idle_timeout_s: u64,
+}
+
+impl Default for ActorSettings {
+    fn default() -> Self {
+        ActorSettings {
+            threads: 2,
+            queue_max: 256,
+            resident_max: 20_000,
+            cache_bytes_max: 128 << 20,
+            idle_timeout_s: 60,
+        }
+    }
+}
+
+/// Limits of the FHIR services.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FhirSettings {
+    /// Entries of one batch or transaction; more is refused with 413.
+    pub bundle_entries_max: usize,
+    /// Results on one page when the client does not say (`_count`).
+    pub page_size: usize,
+    /// Results on one page at most, whatever the client says.
+    pub page_size_max: usize,
+}
+
+impl Default for FhirSettings {
+    fn default() -> Self {
+        // The defaults and the most that Azure Health Data Services gives.
+        FhirSettings { bundle_entries_max: 500, page_size: 10, page_size_max: 1000 }
+    }
+}
+
+/// Limits of searches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SearchSettings {
+    /// How long a search waits for the index to reach what had been written when it came in, in milliseconds.
+    pub wait_ms: u64,
+}
+
+impl Default for SearchSettings {
+    fn default() -> Self {
+        SearchSettings { wait_ms: 500 }
+    }
+}
+
+/// What is logged, and how. Never personal data, at any level.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSettings {
+    /// Lines for people, or JSON for machines.
+    pub format: LogFormat,
+    /// Levels, as `info` or `info,anamnesis_events=debug`.
+    pub filter: String,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        // The HTTP library tells of each of its threads, which helps nobody.
+        LogSettings { format: LogFormat::Plain, filter: "info,actix_server=warn".to_owned() }
+    }
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    Plain,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A workspace: services that share a log of events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkspaceSettings {
+    /// The services by the name that stands in their address.
+    pub services: BTreeMap<String, ServiceSettings>,
+}
+
+impl Default for WorkspaceSettings {
+    fn default() -> Self {
+        let fhir = ServiceSettings { kind: ServiceKind::Fhir };
+        WorkspaceSettings { services: BTreeMap::from([("fhir".to_owned(), fhir)]) }
+    }
+}
+
+/// One service of a workspace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceSettings {
+    /// What it speaks.
+    pub kind: ServiceKind,
+}
+
+/// What a service speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum ServiceKind {
+    /// FHIR R4.
+    Fhir,
+}

@@ -1,0 +1,117 @@
+//! Tests of the settings: sources, precedence, and what is refused with which words.
+
+use std::io::Write;
+
+use super::*;
+
+fn load(file: &str, environment: &[(&str, &str)], overrides: Overrides) -> Result<Settings, String> {
+    let mut handle = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    handle.write_all(file.as_bytes()).unwrap();
+    let environment = environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
+    let sources = Sources { file: Some(handle.path().to_owned()), environment, overrides };
+    let name = handle.path().display().to_string();
+    Settings::load(&sources).map_err(|error| error.to_string().replace(&name, "FILE"))
+}
+
+#[test]
+fn nothing_configured_gives_the_defaults_on_loopback() {
+    let settings = Settings::load(&Sources::default()).unwrap();
+    assert_eq!(settings, Settings::default());
+    assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.fhir.bundle_entries_max, 500);
+    assert!(settings.workspaces["default"].services.contains_key("fhir"));
+}
+
+#[test]
+fn a_later_source_wins() {
+    let file = "listen = '127.0.0.1:1'\ndata = '/file'\n[fhir]\npage_size = 20\nbundle_entries_max = 7\n";
+    let environment =
+        [("ANAMNESIS_LISTEN", "127.0.0.1:2"), ("ANAMNESIS_FHIR_PAGE_SIZE", "30"), ("OTHER", "x")];
+    let flags = vec![("listen", "--listen", "127.0.0.1:3".into())];
+    let settings = load(file, &environment, flags).unwrap();
+    assert_eq!(settings.listen.port(), 3);
+    assert_eq!(settings.data, PathBuf::from("/file"));
+    assert_eq!((settings.fhir.page_size, settings.fhir.bundle_entries_max), (30, 7));
+}
+
+#[test]
+fn a_mistake_in_the_file_is_told_with_its_line() {
+    let unknown = load("data = 'x'\n\nlisten_on = '127.0.0.1:1'\n", &[], vec![]).unwrap_err();
+    assert!(unknown.starts_with("FILE:3: unknown field `listen_on`, expected one of `data`"), "{unknown}");
+    let nested = load("[http]\nworkers = 2\nspeed = 9\n", &[], vec![]).unwrap_err();
+    assert!(nested.starts_with("FILE:3: unknown field `speed`"), "{nested}");
+    let kind = load("[http]\n\nworkers = 'many'\n", &[], vec![]).unwrap_err();
+    assert!(kind.starts_with("FILE:3: invalid type: string \"many\""), "{kind}");
+    let syntax = load("data = 'x'\nlisten\n", &[], vec![]).unwrap_err();
+    assert!(syntax.starts_with("FILE:2: "), "{syntax}");
+    let service = load("[workspaces.a.services.b]\nkind = 'ftp'\n", &[], vec![]).unwrap_err();
+    assert!(service.starts_with("FILE:2: unknown variant `ftp`"), "{service}");
+}
+
+#[test]
+fn a_mistake_elsewhere_is_told_with_its_origin() {
+    let unknown = load("", &[("ANAMNESIS_LISTEM", "x")], vec![]).unwrap_err();
+    assert_eq!(unknown, "ANAMNESIS_LISTEM: there is no such setting");
+    let kind = load("", &[("ANAMNESIS_HTTP_WORKERS", "many")], vec![]).unwrap_err();
+    assert!(kind.starts_with("ANAMNESIS_HTTP_WORKERS: invalid type: string \"many\""), "{kind}");
+    let flag = load("", &[], vec![("listen", "--listen", "8080".into())]).unwrap_err();
+    assert!(flag.starts_with("--listen: invalid socket address"), "{flag}");
+    let file = Sources { file: Some("/nonexistent.toml".into()), ..Sources::default() };
+    let missing = Settings::load(&file).unwrap_err().to_string();
+    assert!(missing.starts_with("cannot read the configuration file /nonexistent.toml: "), "{missing}");
+}
+
+#[test]
+fn the_environment_reaches_every_single_setting() {
+    let environment = [
+        ("ANAMNESIS_DATABASE_URL", "postgresql://u@h/d"),
+        ("ANAMNESIS_NATS_URL", "nats://h:4222"),
+        ("ANAMNESIS_ENGINES_PROGRAMS", "/opt/engines"),
+        ("ANAMNESIS_ALLOW_ANONYMOUS_NETWORK_ACCESS", "true"),
+        ("ANAMNESIS_LOG_FORMAT", "json"),
+        ("ANAMNESIS_HTTP_SHUTDOWN_GRACE_S", "7"),
+        ("ANAMNESIS_DATA", "42"),
+    ];
+    let settings = load("", &environment, vec![]).unwrap();
+    assert_eq!(settings.database.url.as_deref(), Some("postgresql://u@h/d"));
+    assert_eq!(settings.nats.url.as_deref(), Some("nats://h:4222"));
+    assert_eq!(settings.engines.programs, Some("/opt/engines".into()));
+    assert!(settings.allow_anonymous_network_access);
+    assert_eq!(settings.log.format, LogFormat::Json);
+    assert_eq!(settings.http.shutdown_grace_s, 7);
+    assert_eq!(settings.data, PathBuf::from("42"), "a text that looks like a number stays a text");
+}
+
+#[test]
+fn the_network_is_refused_without_authentication() {
+    for address in ["0.0.0.0:8080", "[::]:80", "192.168.1.5:8080", "[::ffff:10.0.0.1]:80"] {
+        let refused = load(&format!("listen = '{address}'"), &[], vec![]).unwrap_err();
+        assert!(refused.contains("no authentication is configured"), "{address}: {refused}");
+        load(&format!("listen = '{address}'\nallow_anonymous_network_access = true"), &[], vec![]).unwrap();
+    }
+    for address in ["127.0.0.1:0", "127.9.9.9:80", "[::1]:8080", "[::ffff:127.0.0.1]:80"] {
+        load(&format!("listen = '{address}'"), &[], vec![]).unwrap();
+    }
+}
+
+#[test]
+fn names_that_cannot_stand_in_addresses_and_zero_limits_are_refused() {
+    for name in ["Upper", "with.dot", "", "1st", "ü", "a b", "*"] {
+        let file = format!("[workspaces.\"{name}\".services.fhir]\nkind = 'fhir'\n");
+        assert!(load(&file, &[], vec![]).unwrap_err().contains("workspace name"), "{name}");
+    }
+    assert!(load("[workspaces.a]\nservices = {}\n", &[], vec![]).unwrap_err().contains("no service"));
+    assert!(load("workspaces = {}\n", &[], vec![]).unwrap_err().contains("at least one workspace"));
+    assert!(load("[http]\nworkers = 0\n", &[], vec![]).unwrap_err().contains("http.workers"));
+    assert!(load("[fhir]\npage_size = 2000\n", &[], vec![]).unwrap_err().contains("page_size_max"));
+}
+
+#[test]
+fn addresses_with_passwords_are_not_shown() {
+    let environment = [
+        ("ANAMNESIS_DATABASE_URL", "postgresql://u:geheim@h/d"),
+        ("ANAMNESIS_NATS_URL", "nats://x:geheim@h"),
+    ];
+    let shown = format!("{:?}", load("", &environment, vec![]).unwrap());
+    assert!(!shown.contains("geheim"), "{shown}");
+}
