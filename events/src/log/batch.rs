@@ -145,4 +145,4 @@ fn touches(draft: &Draft) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -207,4 +207,4 @@ pub(crate) fn required_free<'a>(groups: impl Iterator<Item = &'a Group>) -> Vec<
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -160,6 +160,8 @@ impl Log {
     ) -> Result<Vec<Row>, LogError> {
         match self.query_once(statement, parameters).await {
             Err(LogError::Database(error)) if is_disconnect(&error) => {
+                // The others are most likely dead too.
+                self.inner.pool.retain(|_, _| false);
                 self.query_once(statement, parameters).await
             }
             result => result,

@@ -3,4 +3,18 @@
 #[cfg(test)]
 mod append;
 #[cfg(test)]
+mod failures;
+#[cfg(test)]
+mod feed;
+#[cfg(test)]
+mod history;
+#[cfg(test)]
+mod identifiers;
+#[cfg(test)]
+mod partitions;
+#[cfg(test)]
+mod proxy;
+#[cfg(test)]
+mod races;
+#[cfg(test)]
 mod support;

@@ -98,3 +98,19 @@ pub(crate) async fn check_whole(log: &Log) -> Vec<Event> {
     }
     events
 }
+
+/// Ends all connections to the database, appenders' and pools', whatever they are doing.
+pub(crate) async fn kill_connections(database: &str) {
+    let config: tokio_postgres::Config = database.parse().unwrap();
+    let name = config.get_dbname().unwrap().to_owned();
+    let (client, connection) =
+        tokio_postgres::connect(postgres().await.server_url(), tokio_postgres::NoTls).await.unwrap();
+    let kill = async {
+        let statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+        let killed = client.execute(statement, &[&name]).await;
+        drop(client);
+        killed.unwrap();
+    };
+    let ((), ended) = futures::join!(kill, connection);
+    ended.unwrap();
+}
