@@ -288,6 +288,28 @@ fn added_parameters_are_compiled_beside_the_known_ones() {
 }
 
 #[test]
+fn criteria_compare_collections_as_fhirpath_does() {
+    let registry = SearchRegistry::r4()
+        .with_parameters([
+            custom("other", "Patient", "Patient.name.where(given != 'x').family"),
+            custom("self", "Patient", "Patient.link.other.where(resolve() is Patient)"),
+        ])
+        .unwrap();
+    let document = parse(
+        r##"{"resourceType":"Patient","link":[{"other":{"reference":"#"}}],"name":[{"family":"one","given":["x"]},
+        {"family":"two","given":["x","y"]},{"family":"none"}]}"##,
+    );
+    let found = |code: &str| -> Vec<String> {
+        let found = registry.get("Patient", code).unwrap().extract(document.root());
+        found.iter().map(|one| one.value.raw().to_owned()).collect()
+    };
+    // Two values never equal one, and nothing compares to nothing (FHIRPath 2.0.0 section 6.1.1).
+    assert_eq!(found("other"), [r#""two""#]);
+    // R4 references.html#contained: a lone number sign is the resource itself.
+    assert_eq!(found("self").len(), 1);
+}
+
+#[test]
 fn what_cannot_be_compiled_is_refused_with_its_reason() {
     let refusal = |base: &str, expression: &str| {
         SearchRegistry::r4().with_parameters([custom("x", base, expression)]).unwrap_err().to_string()
