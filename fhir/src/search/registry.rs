@@ -46,7 +46,8 @@ impl SearchRegistry {
     #[must_use]
     pub fn r4() -> &'static SearchRegistry {
         static REGISTRY: LazyLock<SearchRegistry> = LazyLock::new(|| {
-            let definitions = r4().search_parameters().iter().map(|row| Arc::new(row.into())).collect();
+            let definitions =
+                r4().search_parameters().iter().map(|row| Arc::new(corrected(row.into()))).collect();
             SearchRegistry::of(definitions)
         });
         &REGISTRY
@@ -157,6 +158,17 @@ impl SearchRegistry {
         }
         Ok(TypeEntry { structure, parameters: by_code.into_values().collect(), all: OnceLock::new() })
     }
+}
+
+/// Puts right what R4 has published wrongly: the expressions of the two parts of `DocumentReference.relationship` are
+/// exchanged, so that its reference would be read from a code and its code from a reference.
+fn corrected(mut definition: ParameterDefinition) -> ParameterDefinition {
+    if definition.url == "http://hl7.org/fhir/SearchParameter/DocumentReference-relationship"
+        && let [(_, first), (_, second)] = definition.components.as_mut_slice()
+    {
+        std::mem::swap(first, second);
+    }
+    definition
 }
 
 fn is_for(definition: &ParameterDefinition, resource_type: &str) -> bool {

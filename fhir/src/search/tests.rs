@@ -208,6 +208,17 @@ fn a_part_may_lie_elsewhere_in_the_resource() {
 }
 
 #[test]
+fn the_exchanged_parts_of_r4_are_put_right() {
+    let text = r#"{"resourceType":"DocumentReference","relatesTo":[{"code":"replaces",
+        "target":{"reference":"DocumentReference/1"}}]}"#;
+    let target = r#"Reference {"reference":"DocumentReference/1"}"#.to_owned();
+    assert_eq!(groups("relationship", text), [[vec![target], vec![r#"code "replaces""#.to_owned()]]]);
+    let parameter = SearchRegistry::r4().get("DocumentReference", "relationship").unwrap();
+    let kinds: Vec<_> = parameter.components().iter().map(Component::kind).collect();
+    assert_eq!(kinds, [SearchParameterKind::Reference, SearchParameterKind::Token]);
+}
+
+#[test]
 fn the_parts_say_which_parameter_they_are() {
     let parameter = SearchRegistry::r4().get("Observation", "code-value-quantity").unwrap();
     let parts: Vec<_> = parameter.components().iter().map(|part| (part.code(), part.kind())).collect();
