@@ -1,0 +1,218 @@
+//! Decisions: a command and the state of its resource give an event or a refusal. Pure: no I/O, clock or chance.
+//!
+//! [`decide`] is the whole of it. What it needs to know of the world is in its arguments: the [`Command`] (with
+//! ids already given), the [`Current`] version of the resource, and the [`Rules`] of the service.
+
+pub mod candidate;
+pub mod conditional;
+mod create;
+mod delete;
+pub mod placement;
+pub mod precondition;
+mod same;
+mod stamp;
+mod update;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use anamnesis_events::{Draft, Event, Identifier, Operation, Position, ResourceKey, Version};
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
+pub use candidate::Candidate;
+pub use precondition::Expected;
+
+/// What a writer wants.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Command {
+    /// A new resource under an id that the server gave.
+    Create {
+        /// The resource; shared, because a decision may have to be made again.
+        candidate: Arc<Candidate>,
+        /// No other living resource of the type may hold one of these (conditional create by identifier).
+        unless_held: Vec<Identifier>,
+    },
+    /// A new version of a resource, or its first under an id that the client chose.
+    Update {
+        /// The resource.
+        candidate: Arc<Candidate>,
+        /// What the client expects to find.
+        expected: Expected,
+        /// As for a create (conditional update by identifier that found nothing).
+        unless_held: Vec<Identifier>,
+    },
+    /// The end of a resource.
+    Delete {
+        /// Which resource.
+        key: ResourceKey,
+        /// What the client expects to find.
+        expected: Expected,
+    },
+}
+
+impl Command {
+    /// The resource that the command is about.
+    #[must_use]
+    pub fn key(&self) -> &ResourceKey {
+        match self {
+            Self::Create { candidate, .. } | Self::Update { candidate, .. } => &candidate.key,
+            Self::Delete { key, .. } => key,
+        }
+    }
+
+    /// Whether the decision depends on what the resource is now. A create does not: its id is new, and the log's
+    /// compare-and-set holds it to that.
+    #[must_use]
+    pub fn needs_current(&self) -> bool {
+        !matches!(self, Self::Create { .. })
+    }
+}
+
+/// Who writes and why: goes into the event.
+#[derive(Debug, Clone)]
+pub struct Provenance {
+    /// Who.
+    pub agent: Arc<str>,
+    /// Where it comes from or why.
+    pub source: Option<Arc<str>>,
+}
+
+/// How a service treats the versions of a type (AHDS versioning policy).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Versioning {
+    /// `versioned`: If-Match is checked where a client sends it.
+    #[default]
+    Versioned,
+    /// `versioned-update`: an update without If-Match is refused.
+    VersionedUpdate,
+}
+
+/// The settings of a service that decide about writes.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// Whether an update may create a resource under an id that the client chose.
+    pub update_creates: bool,
+    /// For types without an entry in `versioning_of`.
+    pub versioning: Versioning,
+    /// By resource type.
+    pub versioning_of: HashMap<String, Versioning>,
+    /// The addresses of this service without a last slash: absolute references behind them are its own.
+    pub bases: Vec<String>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            update_creates: true,
+            versioning: Versioning::default(),
+            versioning_of: HashMap::new(),
+            bases: Vec::new(),
+        }
+    }
+}
+
+impl Rules {
+    /// The versioning of a resource type.
+    #[must_use]
+    pub fn versioning_of(&self, resource_type: &str) -> Versioning {
+        self.versioning_of.get(resource_type).copied().unwrap_or(self.versioning)
+    }
+}
+
+/// The newest version of a resource as it stands in the log; also where that is a delete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Current {
+    /// Its number.
+    pub version: Version,
+    /// The position of the event that made it.
+    pub position: Position,
+    /// Whether it is a delete.
+    pub deleted: bool,
+    /// When it was recorded.
+    pub recorded_at: DateTime<Utc>,
+    /// The compartment that the resource lives in.
+    pub home: String,
+    /// The resource as served; empty where deleted.
+    pub payload: Bytes,
+}
+
+impl From<Event> for Current {
+    fn from(event: Event) -> Self {
+        Self {
+            version: event.version,
+            position: event.position,
+            deleted: event.operation == Operation::Delete,
+            recorded_at: event.recorded_at,
+            home: event.home,
+            payload: event.payload,
+        }
+    }
+}
+
+/// What is to be done.
+#[derive(Debug, Clone)]
+pub enum Decision {
+    /// Record this.
+    Append(Box<Draft>),
+    /// Nothing: the resource is already what the client sent.
+    Unchanged,
+    /// Nothing: what the client wants deleted is not there.
+    Absent,
+}
+
+/// Why a command is refused. Refusals say nothing of the resource's content.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The version that the client expects is not the current one.
+    #[error("the current version is {current}, not the one that If-Match names")]
+    VersionMismatch {
+        /// The current version.
+        current: Version,
+    },
+    /// The client wants to create, but the resource exists.
+    #[error("the resource exists (version {current}), and If-None-Match forbids that")]
+    Exists {
+        /// The current version.
+        current: Version,
+    },
+    /// The client expects a version of a resource that never existed.
+    #[error("there is no such resource, so no version of it can match If-Match")]
+    NotFound,
+    /// The client may not choose ids.
+    #[error("this service does not create resources by update; create it with POST")]
+    CreateNotAllowed,
+    /// The type's versioning demands If-Match.
+    #[error("resources of this type are updated only with the header If-Match")]
+    VersionRequired,
+    /// The new id is in use.
+    #[error("the id is in use")]
+    IdInUse,
+    /// What is recorded cannot be read again.
+    #[error("the recorded version cannot be read")]
+    Unreadable,
+}
+
+/// Decides about a command: what to record, that there is nothing to do, or why not.
+///
+/// # Errors
+/// A [`Refusal`], where a condition of the request or a rule of the service is against it.
+pub fn decide(
+    command: &Command,
+    current: Option<&Current>,
+    rules: &Rules,
+    provenance: &Provenance,
+) -> Result<Decision, Refusal> {
+    match command {
+        Command::Create { candidate, unless_held } => {
+            create::decide(candidate, current, unless_held, provenance)
+        }
+        Command::Update { candidate, expected, unless_held } => {
+            let update = update::Update { candidate, expected, unless_held };
+            update::decide(&update, current, rules, provenance)
+        }
+        Command::Delete { key, expected } => delete::decide(key, expected, current, rules, provenance),
+    }
+}

@@ -1,0 +1,52 @@
+//! A resource that a client sent, checked and placed, ready to be decided about.
+
+use anamnesis_events::{Identifier, ResourceKey};
+use anamnesis_fhir::json::{Document, Kind, Value};
+
+use super::placement::{self, Placement};
+
+/// A resource on its way into the log. Its bytes are the client's; id and meta are set when it is stamped.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// Under which type and id it is recorded.
+    pub key: ResourceKey,
+    /// What the client sent, parsed and validated.
+    pub document: Document,
+    /// The compartments it belongs to under this id.
+    pub placement: Placement,
+    /// Its business identifiers.
+    pub identifiers: Vec<Identifier>,
+}
+
+impl Candidate {
+    /// Places a validated resource. `key` names the type that the document says and the id it will have; `bases` are
+    /// the addresses of this server.
+    #[must_use]
+    pub fn new(key: ResourceKey, document: Document, bases: &[String]) -> Self {
+        let placement = placement::place(&key, document.root(), bases);
+        let identifiers = identifiers(document.root());
+        Self { key, document, placement, identifiers }
+    }
+}
+
+/// The business identifiers of a resource: those of its element `identifier` that have a value.
+#[must_use]
+pub fn identifiers(resource: Value<'_>) -> Vec<Identifier> {
+    let Some(element) = resource.get("identifier") else { return Vec::new() };
+    let mut found = Vec::new();
+    let mut take = |value: Value<'_>| {
+        let text = |name| value.get(name).and_then(|member| member.as_str());
+        if let Some(code) = text("value").filter(|code| !code.is_empty()) {
+            let system = text("system").unwrap_or_default().into_owned();
+            let identifier = Identifier { system, value: code.into_owned() };
+            if !found.contains(&identifier) {
+                found.push(identifier);
+            }
+        }
+    };
+    match element.kind() {
+        Kind::Array => element.items().for_each(&mut take),
+        _ => take(element),
+    }
+    found
+}

@@ -1,0 +1,73 @@
+//! Conditional interactions: what the number of matches means (R4 http.html sections 3.1.0.5.3, 3.1.0.4.3, 3.1.0.7.1).
+
+/// What a conditional create does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConditionalCreate {
+    /// Nothing matches: create.
+    Create,
+    /// One matches: answer with it, 200.
+    Found(String),
+}
+
+/// What a conditional update does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConditionalUpdate {
+    /// Nothing matches and the body names no id: create under an id of the server's.
+    Create,
+    /// Nothing matches and the body names an id: create under it.
+    CreateAs(String),
+    /// One matches: update it.
+    Update(String),
+}
+
+/// Why a conditional interaction is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConditionalRefusal {
+    /// 412.
+    #[error("the criteria match {found} resources; they must match at most one")]
+    Many {
+        /// How many were found; a lower bound.
+        found: usize,
+    },
+    /// 400.
+    #[error("the criteria match a resource with another id than the one in the body")]
+    OtherId,
+}
+
+/// Decides a conditional create from the ids that match.
+///
+/// # Errors
+/// More than one match.
+pub fn create(matches: &[String]) -> Result<ConditionalCreate, ConditionalRefusal> {
+    match matches {
+        [] => Ok(ConditionalCreate::Create),
+        [one] => Ok(ConditionalCreate::Found(one.clone())),
+        many => Err(ConditionalRefusal::Many { found: many.len() }),
+    }
+}
+
+/// Decides a conditional update from the ids that match and the id in the body.
+///
+/// # Errors
+/// More than one match, or one with another id than the body's.
+pub fn update(matches: &[String], body_id: Option<&str>) -> Result<ConditionalUpdate, ConditionalRefusal> {
+    match (matches, body_id) {
+        ([], None) => Ok(ConditionalUpdate::Create),
+        ([], Some(id)) => Ok(ConditionalUpdate::CreateAs(id.to_owned())),
+        ([one], Some(id)) if one != id => Err(ConditionalRefusal::OtherId),
+        ([one], _) => Ok(ConditionalUpdate::Update(one.clone())),
+        (many, _) => Err(ConditionalRefusal::Many { found: many.len() }),
+    }
+}
+
+/// Decides a conditional delete: the ids to delete. `count_max` is the client's `_count`, 1 without it.
+///
+/// # Errors
+/// More matches than the client allows to delete, where it did not give a count.
+pub fn delete(matches: &[String], count_max: Option<usize>) -> Result<&[String], ConditionalRefusal> {
+    match count_max {
+        None if matches.len() > 1 => Err(ConditionalRefusal::Many { found: matches.len() }),
+        None => Ok(matches),
+        Some(count) => Ok(matches.get(..count.min(matches.len())).unwrap_or(matches)),
+    }
+}
