@@ -1,0 +1,141 @@
+//! Compartment actors: one queue and cache per patient compartment, between the API and the log.
+//!
+//! **For whoever writes** (single interactions and bundles), everything is on [`Compartments`]:
+//! - [`Compartments::submit`]: one command, decided and recorded in its compartment's order; tries again when
+//!   another node was quicker.
+//! - [`Compartments::current`]: the newest versions of many resources, for decisions that are made together.
+//! - [`crate::decide::decide`]: command + current version → draft, nothing to do, or refusal. Pure.
+//! - [`Compartments::commit`]: drafts that are recorded together or not at all, through the queue of one compartment.
+//!   On [`WriteError::Log`] with a conflict: load [`Compartments::current`] again, decide again, commit again (bounded).
+//!
+//! An actor is **a queue and a cache, never the only copy**: the log's compare-and-set decides who wins. A decision
+//! made on a cached version is only trusted where the log checks it again; a refusal or "nothing to do" from a cached
+//! version is decided once more from a fresh one. So a stale cache can cost a retry, never a wrong answer.
+//!
+//! actix is used behind this facade only. Its rules here: no `do_send`; queues are bounded by our own count before
+//! the mailbox; answers travel in oneshot channels, so a client that goes away takes no append with it; decisions
+//! run under `catch_unwind`; actors live on their own arbiters, never on HTTP workers.
+
+mod arbiters;
+mod cache;
+mod compartment;
+mod execute;
+mod registry;
+mod resident;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anamnesis_events::{AppendError, Group, Log, LogError, Operation, Recorded, ResourceKey};
+
+use crate::decide::{Command, Current, Provenance, Refusal, Rules};
+
+pub use registry::Compartments;
+pub use resident::{Resident, Residents};
+
+/// Limits of the actors, with the reasons for their defaults.
+#[derive(Debug, Clone)]
+pub struct ActorOptions {
+    /// Threads that actors live on. Decisions are short; two keep one slow decision from holding up everybody.
+    pub arbiters: usize,
+    /// Commands that may wait or run in one compartment; beyond it the answer is 429. At some milliseconds a commit
+    /// more would wait longer than clients do.
+    pub queue_max: usize,
+    /// Resident actors beyond which idle ones are put to rest before their time: bounds memory (~2 kB each).
+    pub resident_max: usize,
+    /// Bytes of cached resources over all actors.
+    pub cache_bytes_max: usize,
+    /// An actor without work for so long is put to rest.
+    pub idle_timeout: Duration,
+    /// How often idle actors are looked for.
+    pub sweep_interval: Duration,
+}
+
+impl Default for ActorOptions {
+    fn default() -> Self {
+        Self {
+            arbiters: 2,
+            queue_max: 256,
+            resident_max: 20_000,
+            cache_bytes_max: 128 << 20,
+            idle_timeout: Duration::from_secs(60),
+            sweep_interval: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What became of a command.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// An event was recorded.
+    Written {
+        /// The resource.
+        key: ResourceKey,
+        /// What was done.
+        operation: Operation,
+        /// Where and when, and the bytes as they are served.
+        recorded: Recorded,
+    },
+    /// Nothing to do: this version already says what the client sent.
+    Unchanged(Arc<Current>),
+    /// Nothing to delete: never there, or this delete was the last that happened.
+    Absent(Option<Arc<Current>>),
+    /// Nothing was written: another resource holds an identifier that had to be free.
+    Held {
+        /// Its id.
+        id: String,
+    },
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The decision is against it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The compartment has too much under way.
+    #[error("the compartment's queue is full")]
+    Busy,
+    /// Others were quicker, as often as it was tried.
+    #[error("others changed the resource at the same time, {tries} times in a row")]
+    Contended {
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// The log did not take it.
+    #[error(transparent)]
+    Log(#[from] AppendError),
+    /// The log could not be read.
+    #[error(transparent)]
+    Read(#[from] LogError),
+    /// The decision broke down: a mistake of this program.
+    #[error("a decision panicked")]
+    Panicked,
+    /// The actor ended before it answered; whether something was recorded is not known.
+    #[error("the compartment's actor ended before it answered")]
+    Interrupted,
+}
+
+/// What all actors share: read-only but for the count of cached bytes.
+#[derive(Debug)]
+struct Surroundings {
+    log: Log,
+    rules: Rules,
+    options: ActorOptions,
+    cached: cache::Budget,
+}
+
+/// One command with its writer, on its way to an actor.
+#[derive(Debug)]
+struct Work {
+    command: Command,
+    provenance: Provenance,
+}
+
+/// Drafts that belong together, on their way to an actor.
+#[derive(Debug)]
+struct Commit {
+    group: Group,
+}

@@ -1,0 +1,131 @@
+//! How refusals and faults of the layers below become failures of a request.
+
+use anamnesis_events::{AppendError, ConflictKind, LogError};
+use anamnesis_fhir::json::{ParseError, ParseErrorKind};
+
+use super::{Failure, FailureKind, Issue, IssueCode};
+use crate::actors::WriteError;
+use crate::decide::Refusal;
+use crate::decide::conditional::ConditionalRefusal;
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let text = sentence(&refusal);
+        match refusal {
+            Refusal::VersionMismatch { .. } | Refusal::Exists { .. } => Self::precondition(text),
+            Refusal::NotFound => Self::not_found(text),
+            Refusal::CreateNotAllowed => Self::new(FailureKind::NotAllowed, IssueCode::NotSupported, text)
+                .allowing("GET, HEAD, DELETE"),
+            Refusal::VersionRequired => Self::new(FailureKind::Invalid, IssueCode::Required, text),
+            Refusal::IdInUse => Self::new(FailureKind::Conflict, IssueCode::Conflict, text),
+            Refusal::Unreadable => Self::internal(),
+        }
+    }
+}
+
+impl From<ConditionalRefusal> for Failure {
+    fn from(refusal: ConditionalRefusal) -> Self {
+        let text = sentence(&refusal);
+        match refusal {
+            ConditionalRefusal::Many { .. } => {
+                Self::new(FailureKind::PreconditionFailed, IssueCode::MultipleMatches, text)
+            }
+            ConditionalRefusal::OtherId => Self::invalid(text),
+        }
+    }
+}
+
+impl From<WriteError> for Failure {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Refused(refusal) => refusal.into(),
+            WriteError::Busy => Self::too_many("Too much is under way in this compartment; try again later."),
+            WriteError::Contended { .. } => {
+                Self::new(FailureKind::Conflict, IssueCode::Conflict, sentence(&error)).retry_after(1)
+            }
+            WriteError::Log(error) => error.into(),
+            WriteError::Read(error) => error.into(),
+            WriteError::Panicked => Self::internal(),
+            WriteError::Interrupted => Self::unavailable(
+                "The server was interrupted; whether the write was recorded is not known. Read before trying again.",
+            ),
+        }
+    }
+}
+
+impl From<AppendError> for Failure {
+    fn from(error: AppendError) -> Self {
+        match &error {
+            AppendError::Conflict { kind: ConflictKind::HeadMoved { .. }, .. } => Self::new(
+                FailureKind::Conflict,
+                IssueCode::Conflict,
+                "Others changed the resource at the same time.",
+            ),
+            AppendError::Conflict { kind: ConflictKind::IdentifierTaken { .. }, .. } => Self::precondition(
+                "Another resource of this type has come to hold the identifier of the criteria.",
+            ),
+            AppendError::Overloaded => {
+                Self::unavailable("The server has more writes than it can take; try again later.")
+            }
+            AppendError::OutcomeUnknown => Self::unavailable(
+                "The database was lost while writing; whether the write was recorded is not known. Read before trying again.",
+            ),
+            AppendError::TooLarge { .. } => {
+                Self::new(FailureKind::TooLarge, IssueCode::TooLong, sentence(&error))
+            }
+            AppendError::Invalid { .. } => {
+                tracing::error!(%error, "The log refused a draft as not valid.");
+                Self::internal()
+            }
+            AppendError::Unavailable(_) | AppendError::Broken { .. } | AppendError::Closed => {
+                tracing::error!(%error, "The log takes no writes.");
+                Self::unavailable("The server cannot write now; try again later.")
+            }
+            _ => {
+                tracing::error!(%error, "An append failed.");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl From<LogError> for Failure {
+    fn from(error: LogError) -> Self {
+        match &error {
+            LogError::Broken { .. } | LogError::UnknownKind { .. } => {
+                tracing::error!(%error, "The log cannot be read.");
+                Self::internal()
+            }
+            _ => {
+                tracing::error!(%error, "The log cannot be read now.");
+                Self::unavailable("The server cannot read now; try again later.")
+            }
+        }
+    }
+}
+
+impl From<ParseError> for Failure {
+    fn from(error: ParseError) -> Self {
+        let code = match error.kind {
+            ParseErrorKind::TooLong => IssueCode::TooLong,
+            ParseErrorKind::DuplicateName => IssueCode::Duplicate,
+            _ => IssueCode::Structure,
+        };
+        let kind = match error.kind {
+            ParseErrorKind::TooLong => FailureKind::TooLarge,
+            _ => FailureKind::Invalid,
+        };
+        let issue = Issue::error(code, format!("The body is not acceptable JSON: {error}."));
+        Self::with_issues(kind, vec![issue])
+    }
+}
+
+/// An error's text as a sentence.
+fn sentence(error: &dyn std::fmt::Display) -> String {
+    let text = error.to_string();
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) => format!("{}{}.", first.to_uppercase(), characters.as_str()),
+        None => text,
+    }
+}
