@@ -3,9 +3,13 @@
 //! The crates below it (`anamnesis-fhir`, `anamnesis-events`, `anamnesis-projections`, `anamnesis-engines`)
 //! know nothing of HTTP. Everything that does lives here, one part a module.
 
+pub mod actors;
+pub mod api;
 pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod decide;
+pub mod error;
 pub mod synth;
 pub mod telemetry;

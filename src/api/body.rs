@@ -1,0 +1,81 @@
+//! Bodies: read with a bound on what arrives and on what it unpacks to.
+
+use actix_web::dev::Decompress;
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::web::Payload;
+use bytes::Bytes;
+use futures::StreamExt;
+
+use crate::error::{Failure, FailureKind, IssueCode};
+
+/// How much of a body that is too large is read and thrown away, so that the client hears the answer instead of a
+/// broken connection.
+const DRAIN_BYTES_MAX: usize = 128 << 20;
+
+/// Reads a body, unpacked where it is compressed.
+///
+/// # Errors
+/// 413 beyond `bytes_max` (after unpacking), 415 for an unknown encoding, 400 for broken compression or transfer.
+pub(crate) async fn read(
+    headers: &HeaderMap,
+    payload: Payload,
+    bytes_max: usize,
+) -> Result<Vec<u8>, Failure> {
+    let is_packed = check_encoding(headers)?;
+    let declared = declared_length(headers);
+    let mut payload = Decompress::from_headers(payload.into_inner(), headers);
+    let expect = if is_packed { 0 } else { declared.unwrap_or(0).min(bytes_max) };
+    let mut body = Vec::with_capacity(expect);
+    let mut seen: usize = 0;
+    while let Some(chunk) = payload.next().await {
+        let chunk: Bytes = chunk.map_err(|_broken| {
+            Failure::new(
+                FailureKind::Invalid,
+                IssueCode::Structure,
+                "The body could not be read: its transfer or compression is broken.",
+            )
+        })?;
+        seen = seen.saturating_add(chunk.len());
+        if seen <= bytes_max {
+            body.extend_from_slice(&chunk);
+            continue;
+        }
+        body = Vec::new();
+        // What unpacks endlessly is not worth the work; what was sent plainly is drained.
+        if is_packed || seen > DRAIN_BYTES_MAX {
+            break;
+        }
+    }
+    if seen > bytes_max { Err(too_large(bytes_max)) } else { Ok(body) }
+}
+
+fn too_large(bytes_max: usize) -> Failure {
+    Failure::new(
+        FailureKind::TooLarge,
+        IssueCode::TooLong,
+        format!("The body is larger than {bytes_max} bytes, which is the most that this server takes."),
+    )
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Whether the body is compressed; only encodings that can be unpacked pass.
+fn check_encoding(headers: &HeaderMap) -> Result<bool, Failure> {
+    let mut packed = false;
+    for line in headers.get_all(header::CONTENT_ENCODING) {
+        match line.to_str().unwrap_or("?").trim().to_ascii_lowercase().as_str() {
+            "identity" | "" => {}
+            "gzip" | "deflate" if !packed => packed = true,
+            _ => {
+                return Err(Failure::new(
+                    FailureKind::UnsupportedMedia,
+                    IssueCode::NotSupported,
+                    "A body of this Content-Encoding is not taken; gzip, deflate and identity are.",
+                ));
+            }
+        }
+    }
+    Ok(packed)
+}

@@ -1,0 +1,27 @@
+//! Create: a new resource under an id of the server's (R4 http.html section 3.1.0.8).
+
+use std::sync::Arc;
+
+use actix_web::web::Payload;
+use anamnesis_events::ResourceKey;
+
+use super::call::Call;
+use super::reply::Reply;
+use super::{resource, write};
+use crate::clock;
+use crate::decide::Command;
+use crate::error::Failure;
+
+/// `POST /Patient`
+pub(crate) async fn create(
+    call: &Call,
+    resource_type: &Arc<str>,
+    payload: Payload,
+) -> Result<Reply, Failure> {
+    let document = resource::receive(call, payload, resource_type).await?;
+    let key = ResourceKey::new(resource_type.clone(), clock::new_resource_id());
+    let candidate = resource::candidate(call, key.clone(), document);
+    let command = Command::Create { candidate, unless_held: Vec::new() };
+    let written = call.service.compartments.submit(command, call.provenance()).await?;
+    write::answer(call, &key, written)
+}

@@ -1,0 +1,178 @@
+//! History: the versions of a resource, of a type, or of everything (R4 http.html section 3.1.0.9).
+//!
+//! Pages are cut by position in the log, which never changes: a version that comes while a client pages is neither
+//! shown twice nor lets another one be missed.
+
+use std::sync::Arc;
+
+use anamnesis_events::{Event, HistoryRange, HistoryScope, Operation, Period, Position, ResourceKey};
+use anamnesis_fhir::datetime::DateTime as FhirDateTime;
+use chrono::{DateTime, SecondsFormat, TimeZone, Utc};
+
+use super::call::Call;
+use super::page::{Head, Link, Page};
+use super::query::{self, GENERAL};
+use super::read;
+use super::reply::Reply;
+use crate::clock;
+use crate::error::{Failure, FailureKind, IssueCode};
+
+/// Parameters that a history understands; `_page` is ours, in links only.
+const KNOWN: [&str; 6] = ["_since", "_before", "_at", "_count", "_sort", "_page"];
+
+/// `GET /_history`
+pub(crate) async fn system(call: &Call) -> Result<Reply, Failure> {
+    let (bundle, _) = page(call, HistoryScope::System, "").await?;
+    Ok(Reply::ok(bundle))
+}
+
+/// `GET /Patient/_history`
+pub(crate) async fn of_type(call: &Call, resource_type: Arc<str>) -> Result<Reply, Failure> {
+    let path = format!("/{resource_type}");
+    let (bundle, _) = page(call, HistoryScope::Type(resource_type.to_string()), &path).await?;
+    Ok(Reply::ok(bundle))
+}
+
+/// `GET /Patient/1/_history`
+pub(crate) async fn of_instance(call: &Call, key: ResourceKey) -> Result<Reply, Failure> {
+    let path = format!("/{key}");
+    let (bundle, is_empty) = page(call, HistoryScope::Instance(key.clone()), &path).await?;
+    if is_empty && call.service.log.heads(&[key]).await?.into_iter().flatten().next().is_none() {
+        return Err(read::missing());
+    }
+    Ok(Reply::ok(bundle))
+}
+
+/// What a client asks for.
+struct Asked {
+    range: HistoryRange,
+    /// The parameters that were applied, but the page, for links.
+    applied: Vec<(String, String)>,
+}
+
+async fn page(call: &Call, scope: HistoryScope, path: &str) -> Result<(Vec<u8>, bool), Failure> {
+    let Asked { mut range, applied } = asked(call)?;
+    let count = range.limit;
+    range.limit = count + 1;
+    let mut events = call.service.log.history(scope, range).await?;
+    let has_more = events.len() > count;
+    events.truncate(count);
+    let base = call.base();
+    let here = format!("{base}{path}/_history");
+    let mut links = vec![Link { relation: "self", url: url(&here, &applied, call.query.get("_page")) }];
+    if let (true, Some(last)) = (has_more, events.last()) {
+        let page = last.position.to_string();
+        links.push(Link { relation: "next", url: url(&here, &applied, Some(&page)) });
+    }
+    let capacity = events.iter().map(|event| event.payload.len() + 384).sum();
+    let head = Head { kind: "history", id: &call.ids.correlation, total: None, links: &links };
+    let mut bundle = Page::new(&head, capacity);
+    for event in &events {
+        entry(&mut bundle, &base, event);
+    }
+    Ok((bundle.finish(), events.is_empty()))
+}
+
+/// One version: a delete has no resource, but says so in its request (R4 http.html section 3.1.0.9).
+fn entry(bundle: &mut Page, base: &str, event: &Event) {
+    let Event { key, version, operation, .. } = event;
+    let full_url = format!("{base}/{key}");
+    let resource = (*operation != Operation::Delete).then_some(&event.payload[..]);
+    // Versions above 1 that begin anew after a delete were made by an update under a known id.
+    let (method, url, status) = match operation {
+        Operation::Create if version.get() == 1 => ("POST", key.resource_type.to_string(), "201"),
+        Operation::Create => ("PUT", key.to_string(), "201"),
+        Operation::Update => ("PUT", key.to_string(), "200"),
+        Operation::Delete => ("DELETE", key.to_string(), "204"),
+    };
+    let request = format!(r#"{{"method":"{method}","url":"{url}"}}"#);
+    let modified = event.recorded_at.to_rfc3339_opts(SecondsFormat::Micros, true);
+    let response = format!(r#"{{"status":"{status}","etag":"W/\"{version}\"","lastModified":"{modified}"}}"#);
+    bundle.entry(Some(&full_url), resource, &[("request", &request), ("response", &response)]);
+}
+
+fn url(here: &str, applied: &[(String, String)], page: Option<&str>) -> String {
+    let parameters = applied.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let parameters = parameters.chain(page.map(|page| ("_page", page)));
+    let mut url = here.to_owned();
+    for (index, (name, value)) in parameters.enumerate() {
+        url.push(if index == 0 { '?' } else { '&' });
+        url.push_str(&format!("{}={}", query::encode(name), query::encode(value)));
+    }
+    url
+}
+
+fn asked(call: &Call) -> Result<Asked, Failure> {
+    let options = &call.service.options;
+    let mut range = HistoryRange { limit: options.page_size, ..HistoryRange::default() };
+    let mut applied = Vec::new();
+    let mut page = None;
+    for (name, value) in &call.query.0 {
+        match name.as_str() {
+            "_since" => range.since = Some(instant(name, value)?.0),
+            "_before" => range.before = Some(before(value)?),
+            "_at" => {
+                let (from, until) = instant(name, value)?;
+                range.at = Some(Period { from, until });
+            }
+            "_count" => range.limit = count(value, options.page_size_max)?,
+            "_sort" => range.ascending = ascending(value)?,
+            "_page" => page = Some(position(value)?),
+            _ => continue,
+        }
+        if name != "_page" {
+            applied.push((name.clone(), value.clone()));
+        }
+    }
+    if range.at.is_some() && (range.since.is_some() || range.before.is_some()) {
+        return Err(Failure::invalid("_at cannot be combined with _since or _before."));
+    }
+    if call.prefer.strict
+        && let Some((name, _)) = call.query.others(&KNOWN).find(|(name, _)| !GENERAL.contains(&name.as_str()))
+    {
+        let text = format!("A history does not understand the parameter {}.", query::encode(name));
+        return Err(Failure::new(FailureKind::Invalid, IssueCode::NotSupported, text));
+    }
+    match range.ascending {
+        true => range.after_position = page,
+        false => range.before_position = page,
+    }
+    Ok(Asked { range, applied })
+}
+
+/// The first and the last microsecond that a date or time covers.
+fn instant(name: &str, value: &str) -> Result<(DateTime<Utc>, DateTime<Utc>), Failure> {
+    // An offset's plus sign arrives as a space where a client did not encode it.
+    let value = value.replace(' ', "+");
+    let bad = || Failure::invalid(format!("{name} is no FHIR date or time."));
+    let interval = FhirDateTime::parse_date_time(&value).map_err(|_bad| bad())?.interval();
+    let time = |microseconds| Utc.timestamp_micros(microseconds).single().ok_or_else(bad);
+    Ok((time(interval.low)?, time(interval.high.saturating_sub(1))?))
+}
+
+fn before(value: &str) -> Result<DateTime<Utc>, Failure> {
+    let (first, _) = instant("_before", value)?;
+    match first > clock::now() {
+        true => Err(Failure::invalid("_before cannot be in the future.")),
+        false => Ok(first),
+    }
+}
+
+fn count(value: &str, max: usize) -> Result<usize, Failure> {
+    let number = value.parse::<u32>().map_err(|_bad| Failure::invalid("_count is a number."))?;
+    Ok(usize::try_from(number).unwrap_or(max).min(max))
+}
+
+fn ascending(value: &str) -> Result<bool, Failure> {
+    match value {
+        "_lastUpdated" => Ok(true),
+        "-_lastUpdated" => Ok(false),
+        _ => Err(Failure::invalid("A history is sorted by _lastUpdated or -_lastUpdated only.")),
+    }
+}
+
+fn position(value: &str) -> Result<Position, Failure> {
+    let number =
+        value.parse().map_err(|_bad| Failure::invalid("_page comes from the links of a page only."))?;
+    Ok(Position::new(number))
+}

@@ -1,0 +1,226 @@
+//! Negotiation: media types, `Prefer` and entity tags (R4 http.html sections 3.1.0.1.11 to 3.1.0.1.13, RFC 9110).
+
+use std::time::SystemTime;
+
+use actix_web::http::header::{self, HeaderMap, HttpDate};
+use anamnesis_events::Version;
+
+use crate::decide::Expected;
+use crate::error::{Failure, FailureKind, IssueCode};
+
+/// The media type that R4 gives to JSON.
+pub(crate) const FHIR_JSON: &str = "application/fhir+json; charset=utf-8";
+const PLAIN_JSON: &str = "application/json; charset=utf-8";
+const FORMATS: &str = "application/fhir+json, application/json and text/json";
+
+/// What a client prefers to get back from a write (R4 http.html section 3.1.0.1.9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Return {
+    /// The resource.
+    #[default]
+    Representation,
+    /// Nothing but headers.
+    Minimal,
+    /// An OperationOutcome.
+    Outcome,
+}
+
+/// The header `Prefer` (RFC 7240).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Prefer {
+    /// `return=`
+    pub(crate) answer: Return,
+    /// `handling=strict`
+    pub(crate) strict: bool,
+}
+
+/// Reads `Prefer`. Unknown preferences are ignored, as RFC 7240 section 2 says.
+pub(crate) fn prefer(headers: &HeaderMap) -> Prefer {
+    let mut prefer = Prefer::default();
+    let lines = headers.get_all(header::HeaderName::from_static("prefer"));
+    let values = lines.filter_map(|line| line.to_str().ok());
+    for preference in values.flat_map(|line| line.split([',', ';'])) {
+        let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
+        match (name.trim(), value.trim().trim_matches('"')) {
+            ("return", "minimal") => prefer.answer = Return::Minimal,
+            ("return", "representation") => prefer.answer = Return::Representation,
+            ("return", "OperationOutcome") => prefer.answer = Return::Outcome,
+            ("handling", handling) => prefer.strict = handling == "strict",
+            _ => {}
+        }
+    }
+    prefer
+}
+
+/// Chooses the media type of the answer: `_format` goes before `Accept`.
+///
+/// # Errors
+/// 406 that says what is offered.
+pub(crate) fn answer_type(headers: &HeaderMap, format: Option<&str>) -> Result<&'static str, Failure> {
+    if let Some(format) = format {
+        // A plus sign in a query is a space unless it was percent-encoded; accept both.
+        let format = format.replace(' ', "+");
+        let plain = format.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        return match plain.as_str() {
+            "json" | "application/fhir+json" => Ok(FHIR_JSON),
+            "application/json" | "text/json" => Ok(PLAIN_JSON),
+            _ => Err(not_acceptable("_format")),
+        };
+    }
+    let mut seen = false;
+    let mut plain = false;
+    for line in headers.get_all(header::ACCEPT) {
+        seen = true;
+        for range in line.to_str().unwrap_or_default().split(',') {
+            match media_range(range) {
+                Some(FHIR_JSON) => return Ok(FHIR_JSON),
+                Some(_) => plain = true,
+                None => {}
+            }
+        }
+    }
+    match (seen, plain) {
+        (false, _) => Ok(FHIR_JSON),
+        (true, true) => Ok(PLAIN_JSON),
+        (true, false) => Err(not_acceptable("the header Accept")),
+    }
+}
+
+/// The type that one range of `Accept` allows; `None` where it allows none that is offered.
+fn media_range(range: &str) -> Option<&'static str> {
+    let mut parts = range.split(';').map(str::trim);
+    let media = parts.next().unwrap_or_default();
+    for parameter in parts {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        match name.trim().to_ascii_lowercase().as_str() {
+            "q" if value.trim().parse::<f32>().is_ok_and(|q| q <= 0.0) => return None,
+            "fhirversion" if value.trim().trim_matches('"') != "4.0" => return None,
+            _ => {}
+        }
+    }
+    match media.to_ascii_lowercase().as_str() {
+        "*/*" | "application/*" | "application/fhir+json" => Some(FHIR_JSON),
+        "application/json" | "text/json" | "text/*" => Some(PLAIN_JSON),
+        _ => None,
+    }
+}
+
+fn not_acceptable(what: &str) -> Failure {
+    let text = format!("None of the formats in {what} is offered. This server answers with {FORMATS}.");
+    Failure::new(FailureKind::NotAcceptable, IssueCode::NotSupported, text)
+}
+
+/// Checks that a body is JSON in UTF-8.
+///
+/// # Errors
+/// 415 that says what is taken.
+pub(crate) fn body_type(headers: &HeaderMap) -> Result<(), Failure> {
+    let refuse = |text: String| Failure::new(FailureKind::UnsupportedMedia, IssueCode::NotSupported, text);
+    let Some(line) = headers.get(header::CONTENT_TYPE) else {
+        return Err(refuse(format!("The header Content-Type is missing. This server takes {FORMATS}.")));
+    };
+    let line = line.to_str().unwrap_or_default();
+    let mut parts = line.split(';').map(str::trim);
+    let media = parts.next().unwrap_or_default().to_ascii_lowercase();
+    if !matches!(media.as_str(), "application/fhir+json" | "application/json" | "text/json") {
+        return Err(refuse(format!(
+            "A body of this Content-Type is not taken. This server takes {FORMATS}."
+        )));
+    }
+    for parameter in parts {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let value = value.trim().trim_matches('"').to_ascii_lowercase();
+        match name.trim().to_ascii_lowercase().as_str() {
+            "charset" if !matches!(value.as_str(), "utf-8" | "utf8" | "us-ascii") => {
+                return Err(refuse("FHIR is exchanged in UTF-8 only; this charset is not taken.".into()));
+            }
+            "fhirversion" if value != "4.0" => {
+                return Err(refuse("This server speaks FHIR 4.0 only.".into()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The expectation of a write in `If-Match` and `If-None-Match`.
+///
+/// # Errors
+/// 400 for a header that is no list of entity tags.
+pub(crate) fn expected(headers: &HeaderMap) -> Result<Expected, Failure> {
+    if let Some(tags) = entity_tags(headers, header::IF_MATCH)? {
+        return Ok(match tags {
+            Tags::Any => Expected::Something,
+            Tags::These(versions) => Expected::Versions(versions),
+        });
+    }
+    match entity_tags(headers, header::IF_NONE_MATCH)? {
+        None => Ok(Expected::Anything),
+        Some(Tags::Any) => Ok(Expected::Nothing),
+        Some(Tags::These(_)) => {
+            Err(Failure::invalid("On a write, If-None-Match is understood with the value * only."))
+        }
+    }
+}
+
+/// Parses one entity tag list as it stands in `Bundle.entry.request.ifMatch`.
+///
+/// # Errors
+/// 400 for what is no list of entity tags.
+pub fn expected_of(if_match: &str) -> Result<Expected, Failure> {
+    Ok(match parse_tags(if_match, "ifMatch")? {
+        Tags::Any => Expected::Something,
+        Tags::These(versions) => Expected::Versions(versions),
+    })
+}
+
+enum Tags {
+    Any,
+    /// Numbers that can be versions; tags of any other kind match nothing and are left out.
+    These(Vec<Version>),
+}
+
+fn entity_tags(headers: &HeaderMap, name: header::HeaderName) -> Result<Option<Tags>, Failure> {
+    let Some(line) = headers.get(&name) else { return Ok(None) };
+    parse_tags(line.to_str().unwrap_or_default(), name.as_str()).map(Some)
+}
+
+fn parse_tags(line: &str, name: &str) -> Result<Tags, Failure> {
+    if line.trim() == "*" {
+        return Ok(Tags::Any);
+    }
+    let mut versions = Vec::new();
+    for tag in line.split(',').map(str::trim) {
+        let opaque = tag.strip_prefix("W/").unwrap_or(tag);
+        let Some(text) = opaque.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
+            return Err(Failure::invalid(format!("{name} is a list of entity tags like W/\"1\".")));
+        };
+        if let Ok(number) = text.parse::<u32>()
+            && number > 0
+        {
+            versions.push(Version::new(number));
+        }
+    }
+    Ok(Tags::These(versions))
+}
+
+/// Whether a client that reads has this version already (RFC 9110 section 13.2.2).
+///
+/// # Errors
+/// 400 for a header that is no list of entity tags.
+pub(crate) fn is_not_modified(
+    headers: &HeaderMap,
+    version: Version,
+    modified: SystemTime,
+) -> Result<bool, Failure> {
+    match entity_tags(headers, header::IF_NONE_MATCH)? {
+        Some(Tags::Any) => return Ok(true),
+        Some(Tags::These(versions)) => return Ok(versions.contains(&version)),
+        None => {}
+    }
+    // A date that cannot be read is ignored (RFC 9110 section 13.1.3).
+    let since = headers.get(header::IF_MODIFIED_SINCE).and_then(|line| line.to_str().ok());
+    let Some(since) = since.and_then(|text| text.parse::<HttpDate>().ok()) else { return Ok(false) };
+    let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    Ok(seconds(modified) <= seconds(since.into()))
+}

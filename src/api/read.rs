@@ -1,0 +1,35 @@
+//! Read: the newest version of a resource (R4 http.html section 3.1.0.2).
+
+use std::time::SystemTime;
+
+use actix_web::http::StatusCode;
+use anamnesis_events::{Event, Operation, ResourceKey};
+
+use super::call::Call;
+use super::negotiate;
+use super::reply::Reply;
+use crate::error::Failure;
+
+/// `GET /Patient/1`
+pub(crate) async fn read(call: &Call, key: &ResourceKey) -> Result<Reply, Failure> {
+    let event = call.service.log.current(key).await?;
+    answer(call, event.ok_or_else(missing)?)
+}
+
+/// Answers with a version: 200, 304 where the client has it already, 410 where it is a delete.
+pub(crate) fn answer(call: &Call, event: Event) -> Result<Reply, Failure> {
+    if event.operation == Operation::Delete {
+        return Err(Failure::gone(event.version));
+    }
+    let modified = SystemTime::from(event.recorded_at);
+    let known = negotiate::is_not_modified(call.headers(), event.version, modified)?;
+    let mut reply = Reply::new(if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
+    reply.version = Some(event.version);
+    reply.modified = Some(event.recorded_at);
+    reply.body = (!known).then_some(event.payload);
+    Ok(reply)
+}
+
+pub(crate) fn missing() -> Failure {
+    Failure::not_found("There is no resource of this type and id.")
+}

@@ -1,0 +1,82 @@
+//! Resources that come in: parsed, checked against R4, and placed.
+
+use std::sync::Arc;
+
+use actix_web::web::Payload;
+use anamnesis_events::ResourceKey;
+use anamnesis_fhir::json::{Document, Kind, Limits};
+
+use super::body;
+use super::call::Call;
+use super::negotiate;
+use crate::decide::Candidate;
+use crate::error::{Failure, FailureKind, Issue, IssueCode};
+
+/// Reads the body of a write and checks it: media type, size, JSON, R4.
+///
+/// # Errors
+/// 400, 413, 415; all issues of validation are reported.
+pub(crate) async fn receive(call: &Call, payload: Payload, expected_type: &str) -> Result<Document, Failure> {
+    negotiate::body_type(call.headers())?;
+    let options = &call.service.options;
+    let bytes = body::read(call.headers(), payload, options.body_bytes_max).await?;
+    if bytes.len() <= options.inline_bytes_max {
+        return parse(bytes, expected_type);
+    }
+    let expected_type = expected_type.to_owned();
+    actix_web::web::block(move || parse(bytes, &expected_type))
+        .await
+        .map_err(|_stopped| Failure::internal())?
+}
+
+/// Parses and validates a resource of a type.
+///
+/// # Errors
+/// 400 with all that is wrong.
+pub fn parse(bytes: Vec<u8>, expected_type: &str) -> Result<Document, Failure> {
+    if bytes.is_empty() {
+        return Err(Failure::new(
+            FailureKind::Invalid,
+            IssueCode::Required,
+            "The body is empty; a resource is expected.",
+        ));
+    }
+    let document = Document::parse(bytes, &Limits::default())?;
+    check(&document, expected_type)?;
+    Ok(document)
+}
+
+/// Checks a parsed resource: its type and R4's rules.
+///
+/// # Errors
+/// 400 with all that is wrong.
+pub fn check(document: &Document, expected_type: &str) -> Result<(), Failure> {
+    let root = document.root();
+    if root.kind() != Kind::Object {
+        let text = "The body is no JSON object; a resource is expected.";
+        return Err(Failure::new(FailureKind::Invalid, IssueCode::Structure, text));
+    }
+    let named = root.get("resourceType").and_then(|member| member.as_str());
+    match named.as_deref() {
+        None => {
+            let text = "The member resourceType, a string, is missing.";
+            return Err(Failure::new(FailureKind::Invalid, IssueCode::Required, text).at("resourceType"));
+        }
+        Some(named) if named != expected_type => {
+            let text = format!("The body is no {expected_type}, but the path asks for one.");
+            return Err(Failure::invalid(text).at("resourceType"));
+        }
+        Some(_) => {}
+    }
+    let issues = issues(document);
+    if issues.is_empty() { Ok(()) } else { Err(Failure::with_issues(FailureKind::Invalid, issues)) }
+}
+
+fn issues(_document: &Document) -> Vec<Issue> {
+    Vec::new()
+}
+
+/// Makes a checked document ready to be decided about.
+pub(crate) fn candidate(call: &Call, key: ResourceKey, document: Document) -> Arc<Candidate> {
+    Arc::new(Candidate::new(key, document, &call.service.compartments.rules().bases))
+}

@@ -1,0 +1,180 @@
+//! Routes: what a path below a service's base names (R4 http.html section 3.1.0.1).
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use anamnesis_events::{ResourceKey, Version};
+use anamnesis_fhir::definitions::r4;
+use percent_encoding::percent_decode_str;
+
+use crate::error::{Failure, IssueCode};
+
+/// What a path names. Resource types are known ones and ids are well formed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The base itself.
+    System,
+    /// `/metadata`
+    Metadata,
+    /// `/$versions`
+    Versions,
+    /// `/_history`
+    SystemHistory,
+    /// `/_search`
+    SystemSearch,
+    /// `/Patient`
+    Type(Arc<str>),
+    /// `/Patient/_history`
+    TypeHistory(Arc<str>),
+    /// `/Patient/_search`
+    TypeSearch(Arc<str>),
+    /// `/Patient/1`
+    Instance(ResourceKey),
+    /// `/Patient/1/_history`
+    InstanceHistory(ResourceKey),
+    /// `/Patient/1/_history/2`
+    Version(ResourceKey, Version),
+    /// `/Patient/1/Observation`; `None` for `*`
+    Compartment(ResourceKey, Option<Arc<str>>),
+    /// `/Patient/1/Observation/_search`
+    CompartmentSearch(ResourceKey, Option<Arc<str>>),
+}
+
+impl Place {
+    /// The methods that are served here, for the header `Allow`.
+    pub(crate) fn allow(&self) -> &'static str {
+        match self {
+            Self::System => "GET, HEAD, POST",
+            Self::Metadata | Self::Versions | Self::SystemHistory | Self::TypeHistory(_) => "GET, HEAD",
+            Self::InstanceHistory(_) | Self::Version(..) | Self::Compartment(..) => "GET, HEAD",
+            Self::SystemSearch | Self::TypeSearch(_) | Self::CompartmentSearch(..) => "POST",
+            Self::Type(_) => "GET, HEAD, POST, PUT, DELETE",
+            Self::Instance(_) => "GET, HEAD, PUT, DELETE",
+        }
+    }
+
+    /// Reads the segments below the base.
+    ///
+    /// # Errors
+    /// 400 for malformed ids, encodings and misspelt types; 404 for what does not exist.
+    pub(crate) fn parse(path: &str) -> Result<Self, Failure> {
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let segments: Vec<Cow<'_, str>> = match path.strip_prefix('/').unwrap_or(path) {
+            "" => Vec::new(),
+            path => path.split('/').map(decode).collect::<Result<_, _>>()?,
+        };
+        let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
+        Ok(match segments.as_slice() {
+            [] => Self::System,
+            ["metadata"] => Self::Metadata,
+            ["$versions"] => Self::Versions,
+            ["_history"] => Self::SystemHistory,
+            ["_search"] => Self::SystemSearch,
+            [one] => Self::Type(resource_type(one)?),
+            [one, "_history"] => Self::TypeHistory(resource_type(one)?),
+            [one, "_search"] => Self::TypeSearch(resource_type(one)?),
+            [one, operation] if operation.starts_with('$') => {
+                resource_type(one)?;
+                return Err(unknown_operation());
+            }
+            [one, id] => Self::Instance(key(one, id)?),
+            [one, id, "_history"] => Self::InstanceHistory(key(one, id)?),
+            [one, id, "_history", version] => {
+                let key = key(one, id)?;
+                Self::Version(key, self::version(version)?)
+            }
+            [one, id, operation] if operation.starts_with('$') => {
+                key(one, id)?;
+                return Err(unknown_operation());
+            }
+            [one, id, target] => Self::Compartment(compartment(one, id)?, target_type(target)?),
+            [one, id, target, "_search"] => {
+                Self::CompartmentSearch(compartment(one, id)?, target_type(target)?)
+            }
+            _ => return Err(Failure::not_found("There is nothing at this path.")),
+        })
+    }
+}
+
+/// The one shared copy of a resource type's name.
+///
+/// # Errors
+/// 404 for an unknown type; 400 where only the case is wrong.
+pub(crate) fn resource_type(name: &str) -> Result<Arc<str>, Failure> {
+    static NAMES: OnceLock<HashMap<&'static str, Arc<str>>> = OnceLock::new();
+    let names =
+        NAMES.get_or_init(|| r4().resource_types().iter().map(|name| (*name, Arc::from(*name))).collect());
+    if let Some(known) = names.get(name) {
+        return Ok(known.clone());
+    }
+    if name.starts_with('$') {
+        return Err(unknown_operation());
+    }
+    match names.keys().find(|known| known.eq_ignore_ascii_case(name)) {
+        Some(known) => {
+            Err(Failure::invalid(format!("Names of resource types are case-sensitive; this one is {known}.")))
+        }
+        None => Err(Failure::new(
+            crate::error::FailureKind::NotFound,
+            IssueCode::NotSupported,
+            "R4 has no resource type of this name.",
+        )),
+    }
+}
+
+/// Whether a text is an R4 `id`: `[A-Za-z0-9\-\.]{1,64}`.
+pub(crate) fn is_id(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.')
+}
+
+fn key(name: &str, id: &str) -> Result<ResourceKey, Failure> {
+    let resource_type = resource_type(name)?;
+    if is_id(id) { Ok(ResourceKey::new(resource_type, id)) } else { Err(bad_id()) }
+}
+
+fn compartment(name: &str, id: &str) -> Result<ResourceKey, Failure> {
+    let key = key(name, id)?;
+    match r4().compartment(name) {
+        Some(_) => Ok(key),
+        None => {
+            Err(Failure::not_found("There is nothing at this path: R4 defines no compartments of this type."))
+        }
+    }
+}
+
+fn target_type(name: &str) -> Result<Option<Arc<str>>, Failure> {
+    if name == "*" { Ok(None) } else { resource_type(name).map(Some) }
+}
+
+fn version(text: &str) -> Result<Version, Failure> {
+    if !is_id(text) {
+        return Err(bad_id());
+    }
+    // Versions count from 1 without leading zeros; anything else is a version that does not exist.
+    let known = text.parse::<u32>().ok().filter(|number| *number > 0 && number.to_string() == text);
+    known.map(Version::new).ok_or_else(|| Failure::not_found("The resource has no such version."))
+}
+
+fn bad_id() -> Failure {
+    Failure::new(
+        crate::error::FailureKind::Invalid,
+        IssueCode::Value,
+        "An id has 1 to 64 characters out of A-Z, a-z, 0-9, '-' and '.'.",
+    )
+}
+
+fn unknown_operation() -> Failure {
+    Failure::new(
+        crate::error::FailureKind::NotFound,
+        IssueCode::NotSupported,
+        "This server does not offer an operation of this name here.",
+    )
+}
+
+fn decode(segment: &str) -> Result<Cow<'_, str>, Failure> {
+    percent_decode_str(segment)
+        .decode_utf8()
+        .map_err(|_bad| Failure::invalid("The path is not UTF-8 after percent-decoding."))
+}

@@ -1,0 +1,78 @@
+//! A FHIR service: its log, its actors and its settings, found by workspace and name.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use anamnesis_events::Log;
+
+use crate::actors::Compartments;
+
+/// Limits and settings of a service, with the reasons for their defaults.
+#[derive(Debug, Clone)]
+pub struct ApiOptions {
+    /// Largest body after unpacking, in bytes. The largest Synthea bundles have some 20 MB.
+    pub body_bytes_max: usize,
+    /// Bodies larger than this are parsed and validated off the HTTP worker, so that they do not hold up others.
+    pub inline_bytes_max: usize,
+    /// Entries on a page where the client does not say (AHDS: 10).
+    pub page_size: usize,
+    /// Entries on a page at most (AHDS: 1000).
+    pub page_size_max: usize,
+    /// The address that clients know the service by, without a last slash; from the request's `Host` where not set.
+    pub public_url: Option<String>,
+}
+
+impl Default for ApiOptions {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 32 << 20,
+            inline_bytes_max: 256 << 10,
+            page_size: 10,
+            page_size_max: 1000,
+            public_url: None,
+        }
+    }
+}
+
+/// One FHIR service of a workspace.
+#[derive(Clone)]
+pub struct Service {
+    /// The workspace's name.
+    pub workspace: String,
+    /// The service's name within it.
+    pub name: String,
+    /// The workspace's log.
+    pub log: Log,
+    /// The actors that write into it.
+    pub compartments: Compartments,
+    /// Limits and settings.
+    pub options: ApiOptions,
+}
+
+/// All services of this server, by workspace and name. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Services(Arc<HashMap<(String, String), Arc<Service>>>);
+
+impl Services {
+    /// The services to mount.
+    #[must_use]
+    pub fn new(services: Vec<Service>) -> Self {
+        let named = services
+            .into_iter()
+            .map(|service| ((service.workspace.clone(), service.name.clone()), Arc::new(service)))
+            .collect();
+        Self(Arc::new(named))
+    }
+
+    /// Finds a service.
+    #[must_use]
+    pub fn find(&self, workspace: &str, name: &str) -> Option<&Arc<Service>> {
+        // A hash map cannot be asked by two borrowed parts; there are few services.
+        self.0.values().find(|service| service.name == name && service.workspace == workspace)
+    }
+
+    /// The services of a workspace.
+    pub fn of_workspace<'a>(&'a self, workspace: &'a str) -> impl Iterator<Item = &'a Arc<Service>> {
+        self.0.values().filter(move |service| service.workspace == workspace)
+    }
+}

@@ -1,0 +1,32 @@
+//! Update: a new version of a resource, or its first under the client's id (R4 http.html section 3.1.0.4).
+
+use actix_web::web::Payload;
+use anamnesis_events::ResourceKey;
+
+use super::call::Call;
+use super::reply::Reply;
+use super::{resource, write};
+use crate::decide::Command;
+use crate::error::{Failure, FailureKind, IssueCode};
+
+/// `PUT /Patient/1`
+pub(crate) async fn update(call: &Call, key: ResourceKey, payload: Payload) -> Result<Reply, Failure> {
+    let expected = call.expected()?;
+    let document = resource::receive(call, payload, &key.resource_type).await?;
+    let named = document.root().get("id").and_then(|id| id.as_str());
+    match named.as_deref() {
+        Some(id) if id == key.id => {}
+        Some(_) => {
+            return Err(Failure::invalid("The id in the body is another one than in the path.").at("id"));
+        }
+        None => {
+            let text = "An update names the resource's id in the body as well as in the path.";
+            return Err(Failure::new(FailureKind::Invalid, IssueCode::Required, text).at("id"));
+        }
+    }
+    drop(named);
+    let candidate = resource::candidate(call, key.clone(), document);
+    let command = Command::Update { candidate, expected, unless_held: Vec::new() };
+    let written = call.service.compartments.submit(command, call.provenance()).await?;
+    write::answer(call, &key, written)
+}

@@ -1,0 +1,70 @@
+//! What all writes answer alike: status, version headers, and the body that the client prefers.
+
+use actix_web::http::StatusCode;
+use anamnesis_events::{Operation, Position, ResourceKey, Version};
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
+use super::call::Call;
+use super::negotiate::Return;
+use super::reply::Reply;
+use crate::actors::Outcome;
+use crate::decide::Current;
+use crate::error::{Failure, Issue, outcome};
+
+/// The version of a resource that a write made or found.
+pub(crate) struct Shown<'a> {
+    pub(crate) key: &'a ResourceKey,
+    pub(crate) version: Version,
+    pub(crate) recorded_at: DateTime<Utc>,
+    pub(crate) position: Position,
+    pub(crate) payload: Bytes,
+}
+
+/// Answers a create or an update.
+pub(crate) fn answer(call: &Call, key: &ResourceKey, written: Outcome) -> Result<Reply, Failure> {
+    match written {
+        Outcome::Written { operation, recorded, .. } => {
+            let created = operation == Operation::Create;
+            let version = Shown {
+                key,
+                version: recorded.version,
+                recorded_at: recorded.recorded_at,
+                position: recorded.position,
+                payload: recorded.payload,
+            };
+            Ok(with(call, created, version))
+        }
+        Outcome::Unchanged(current) => Ok(found(call, key, &current)),
+        Outcome::Absent(_) | Outcome::Held { .. } => Err(Failure::internal()),
+    }
+}
+
+/// Answers with a version that was there already: nothing was written.
+pub(crate) fn found(call: &Call, key: &ResourceKey, current: &Current) -> Reply {
+    let version = Shown {
+        key,
+        version: current.version,
+        recorded_at: current.recorded_at,
+        position: current.position,
+        payload: current.payload.clone(),
+    };
+    with(call, false, version)
+}
+
+fn with(call: &Call, created: bool, version: Shown<'_>) -> Reply {
+    let mut reply = Reply::new(if created { StatusCode::CREATED } else { StatusCode::OK });
+    reply.location = Some(call.location(version.key, version.version));
+    reply.version = Some(version.version);
+    reply.modified = Some(version.recorded_at);
+    reply.position = Some(version.position);
+    reply.body = match call.prefer.answer {
+        Return::Representation => Some(version.payload),
+        Return::Minimal => None,
+        Return::Outcome => {
+            let text = if created { "The resource was created." } else { "The resource is as sent." };
+            Some(outcome(&call.ids.correlation, &[Issue::information(text)]).into())
+        }
+    };
+    reply
+}

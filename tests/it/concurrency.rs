@@ -1,0 +1,52 @@
+//! Many writers at one resource.
+
+use futures::future::join_all;
+
+use crate::support::{FHIR, test};
+
+const WRITERS: usize = 32;
+
+fn body(writer: usize) -> String {
+    format!(r#"{{"resourceType":"Patient","id":"a","multipleBirthInteger":{writer}}}"#)
+}
+
+#[test]
+fn every_update_without_a_condition_gets_a_version_of_its_own() {
+    test(|server| async move {
+        let writes = (0..WRITERS).map(|writer| server.put("/Patient/a", body(writer)));
+        let answers = join_all(writes).await;
+        let mut versions: Vec<u32> = Vec::new();
+        for answer in &answers {
+            assert!(answer.status.is_success(), "{}", answer.text());
+            let etag = answer.header("etag");
+            versions.push(etag.trim_start_matches("W/\"").trim_end_matches('"').parse().unwrap());
+        }
+        versions.sort_unstable();
+        assert_eq!(versions, (1..=u32::try_from(WRITERS).unwrap()).collect::<Vec<_>>());
+        assert_eq!(server.events().await, WRITERS as u64);
+    });
+}
+
+#[test]
+fn one_of_many_guarded_updates_wins() {
+    test(|server| async move {
+        server.put("/Patient/a", body(1000)).await;
+        let guard = [FHIR, ("If-Match", "W/\"1\"")];
+        let answers =
+            join_all((0..WRITERS).map(|writer| server.send("PUT", "/Patient/a", &guard, body(writer)))).await;
+        let won = answers.iter().filter(|answer| answer.status == 200).count();
+        let lost = answers.iter().filter(|answer| answer.status == 412).count();
+        assert_eq!((won, lost), (1, WRITERS - 1));
+        assert_eq!(server.events().await, 2);
+    });
+}
+
+#[test]
+fn creates_in_one_compartment_share_commits() {
+    test(|server| async move {
+        let body = r#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/a"}}"#;
+        let answers = join_all((0..WRITERS).map(|_| server.post("/Observation", body))).await;
+        assert!(answers.iter().all(|answer| answer.status == 201));
+        assert_eq!(server.events().await, WRITERS as u64);
+    });
+}

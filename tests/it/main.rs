@@ -1,0 +1,18 @@
+//! The FHIR service through HTTP: a real server, a real Postgres, one file per interaction.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+mod actors;
+mod bad_input;
+mod concurrency;
+mod create;
+mod delete;
+mod history;
+mod read;
+mod update;

@@ -1,0 +1,190 @@
+//! A server of its own for each test: fresh database, real log, real actors, a free port.
+
+use std::future::Future;
+use std::sync::OnceLock;
+
+use actix_web::{App, HttpServer};
+use anamnesis::actors::{ActorOptions, Compartments};
+use anamnesis::api::{self, ApiOptions, Service, Services};
+use anamnesis::decide::Rules;
+use anamnesis_engines::testing;
+use anamnesis_events::{Log, LogOptions};
+use reqwest::header::HeaderMap;
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
+
+/// How a test's server is set up.
+#[derive(Default)]
+pub(crate) struct Setup {
+    pub(crate) rules: Rules,
+    pub(crate) api: ApiOptions,
+    pub(crate) actors: ActorOptions,
+}
+
+/// A running server.
+pub(crate) struct Server {
+    pub(crate) base: String,
+    pub(crate) root: String,
+    pub(crate) log: Log,
+    pub(crate) compartments: Compartments,
+    pub(crate) client: reqwest::Client,
+    handle: actix_web::dev::ServerHandle,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Vec<u8>,
+}
+
+fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap())
+}
+
+/// Runs a test against a server with default settings.
+pub(crate) fn test<F, T>(body: F)
+where
+    F: FnOnce(std::sync::Arc<Server>) -> T,
+    T: Future<Output = ()>,
+{
+    test_with(Setup::default(), body);
+}
+
+/// Runs a test against a server set up for it.
+pub(crate) fn test_with<F, T>(setup: Setup, body: F)
+where
+    F: FnOnce(std::sync::Arc<Server>) -> T,
+    T: Future<Output = ()>,
+{
+    runtime().block_on(async {
+        let server = std::sync::Arc::new(Server::start(setup).await);
+        body(server.clone()).await;
+        server.handle.stop(false).await;
+        server.compartments.stop();
+        server.log.close().await;
+    });
+}
+
+impl Server {
+    async fn start(setup: Setup) -> Server {
+        let url = testing::postgres().await.fresh_database().await;
+        let log = Log::open(&url, "default", LogOptions::default()).await.unwrap();
+        let compartments = Compartments::start(log.clone(), setup.rules, setup.actors).unwrap();
+        let services = Services::new(vec![Service {
+            workspace: "default".into(),
+            name: "fhir".into(),
+            log: log.clone(),
+            compartments: compartments.clone(),
+            options: setup.api,
+        }]);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let server = HttpServer::new(move || {
+                    App::new()
+                        .wrap(actix_web::middleware::Compress::default())
+                        .configure(api::configure(services.clone()))
+                        .default_service(actix_web::web::to(api::not_found))
+                })
+                .workers(2)
+                .disable_signals()
+                .bind(("127.0.0.1", 0))
+                .unwrap();
+                let address = *server.addrs().first().unwrap();
+                let running = server.run();
+                sender.send((address, running.handle())).unwrap();
+                running.await.unwrap();
+            });
+        });
+        let (address, handle) = receiver.recv().unwrap();
+        let root = format!("http://{address}");
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let base = format!("{root}/default/fhir");
+        Server { base, root, log, compartments, client, handle, thread: Some(thread) }
+    }
+
+    /// Sends a request; `path` is below the service's base.
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<reqwest::Body>,
+    ) -> Answer {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.body(body).send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        Answer { status, headers, bytes: response.bytes().await.unwrap().to_vec() }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], "").await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+        self.send("POST", path, &[FHIR], body).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+        self.send("PUT", path, &[FHIR], body).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send("DELETE", path, &[], "").await
+    }
+
+    /// How many events the log has: what was written.
+    pub(crate) async fn events(&self) -> u64 {
+        self.log.head().await.unwrap().get()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+/// The usual media type of a body.
+pub(crate) const FHIR: (&str, &str) = ("Content-Type", "application/fhir+json");
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or_else(|error| {
+            panic!("no JSON ({error}): {}", String::from_utf8_lossy(&self.bytes));
+        })
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.bytes.clone()).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Checks that this is an OperationOutcome as every error has it, and gives its first issue's code.
+    pub(crate) fn outcome(&self) -> String {
+        let json = self.json();
+        assert_eq!(json["resourceType"], "OperationOutcome", "{json}");
+        assert_eq!(json["id"], self.header("x-correlation-id"), "{json}");
+        assert_eq!(self.header("content-type"), "application/fhir+json; charset=utf-8");
+        let issues = json["issue"].as_array().unwrap();
+        assert!(!issues.is_empty());
+        for issue in issues {
+            assert!(issue["severity"].is_string() && issue["diagnostics"].is_string(), "{json}");
+        }
+        issues[0]["code"].as_str().unwrap().to_owned()
+    }
+}
