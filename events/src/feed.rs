@@ -1,5 +1,9 @@
 //! The feed: events after a position, in order, without a hole, waiting when there are none.
 
+mod jetstream;
+
+pub use jetstream::JetStreamFeed;
+
 use std::time::Duration;
 
 use tokio::sync::watch;

@@ -8,7 +8,9 @@
 //! - [`Draft`] and [`Group`]: what a writer proposes. A group wins or loses whole.
 //! - [`Event`]: what was recorded. [`envelope`] says how the hash chain over the log is computed, so
 //!   that an auditor can do it again; [`codec`] says how bodies are stored.
-//! - [`Feed`]: events after a position, in order; [`PostgresFeed`] reads them from the log itself.
+//! - [`Feed`]: events after a position, in order; [`PostgresFeed`] reads them from the log itself,
+//!   [`JetStreamFeed`] listens to the broker and reads the log where the broker has nothing.
+//! - [`relay`] carries the log into a JetStream [`stream`] under the same numbers; [`message`] says how.
 //!
 //! The crate knows no HTTP and no FHIR: a body is bytes, a resource is a type and an id.
 
@@ -23,12 +25,14 @@ mod log;
 pub mod message;
 mod options;
 mod position;
+pub mod relay;
+pub mod stream;
 mod upcast;
 
 pub use draft::{Draft, Group, Recorded, STAMP_LENGTH, STAMP_PLACEHOLDER};
 pub use error::{AppendError, ConflictKind, FeedError, LogError};
 pub use event::{Event, Head, Identifier, ResourceKey, Transaction};
-pub use feed::{Feed, PostgresFeed};
+pub use feed::{Feed, JetStreamFeed, PostgresFeed};
 pub use kind::{Kind, Operation};
 pub use log::{HistoryRange, HistoryScope, Log, Period, READ_EVENTS_MAX, Verified};
 pub use options::{Clock, LogOptions};

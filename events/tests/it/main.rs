@@ -17,4 +17,6 @@ mod proxy;
 #[cfg(test)]
 mod races;
 #[cfg(test)]
+mod relay;
+#[cfg(test)]
 mod support;
