@@ -48,7 +48,7 @@ fn unescape(text: &str) -> Cow<'_, str> {
     let mut rest = text;
     while let Some((before, behind)) = rest.split_once('&') {
         out.push_str(before);
-        match behind.split_once(';').and_then(|(name, after)| Some((entity(name)?, after))) {
+        match entity_at(behind) {
             Some((character, after)) => {
                 out.push(character);
                 rest = after;
@@ -61,6 +61,14 @@ fn unescape(text: &str) -> Cow<'_, str> {
     }
     out.push_str(rest);
     Cow::Owned(out)
+}
+
+/// The character that an entity stands for, and what follows it.
+fn entity_at(text: &str) -> Option<(char, &str)> {
+    // The longest is `#x10FFFF`; looking no further keeps the whole linear.
+    let length = text.bytes().take(10).position(|byte| byte == b';')?;
+    let (name, after) = text.split_at_checked(length)?;
+    Some((entity(name)?, after.get(1..)?))
 }
 
 fn entity(name: &str) -> Option<char> {
@@ -99,18 +107,19 @@ impl Scanner<'_> {
                 self.at += tag.find("-->").map_or(tag.len(), |end| end + 3);
                 continue;
             }
-            if let Some(wanted) = wanted_attribute(tag)
-                && let Some(span) = self.attribute(wanted)
-            {
-                return Some(span);
+            let Some(wanted) = wanted_attribute(tag) else { continue };
+            match self.attribute(wanted) {
+                Found::Link(span) => return Some(span),
+                Found::OtherTag => {}
+                Found::Unfinished => return None,
             }
         }
     }
 
     /// The value of an attribute of the tag that begins here; leaves the cursor behind it, or behind the tag.
-    fn attribute(&mut self, wanted: &str) -> Option<Range<usize>> {
+    fn attribute(&mut self, wanted: &str) -> Found {
         let tag_start = self.at;
-        let tag = self.text.get(tag_start..)?.as_bytes();
+        let tag = self.text.as_bytes().get(tag_start..).unwrap_or(&[]);
         let mut name_start = 0;
         let mut at = 0;
         while let Some(&byte) = tag.get(at) {
@@ -118,20 +127,23 @@ impl Scanner<'_> {
                 b'>' => break,
                 b'=' => {
                     let name = tag.get(name_start..at).unwrap_or(&[]).trim_ascii();
-                    let quote_at =
-                        at + 1 + tag.get(at + 1..)?.iter().take_while(|b| b.is_ascii_whitespace()).count();
-                    let quote = *tag.get(quote_at)?;
-                    if !matches!(quote, b'"' | b'\'') {
+                    let behind = tag.get(at + 1..).unwrap_or(&[]);
+                    let space = behind.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+                    let Some(quote @ (b'"' | b'\'')) = behind.get(space) else {
                         at += 1;
                         continue;
-                    }
-                    let start = quote_at + 1;
-                    let end = start + memchr::memchr(quote, tag.get(start..)?)?;
+                    };
+                    let start = at + 1 + space + 1;
+                    let Some(length) = tag.get(start..).and_then(|value| memchr::memchr(*quote, value))
+                    else {
+                        return Found::Unfinished;
+                    };
+                    let end = start + length;
                     at = end + 1;
                     name_start = at;
                     if name == wanted.as_bytes() {
                         self.at = tag_start + at;
-                        return Some(tag_start + start..tag_start + end);
+                        return Found::Link(tag_start + start..tag_start + end);
                     }
                 }
                 _ => {
@@ -144,13 +156,24 @@ impl Scanner<'_> {
             }
         }
         self.at = tag_start + at;
-        None
+        Found::OtherTag
     }
+}
+
+/// What a tag gave.
+enum Found {
+    /// The span of the attribute's value.
+    Link(Range<usize>),
+    /// The tag has no such attribute.
+    OtherTag,
+    /// The text ends within a value, so there is nothing more to find.
+    Unfinished,
 }
 
 /// The attribute that links, for a tag whose text begins here.
 fn wanted_attribute(tag: &str) -> Option<&'static str> {
-    let name = tag.split(|next: char| next.is_ascii_whitespace() || matches!(next, '>' | '/')).next()?;
+    let name =
+        tag.split(|next: char| next.is_ascii_whitespace() || matches!(next, '<' | '>' | '/')).next()?;
     match name {
         "a" => Some("href"),
         "img" => Some("src"),
@@ -175,8 +198,8 @@ impl OffsetMap<'_> {
                 [] => return self.raw_at,
                 _ => {
                     // As far as the next escape or the offset, both texts are alike.
-                    let alike = memchr::memchr(b'\\', rest.as_bytes()).unwrap_or(rest.len());
-                    let length = alike.min(plain - self.plain_at);
+                    let wanted = rest.as_bytes().get(..plain - self.plain_at).unwrap_or(rest.as_bytes());
+                    let length = memchr::memchr(b'\\', wanted).unwrap_or(wanted.len());
                     (length, length)
                 }
             };

@@ -114,6 +114,20 @@ fn links_in_narratives_are_rewritten_in_place() {
 }
 
 #[test]
+fn hostile_narratives_take_linear_time() {
+    const REPEATS: usize = 200_000;
+    for part in
+        ["&", "<", "<a ", "<a href='", "<a href=\"&", "<a href='x'/>", "<a =", "<!--", "<a\n = ", "&#x"]
+    {
+        let div = format!("<a href='{}", part.repeat(REPEATS));
+        let text = serde_json::json!({"resourceType": "Patient", "text": {"div": div}}).to_string();
+        let document = parse(&text);
+        // Quadratic time would be minutes.
+        assert!(links(document.root(), "Patient").len() <= REPEATS, "{part}");
+    }
+}
+
+#[test]
 fn raw_escapes_of_a_narrative_stay_as_they_were() {
     let text = r#"{"resourceType":"Patient","text":{"div":"\u003cdiv>\u00e9\ud83d\ude00\/\u20ac<a href=\u0022urn:uuid:1\">\n</a>"}}"#;
     assert_eq!(rewritten(text), text.replace("urn:uuid:1", "Patient/7"));

@@ -121,8 +121,12 @@ fn resolved_type<'a>(root: Value<'a>, reference: Value<'a>) -> Option<Cow<'a, st
     })
 }
 
+/// How many contained resources are looked at for each reference: far more than are sensible, and few enough that
+/// a resource full of both does no harm.
+const CONTAINED_MAX: usize = 1_000;
+
 fn contained<'a>(root: Value<'a>, id: &str) -> Option<Value<'a>> {
-    let mut resources = root.get("contained")?.items();
+    let mut resources = root.get("contained")?.items().take(CONTAINED_MAX);
     resources.find(|resource| resource.get("id").and_then(Value::as_str).is_some_and(|found| found == id))
 }
 
