@@ -1,0 +1,35 @@
+# The few commands that are worth a name. `make run` and `make test` get what they need by themselves.
+
+# What `make run` hands to the server: make run ARGS="--listen 127.0.0.1:9090 --data /srv/records"
+ARGS ?=
+
+.PHONY: help run test conformance bench setup fmt lint
+
+help: ## Say what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+
+run: ## Build a release and start the server with a Postgres and a NATS of its own
+	@scripts/setup.sh --release
+	@cargo build --release --locked --bin anamnesis
+	@exec target/release/anamnesis serve $(ARGS)
+
+test: ## Run every test
+	@scripts/setup.sh
+	cargo test --workspace --locked
+
+conformance: ## Run the tests over published resources and suites (ANAMNESIS_CORPUS, or ../shared/corpus)
+	@scripts/conformance.sh
+
+bench: ## Measure
+	@scripts/setup.sh --release
+	cargo bench --workspace --locked
+
+setup: ## Only get what is missing: Postgres and nats-server
+	@scripts/setup.sh
+
+fmt: ## Format the code
+	cargo fmt --all
+
+lint: ## Check format and lints
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
