@@ -1,10 +1,11 @@
 //! The FHIR service over HTTP: one interaction a file, between the request and the actors, the log and the index.
 //!
-//! [`configure`] mounts the services of all workspaces at `/{workspace}/{service}`. Every request passes
-//! `dispatch`, which reads path, headers and query once, calls the interaction that its table names, and renders
-//! what comes back. Interactions know no HTTP errors: they return a [`crate::error::Failure`].
+//! [`configure`] mounts the services of all workspaces at `/{workspace}/{service}`. The HTTP side reads a
+//! [`Request`], [`dispatch`] calls the interaction that its table names, and the [`Answer`] or the
+//! [`crate::error::Failure`] is written as HTTP. Entries of a batch call [`dispatch`] again.
 
 mod actors;
+mod answer;
 mod body;
 mod call;
 mod capabilities;
@@ -12,12 +13,12 @@ mod create;
 mod delete;
 mod dispatch;
 mod history;
+mod http;
 pub mod negotiate;
 mod page;
 mod pretty;
 mod query;
 mod read;
-mod reply;
 pub mod resource;
 mod route;
 mod service;
@@ -28,7 +29,10 @@ mod write;
 
 use actix_web::web::{self, ServiceConfig};
 
-pub use dispatch::not_found;
+pub use answer::Answer;
+pub use call::{Body, Call, Conditions, Request};
+pub use dispatch::dispatch;
+pub use http::not_found;
 pub use service::{ApiOptions, Service, Services};
 
 /// Mounts all services, and the introspection of each workspace's actors.
@@ -37,6 +41,6 @@ pub fn configure(services: Services) -> impl FnOnce(&mut ServiceConfig) {
         config
             .app_data(web::Data::new(services))
             .route("/{workspace}/$actors", web::get().to(actors::list))
-            .service(web::scope("/{workspace}/{service}").default_service(web::to(dispatch::dispatch)));
+            .service(web::scope("/{workspace}/{service}").default_service(web::to(http::serve)));
     }
 }

@@ -3,9 +3,9 @@
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::call::Ids;
+use super::answer::{Answer, Style, respond};
+use super::http::Ids;
 use super::query::Query;
-use super::reply::{Reply, Style, respond};
 use super::service::Services;
 use crate::error::Failure;
 
@@ -25,7 +25,7 @@ pub(crate) async fn list(
     respond(describe(&request, &workspace, &services), &ids, style)
 }
 
-fn describe(request: &HttpRequest, workspace: &str, services: &Services) -> Result<Reply, Failure> {
+fn describe(request: &HttpRequest, workspace: &str, services: &Services) -> Result<Answer, Failure> {
     let query = Query::parse(request.query_string())?;
     let count = match query.get("_count").map(str::parse::<usize>) {
         None => COUNT,
@@ -43,5 +43,5 @@ fn describe(request: &HttpRequest, workspace: &str, services: &Services) -> Resu
     }
     let body = serde_json::to_vec(&serde_json::json!({ "workspace": workspace, "services": listed }))
         .map_err(|_bug| Failure::internal())?;
-    Ok(Reply::ok(body))
+    Ok(Answer::ok(body))
 }

@@ -1,67 +1,86 @@
-//! One request as the interactions see it: read once, checked once.
+//! One request as the interactions see it: read once, checked once, and without HTTP, so that the entries of a
+//! bundle are served by the same code.
 
 use std::sync::Arc;
 
-use actix_web::HttpRequest;
-use actix_web::http::header::{HeaderMap, HeaderName};
+use actix_web::http::Method;
 use anamnesis_events::{ResourceKey, Version};
+use anamnesis_fhir::json::Document;
 
 use super::negotiate::{self, Prefer};
 use super::query::Query;
 use super::service::Service;
-use crate::clock;
-use crate::decide::Provenance;
+use crate::decide::{Expected, Provenance};
 use crate::error::Failure;
 
-/// The ids of a request (AHDS: `X-Request-Id` is taken from the client, `X-Correlation-Id` is the server's).
-#[derive(Debug, Clone)]
-pub(crate) struct Ids {
-    pub(crate) request: String,
-    pub(crate) correlation: String,
+/// A request to a FHIR service, from HTTP or from an entry of a bundle.
+#[derive(Debug)]
+pub struct Request {
+    /// The method; HEAD is served as GET.
+    pub method: Method,
+    /// The path below the service, percent-encoded, without a leading slash: `Patient/1`.
+    pub path: String,
+    /// The query as it was sent, without the question mark; the form of a POST `_search` is joined to it.
+    pub query: String,
+    /// The conditions of the request.
+    pub conditions: Conditions,
+    /// What the client prefers.
+    pub prefer: Prefer,
+    /// `x-ms-consistency-level: eventual`: a search does not wait for what was just written.
+    pub eventual: bool,
+    /// The resource that comes with it.
+    pub body: Body,
+    /// The service's address as the client knows it, without a last slash.
+    pub base: String,
+    /// Names the request in logs and outcomes.
+    pub correlation_id: String,
 }
 
-impl Ids {
-    /// Takes the client's request id where it is harmless to send back and to log.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        const LENGTH_MAX: usize = 128;
-        let fits = |text: &&str| {
-            (1..=LENGTH_MAX).contains(&text.len())
-                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte))
-        };
-        let sent = headers.get(HeaderName::from_static("x-request-id")).and_then(|line| line.to_str().ok());
-        let correlation = clock::new_request_id();
-        let request = sent.filter(fits).map_or_else(|| correlation.clone(), str::to_owned);
-        Self { request, correlation }
-    }
+/// Headers that a request depends on, as they were sent (`Bundle.entry.request` has the same).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Conditions {
+    /// `If-Match`
+    pub if_match: Option<String>,
+    /// `If-None-Match`
+    pub if_none_match: Option<String>,
+    /// `If-Modified-Since`
+    pub if_modified_since: Option<String>,
+    /// `If-None-Exist`, a query
+    pub if_none_exist: Option<String>,
+}
+
+/// What comes with a request.
+#[derive(Debug)]
+pub enum Body {
+    /// Nothing, or nothing that matters.
+    None,
+    /// JSON as received.
+    Bytes(Vec<u8>),
+    /// JSON that was parsed already; not yet validated.
+    Document(Document),
 }
 
 /// What an interaction needs of its request.
-pub(crate) struct Call {
+pub struct Call {
     pub(crate) service: Arc<Service>,
-    pub(crate) request: HttpRequest,
     pub(crate) query: Query,
+    pub(crate) conditions: Conditions,
     pub(crate) prefer: Prefer,
-    pub(crate) ids: Ids,
+    #[expect(dead_code, reason = "read by searches, which come with their index")]
+    pub(crate) eventual: bool,
+    pub(crate) base: String,
+    pub(crate) correlation_id: String,
 }
 
 impl Call {
-    pub(crate) fn headers(&self) -> &HeaderMap {
-        self.request.headers()
-    }
-
-    /// The service's address as the client knows it, without a last slash.
-    pub(crate) fn base(&self) -> String {
-        if let Some(public) = &self.service.options.public_url {
-            return public.clone();
-        }
-        let connection = self.request.connection_info();
-        let Service { workspace, name, .. } = &*self.service;
-        format!("{}://{}/{workspace}/{name}", connection.scheme(), connection.host())
+    /// The address of a resource, as it stands in `fullUrl`.
+    pub(crate) fn full_url(&self, key: &ResourceKey) -> String {
+        format!("{}/{key}", self.base)
     }
 
     /// The address of a version, for the header `Location`.
     pub(crate) fn location(&self, key: &ResourceKey, version: Version) -> String {
-        format!("{}/{key}/_history/{version}", self.base())
+        format!("{}/{key}/_history/{version}", self.base)
     }
 
     /// Who writes, for the event.
@@ -77,7 +96,7 @@ impl Call {
     ///
     /// # Errors
     /// 400 for a malformed header.
-    pub(crate) fn expected(&self) -> Result<crate::decide::Expected, Failure> {
-        negotiate::expected(self.headers())
+    pub(crate) fn expected(&self) -> Result<Expected, Failure> {
+        negotiate::expected(&self.conditions)
     }
 }

@@ -2,23 +2,18 @@
 
 use std::sync::Arc;
 
-use actix_web::web::Payload;
 use anamnesis_events::ResourceKey;
 
-use super::call::Call;
-use super::reply::Reply;
+use super::answer::Answer;
+use super::call::{Body, Call};
 use super::{resource, write};
 use crate::clock;
 use crate::decide::Command;
 use crate::error::Failure;
 
 /// `POST /Patient`
-pub(crate) async fn create(
-    call: &Call,
-    resource_type: &Arc<str>,
-    payload: Payload,
-) -> Result<Reply, Failure> {
-    let document = resource::receive(call, payload, resource_type).await?;
+pub(crate) async fn create(call: &Call, resource_type: &Arc<str>, body: Body) -> Result<Answer, Failure> {
+    let document = resource::receive(call, body, resource_type).await?;
     let key = ResourceKey::new(resource_type.clone(), clock::new_resource_id());
     let candidate = resource::candidate(call, key.clone(), document);
     let command = Command::Create { candidate, unless_held: Vec::new() };

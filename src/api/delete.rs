@@ -3,14 +3,14 @@
 use actix_web::http::StatusCode;
 use anamnesis_events::ResourceKey;
 
+use super::answer::Answer;
 use super::call::Call;
-use super::reply::Reply;
 use crate::actors::Outcome;
 use crate::decide::Command;
 use crate::error::Failure;
 
 /// `DELETE /Patient/1`
-pub(crate) async fn delete(call: &Call, key: ResourceKey) -> Result<Reply, Failure> {
+pub(crate) async fn delete(call: &Call, key: ResourceKey) -> Result<Answer, Failure> {
     let expected = call.expected()?;
     let command = Command::Delete { key, expected };
     let done = call.service.compartments.submit(command, call.provenance()).await?;
@@ -18,19 +18,19 @@ pub(crate) async fn delete(call: &Call, key: ResourceKey) -> Result<Reply, Failu
 }
 
 /// 204, with the version and position of the delete where there is one.
-pub(crate) fn answer(done: Outcome) -> Result<Reply, Failure> {
-    let mut reply = Reply::new(StatusCode::NO_CONTENT);
+pub(crate) fn answer(done: Outcome) -> Result<Answer, Failure> {
+    let mut answer = Answer::new(StatusCode::NO_CONTENT);
     match done {
         Outcome::Written { recorded, .. } => {
-            reply.version = Some(recorded.version);
-            reply.position = Some(recorded.position);
+            answer.version = Some(recorded.version);
+            answer.position = Some(recorded.position);
         }
         Outcome::Absent(Some(current)) => {
-            reply.version = Some(current.version);
-            reply.position = Some(current.position);
+            answer.version = Some(current.version);
+            answer.position = Some(current.position);
         }
         Outcome::Absent(None) => {}
         Outcome::Unchanged(_) | Outcome::Held { .. } => return Err(Failure::internal()),
     }
-    Ok(reply)
+    Ok(answer)
 }

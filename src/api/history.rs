@@ -9,11 +9,11 @@ use anamnesis_events::{Event, HistoryRange, HistoryScope, Operation, Period, Pos
 use anamnesis_fhir::datetime::DateTime as FhirDateTime;
 use chrono::{DateTime, SecondsFormat, TimeZone, Utc};
 
+use super::answer::Answer;
 use super::call::Call;
 use super::page::{Head, Link, Page};
 use super::query::{self, GENERAL};
 use super::read;
-use super::reply::Reply;
 use crate::clock;
 use crate::error::{Failure, FailureKind, IssueCode};
 
@@ -21,26 +21,26 @@ use crate::error::{Failure, FailureKind, IssueCode};
 const KNOWN: [&str; 6] = ["_since", "_before", "_at", "_count", "_sort", "_page"];
 
 /// `GET /_history`
-pub(crate) async fn system(call: &Call) -> Result<Reply, Failure> {
+pub(crate) async fn system(call: &Call) -> Result<Answer, Failure> {
     let (bundle, _) = page(call, HistoryScope::System, "").await?;
-    Ok(Reply::ok(bundle))
+    Ok(Answer::ok(bundle))
 }
 
 /// `GET /Patient/_history`
-pub(crate) async fn of_type(call: &Call, resource_type: Arc<str>) -> Result<Reply, Failure> {
+pub(crate) async fn of_type(call: &Call, resource_type: Arc<str>) -> Result<Answer, Failure> {
     let path = format!("/{resource_type}");
     let (bundle, _) = page(call, HistoryScope::Type(resource_type.to_string()), &path).await?;
-    Ok(Reply::ok(bundle))
+    Ok(Answer::ok(bundle))
 }
 
 /// `GET /Patient/1/_history`
-pub(crate) async fn of_instance(call: &Call, key: ResourceKey) -> Result<Reply, Failure> {
+pub(crate) async fn of_instance(call: &Call, key: ResourceKey) -> Result<Answer, Failure> {
     let path = format!("/{key}");
     let (bundle, is_empty) = page(call, HistoryScope::Instance(key.clone()), &path).await?;
     if is_empty && call.service.log.heads(&[key]).await?.into_iter().flatten().next().is_none() {
         return Err(read::missing());
     }
-    Ok(Reply::ok(bundle))
+    Ok(Answer::ok(bundle))
 }
 
 /// What a client asks for.
@@ -57,26 +57,25 @@ async fn page(call: &Call, scope: HistoryScope, path: &str) -> Result<(Vec<u8>, 
     let mut events = call.service.log.history(scope, range).await?;
     let has_more = events.len() > count;
     events.truncate(count);
-    let base = call.base();
-    let here = format!("{base}{path}/_history");
+    let here = format!("{}{path}/_history", call.base);
     let mut links = vec![Link { relation: "self", url: url(&here, &applied, call.query.get("_page")) }];
     if let (true, Some(last)) = (has_more, events.last()) {
         let page = last.position.to_string();
         links.push(Link { relation: "next", url: url(&here, &applied, Some(&page)) });
     }
     let capacity = events.iter().map(|event| event.payload.len() + 384).sum();
-    let head = Head { kind: "history", id: &call.ids.correlation, total: None, links: &links };
+    let head = Head { kind: "history", id: &call.correlation_id, total: None, links: &links };
     let mut bundle = Page::new(&head, capacity);
     for event in &events {
-        entry(&mut bundle, &base, event);
+        entry(&mut bundle, call, event);
     }
     Ok((bundle.finish(), events.is_empty()))
 }
 
 /// One version: a delete has no resource, but says so in its request (R4 http.html section 3.1.0.9).
-fn entry(bundle: &mut Page, base: &str, event: &Event) {
+fn entry(bundle: &mut Page, call: &Call, event: &Event) {
     let Event { key, version, operation, .. } = event;
-    let full_url = format!("{base}/{key}");
+    let full_url = call.full_url(key);
     let resource = (*operation != Operation::Delete).then_some(&event.payload[..]);
     // Versions above 1 that begin anew after a delete were made by an update under a known id.
     let (method, url, status) = match operation {

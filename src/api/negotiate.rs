@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use actix_web::http::header::{self, HeaderMap, HttpDate};
 use anamnesis_events::Version;
 
+use super::call::Conditions;
 use crate::decide::Expected;
 use crate::error::{Failure, FailureKind, IssueCode};
 
@@ -15,7 +16,7 @@ const FORMATS: &str = "application/fhir+json, application/json and text/json";
 
 /// What a client prefers to get back from a write (R4 http.html section 3.1.0.1.9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Return {
+pub enum Return {
     /// The resource.
     #[default]
     Representation,
@@ -27,11 +28,11 @@ pub(crate) enum Return {
 
 /// The header `Prefer` (RFC 7240).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Prefer {
+pub struct Prefer {
     /// `return=`
-    pub(crate) answer: Return,
+    pub answer: Return,
     /// `handling=strict`
-    pub(crate) strict: bool,
+    pub strict: bool,
 }
 
 /// Reads `Prefer`. Unknown preferences are ignored, as RFC 7240 section 2 says.
@@ -146,32 +147,23 @@ pub(crate) fn body_type(headers: &HeaderMap) -> Result<(), Failure> {
 /// The expectation of a write in `If-Match` and `If-None-Match`.
 ///
 /// # Errors
-/// 400 for a header that is no list of entity tags.
-pub(crate) fn expected(headers: &HeaderMap) -> Result<Expected, Failure> {
-    if let Some(tags) = entity_tags(headers, header::IF_MATCH)? {
-        return Ok(match tags {
+/// 400 for what is no list of entity tags.
+pub fn expected(conditions: &Conditions) -> Result<Expected, Failure> {
+    if let Some(line) = &conditions.if_match {
+        return Ok(match entity_tags(line, "If-Match")? {
             Tags::Any => Expected::Something,
             Tags::These(versions) => Expected::Versions(versions),
         });
     }
-    match entity_tags(headers, header::IF_NONE_MATCH)? {
+    match &conditions.if_none_match {
         None => Ok(Expected::Anything),
-        Some(Tags::Any) => Ok(Expected::Nothing),
-        Some(Tags::These(_)) => {
-            Err(Failure::invalid("On a write, If-None-Match is understood with the value * only."))
-        }
+        Some(line) => match entity_tags(line, "If-None-Match")? {
+            Tags::Any => Ok(Expected::Nothing),
+            Tags::These(_) => {
+                Err(Failure::invalid("On a write, If-None-Match is understood with the value * only."))
+            }
+        },
     }
-}
-
-/// Parses one entity tag list as it stands in `Bundle.entry.request.ifMatch`.
-///
-/// # Errors
-/// 400 for what is no list of entity tags.
-pub fn expected_of(if_match: &str) -> Result<Expected, Failure> {
-    Ok(match parse_tags(if_match, "ifMatch")? {
-        Tags::Any => Expected::Something,
-        Tags::These(versions) => Expected::Versions(versions),
-    })
 }
 
 enum Tags {
@@ -180,12 +172,7 @@ enum Tags {
     These(Vec<Version>),
 }
 
-fn entity_tags(headers: &HeaderMap, name: header::HeaderName) -> Result<Option<Tags>, Failure> {
-    let Some(line) = headers.get(&name) else { return Ok(None) };
-    parse_tags(line.to_str().unwrap_or_default(), name.as_str()).map(Some)
-}
-
-fn parse_tags(line: &str, name: &str) -> Result<Tags, Failure> {
+fn entity_tags(line: &str, name: &str) -> Result<Tags, Failure> {
     if line.trim() == "*" {
         return Ok(Tags::Any);
     }
@@ -207,20 +194,21 @@ fn parse_tags(line: &str, name: &str) -> Result<Tags, Failure> {
 /// Whether a client that reads has this version already (RFC 9110 section 13.2.2).
 ///
 /// # Errors
-/// 400 for a header that is no list of entity tags.
+/// 400 for what is no list of entity tags.
 pub(crate) fn is_not_modified(
-    headers: &HeaderMap,
+    conditions: &Conditions,
     version: Version,
     modified: SystemTime,
 ) -> Result<bool, Failure> {
-    match entity_tags(headers, header::IF_NONE_MATCH)? {
-        Some(Tags::Any) => return Ok(true),
-        Some(Tags::These(versions)) => return Ok(versions.contains(&version)),
-        None => {}
+    if let Some(line) = &conditions.if_none_match {
+        return Ok(match entity_tags(line, "If-None-Match")? {
+            Tags::Any => true,
+            Tags::These(versions) => versions.contains(&version),
+        });
     }
     // A date that cannot be read is ignored (RFC 9110 section 13.1.3).
-    let since = headers.get(header::IF_MODIFIED_SINCE).and_then(|line| line.to_str().ok());
-    let Some(since) = since.and_then(|text| text.parse::<HttpDate>().ok()) else { return Ok(false) };
+    let since = conditions.if_modified_since.as_deref().and_then(|text| text.parse::<HttpDate>().ok());
+    let Some(since) = since else { return Ok(false) };
     let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
     Ok(seconds(modified) <= seconds(since.into()))
 }

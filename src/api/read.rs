@@ -5,29 +5,29 @@ use std::time::SystemTime;
 use actix_web::http::StatusCode;
 use anamnesis_events::{Event, Operation, ResourceKey};
 
+use super::answer::Answer;
 use super::call::Call;
 use super::negotiate;
-use super::reply::Reply;
 use crate::error::Failure;
 
 /// `GET /Patient/1`
-pub(crate) async fn read(call: &Call, key: &ResourceKey) -> Result<Reply, Failure> {
+pub(crate) async fn read(call: &Call, key: &ResourceKey) -> Result<Answer, Failure> {
     let event = call.service.log.current(key).await?;
     answer(call, event.ok_or_else(missing)?)
 }
 
 /// Answers with a version: 200, 304 where the client has it already, 410 where it is a delete.
-pub(crate) fn answer(call: &Call, event: Event) -> Result<Reply, Failure> {
+pub(crate) fn answer(call: &Call, event: Event) -> Result<Answer, Failure> {
     if event.operation == Operation::Delete {
         return Err(Failure::gone(event.version));
     }
     let modified = SystemTime::from(event.recorded_at);
-    let known = negotiate::is_not_modified(call.headers(), event.version, modified)?;
-    let mut reply = Reply::new(if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
-    reply.version = Some(event.version);
-    reply.modified = Some(event.recorded_at);
-    reply.body = (!known).then_some(event.payload);
-    Ok(reply)
+    let known = negotiate::is_not_modified(&call.conditions, event.version, modified)?;
+    let mut answer = Answer::new(if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
+    answer.version = Some(event.version);
+    answer.modified = Some(event.recorded_at);
+    answer.body = (!known).then_some(event.payload);
+    Ok(answer)
 }
 
 pub(crate) fn missing() -> Failure {

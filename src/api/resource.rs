@@ -2,24 +2,27 @@
 
 use std::sync::Arc;
 
-use actix_web::web::Payload;
 use anamnesis_events::ResourceKey;
 use anamnesis_fhir::json::{Document, Kind, Limits};
 
-use super::body;
-use super::call::Call;
-use super::negotiate;
+use super::call::{Body, Call};
 use crate::decide::Candidate;
 use crate::error::{Failure, FailureKind, Issue, IssueCode};
 
-/// Reads the body of a write and checks it: media type, size, JSON, R4.
+/// Parses the body of a write and checks it against R4.
 ///
 /// # Errors
-/// 400, 413, 415; all issues of validation are reported.
-pub(crate) async fn receive(call: &Call, payload: Payload, expected_type: &str) -> Result<Document, Failure> {
-    negotiate::body_type(call.headers())?;
+/// 400; all issues of validation are reported.
+pub(crate) async fn receive(call: &Call, body: Body, expected_type: &str) -> Result<Document, Failure> {
+    let bytes = match body {
+        Body::None => Vec::new(),
+        Body::Bytes(bytes) => bytes,
+        Body::Document(document) => {
+            check(&document, expected_type)?;
+            return Ok(document);
+        }
+    };
     let options = &call.service.options;
-    let bytes = body::read(call.headers(), payload, options.body_bytes_max).await?;
     if bytes.len() <= options.inline_bytes_max {
         return parse(bytes, expected_type);
     }

@@ -12,7 +12,7 @@ use crate::error::{Failure, IssueCode};
 
 /// What a path names. Resource types are known ones and ids are well formed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(super) enum Place {
     /// The base itself.
     System,
     /// `/metadata`

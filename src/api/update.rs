@@ -1,18 +1,17 @@
 //! Update: a new version of a resource, or its first under the client's id (R4 http.html section 3.1.0.4).
 
-use actix_web::web::Payload;
 use anamnesis_events::ResourceKey;
 
-use super::call::Call;
-use super::reply::Reply;
+use super::answer::Answer;
+use super::call::{Body, Call};
 use super::{resource, write};
 use crate::decide::Command;
 use crate::error::{Failure, FailureKind, IssueCode};
 
 /// `PUT /Patient/1`
-pub(crate) async fn update(call: &Call, key: ResourceKey, payload: Payload) -> Result<Reply, Failure> {
+pub(crate) async fn update(call: &Call, key: ResourceKey, body: Body) -> Result<Answer, Failure> {
     let expected = call.expected()?;
-    let document = resource::receive(call, payload, &key.resource_type).await?;
+    let document = resource::receive(call, body, &key.resource_type).await?;
     let named = document.root().get("id").and_then(|id| id.as_str());
     match named.as_deref() {
         Some(id) if id == key.id => {}

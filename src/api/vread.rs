@@ -2,13 +2,13 @@
 
 use anamnesis_events::{ResourceKey, Version};
 
+use super::answer::Answer;
 use super::call::Call;
 use super::read;
-use super::reply::Reply;
 use crate::error::Failure;
 
 /// `GET /Patient/1/_history/2`
-pub(crate) async fn vread(call: &Call, key: &ResourceKey, version: Version) -> Result<Reply, Failure> {
+pub(crate) async fn vread(call: &Call, key: &ResourceKey, version: Version) -> Result<Answer, Failure> {
     let event = call.service.log.version(key, version).await?;
     read::answer(call, event.ok_or_else(|| Failure::not_found("The resource has no such version."))?)
 }

@@ -5,9 +5,9 @@ use anamnesis_events::{Operation, Position, ResourceKey, Version};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
+use super::answer::Answer;
 use super::call::Call;
 use super::negotiate::Return;
-use super::reply::Reply;
 use crate::actors::Outcome;
 use crate::decide::Current;
 use crate::error::{Failure, Issue, outcome};
@@ -22,7 +22,7 @@ pub(crate) struct Shown<'a> {
 }
 
 /// Answers a create or an update.
-pub(crate) fn answer(call: &Call, key: &ResourceKey, written: Outcome) -> Result<Reply, Failure> {
+pub(crate) fn answer(call: &Call, key: &ResourceKey, written: Outcome) -> Result<Answer, Failure> {
     match written {
         Outcome::Written { operation, recorded, .. } => {
             let created = operation == Operation::Create;
@@ -41,7 +41,7 @@ pub(crate) fn answer(call: &Call, key: &ResourceKey, written: Outcome) -> Result
 }
 
 /// Answers with a version that was there already: nothing was written.
-pub(crate) fn found(call: &Call, key: &ResourceKey, current: &Current) -> Reply {
+pub(crate) fn found(call: &Call, key: &ResourceKey, current: &Current) -> Answer {
     let version = Shown {
         key,
         version: current.version,
@@ -52,19 +52,19 @@ pub(crate) fn found(call: &Call, key: &ResourceKey, current: &Current) -> Reply 
     with(call, false, version)
 }
 
-fn with(call: &Call, created: bool, version: Shown<'_>) -> Reply {
-    let mut reply = Reply::new(if created { StatusCode::CREATED } else { StatusCode::OK });
-    reply.location = Some(call.location(version.key, version.version));
-    reply.version = Some(version.version);
-    reply.modified = Some(version.recorded_at);
-    reply.position = Some(version.position);
-    reply.body = match call.prefer.answer {
+fn with(call: &Call, created: bool, version: Shown<'_>) -> Answer {
+    let mut answer = Answer::new(if created { StatusCode::CREATED } else { StatusCode::OK });
+    answer.location = Some(call.location(version.key, version.version));
+    answer.version = Some(version.version);
+    answer.modified = Some(version.recorded_at);
+    answer.position = Some(version.position);
+    answer.body = match call.prefer.answer {
         Return::Representation => Some(version.payload),
         Return::Minimal => None,
         Return::Outcome => {
             let text = if created { "The resource was created." } else { "The resource is as sent." };
-            Some(outcome(&call.ids.correlation, &[Issue::information(text)]).into())
+            Some(outcome(&call.correlation_id, &[Issue::information(text)]).into())
         }
     };
-    reply
+    answer
 }

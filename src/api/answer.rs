@@ -1,4 +1,4 @@
-//! Replies: what an interaction answers, and how that becomes an HTTP response.
+//! Answers: what an interaction gives back, and how that becomes an HTTP response.
 
 use std::time::SystemTime;
 
@@ -9,27 +9,34 @@ use anamnesis_events::{Position, Version};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::call::Ids;
+use super::http::Ids;
 use super::negotiate::FHIR_JSON;
 use super::pretty;
 use crate::error::Failure;
 
 /// A successful answer.
 #[derive(Debug, Clone)]
-pub(crate) struct Reply {
-    pub(crate) status: StatusCode,
-    pub(crate) version: Option<Version>,
-    pub(crate) modified: Option<DateTime<Utc>>,
-    pub(crate) location: Option<String>,
-    pub(crate) position: Option<Position>,
+pub struct Answer {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// For `ETag`.
+    pub version: Option<Version>,
+    /// For `Last-Modified`.
+    pub modified: Option<DateTime<Utc>>,
+    /// For `Location`: the whole address.
+    pub location: Option<String>,
+    /// For `X-Anamnesis-Position`.
+    pub position: Option<Position>,
     /// JSON; `None` for no body.
-    pub(crate) body: Option<Bytes>,
+    pub body: Option<Bytes>,
     /// Headers that one interaction alone has.
-    pub(crate) headers: Vec<(HeaderName, String)>,
+    pub headers: Vec<(HeaderName, String)>,
 }
 
-impl Reply {
-    pub(crate) fn new(status: StatusCode) -> Self {
+impl Answer {
+    /// An answer with nothing but a status.
+    #[must_use]
+    pub fn new(status: StatusCode) -> Self {
         Self {
             status,
             version: None,
@@ -42,7 +49,8 @@ impl Reply {
     }
 
     /// 200 with a body.
-    pub(crate) fn ok(body: impl Into<Bytes>) -> Self {
+    #[must_use]
+    pub fn ok(body: impl Into<Bytes>) -> Self {
         Self { body: Some(body.into()), ..Self::new(StatusCode::OK) }
     }
 }
@@ -61,32 +69,32 @@ impl Default for Style {
 }
 
 /// Renders what came of a request.
-pub(crate) fn respond(outcome: Result<Reply, Failure>, ids: &Ids, style: Style) -> HttpResponse {
+pub(crate) fn respond(outcome: Result<Answer, Failure>, ids: &Ids, style: Style) -> HttpResponse {
     match outcome {
-        Ok(reply) => success(reply, ids, style),
+        Ok(answer) => success(answer, ids, style),
         Err(failure) => refuse(&failure, ids, style),
     }
 }
 
-fn success(reply: Reply, ids: &Ids, style: Style) -> HttpResponse {
-    let mut response = HttpResponse::build(reply.status);
+fn success(answer: Answer, ids: &Ids, style: Style) -> HttpResponse {
+    let mut response = HttpResponse::build(answer.status);
     identify(&mut response, ids);
-    if let Some(version) = reply.version {
+    if let Some(version) = answer.version {
         response.insert_header((header::ETAG, format!("W/\"{version}\"")));
     }
-    if let Some(modified) = reply.modified {
+    if let Some(modified) = answer.modified {
         response.insert_header((header::LAST_MODIFIED, HttpDate::from(SystemTime::from(modified))));
     }
-    if let Some(location) = reply.location {
+    if let Some(location) = answer.location {
         response.insert_header((header::LOCATION, location));
     }
-    if let Some(position) = reply.position {
+    if let Some(position) = answer.position {
         response.insert_header(("X-Anamnesis-Position", position.to_string()));
     }
-    for (name, value) in reply.headers {
+    for (name, value) in answer.headers {
         response.insert_header((name, value));
     }
-    match reply.body {
+    match answer.body {
         Some(body) => render(response, body, style),
         None => response.finish(),
     }

@@ -1,0 +1,134 @@
+//! HTTP: reads a request into what the interactions understand, and writes their answer.
+
+use actix_web::http::header::{HeaderMap, HeaderName};
+use actix_web::http::{Method, header};
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::answer::{Answer, Style, respond};
+use super::call::{Body, Conditions, Request};
+use super::route::Place;
+use super::service::{Service, Services};
+use super::{body, dispatch, negotiate, query};
+use crate::clock;
+use crate::error::Failure;
+
+/// The ids of a request (AHDS: `X-Request-Id` is taken from the client, `X-Correlation-Id` is the server's).
+#[derive(Debug, Clone)]
+pub(crate) struct Ids {
+    pub(crate) request: String,
+    pub(crate) correlation: String,
+}
+
+impl Ids {
+    /// Takes the client's request id where it is harmless to send back and to log.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        const LENGTH_MAX: usize = 128;
+        let fits = |text: &String| {
+            (1..=LENGTH_MAX).contains(&text.len())
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte))
+        };
+        let correlation = clock::new_request_id();
+        let sent = line(headers, HeaderName::from_static("x-request-id")).filter(fits);
+        Self { request: sent.unwrap_or_else(|| correlation.clone()), correlation }
+    }
+}
+
+/// Serves one request to a FHIR service.
+pub(crate) async fn serve(
+    request: HttpRequest,
+    names: Path<(String, String)>,
+    services: Data<Services>,
+    payload: Payload,
+) -> HttpResponse {
+    let ids = Ids::of(request.headers());
+    let mut style = Style::default();
+    let outcome = answer(&request, &names, &services, payload, &ids, &mut style).await;
+    respond(outcome, &ids, style)
+}
+
+/// Answers every path that nothing is mounted at.
+pub async fn not_found(request: HttpRequest) -> HttpResponse {
+    let ids = Ids::of(request.headers());
+    respond(Err(Failure::not_found("There is nothing at this path.")), &ids, Style::default())
+}
+
+async fn answer(
+    request: &HttpRequest,
+    names: &(String, String),
+    services: &Services,
+    payload: Payload,
+    ids: &Ids,
+    style: &mut Style,
+) -> Result<Answer, Failure> {
+    let headers = request.headers();
+    let service = services
+        .find(&names.0, &names.1)
+        .ok_or_else(|| Failure::not_found("There is no such workspace or service."))?;
+    let query = query::Query::parse(request.query_string())?;
+    style.pretty = query.get("_pretty") == Some("true");
+    style.media_type = negotiate::answer_type(headers, query.get("_format"))?;
+    let path = below_base(request.uri().path());
+    let place = Place::parse(path)?;
+    let body = receive(request, payload, service, &place).await?;
+    let request = Request {
+        method: request.method().clone(),
+        path: path.to_owned(),
+        query: request.query_string().to_owned(),
+        conditions: conditions(headers),
+        prefer: negotiate::prefer(headers),
+        eventual: line(headers, HeaderName::from_static("x-ms-consistency-level"))
+            .is_some_and(|level| level.eq_ignore_ascii_case("eventual")),
+        body,
+        base: base(request, service),
+        correlation_id: ids.correlation.clone(),
+    };
+    dispatch::serve(service, place, request).await
+}
+
+/// Reads the body where the method has one that matters.
+async fn receive(
+    request: &HttpRequest,
+    payload: Payload,
+    service: &Service,
+    place: &Place,
+) -> Result<Body, Failure> {
+    let method = request.method();
+    if !matches!(*method, Method::POST | Method::PUT) {
+        return Ok(Body::None);
+    }
+    if !place.allow().split(", ").any(|allowed| allowed == method.as_str()) {
+        return Err(Failure::not_allowed(place.allow()));
+    }
+    negotiate::body_type(request.headers())?;
+    body::read(request.headers(), payload, service.options.body_bytes_max).await.map(Body::Bytes)
+}
+
+/// The path behind `/{workspace}/{service}`.
+fn below_base(path: &str) -> &str {
+    let mut slashes = path.match_indices('/').map(|(at, _)| at).skip(2);
+    slashes.next().and_then(|at| path.get(at..)).unwrap_or("")
+}
+
+/// The service's address as the client knows it, without a last slash.
+fn base(request: &HttpRequest, service: &Service) -> String {
+    if let Some(public) = &service.options.public_url {
+        return public.clone();
+    }
+    let connection = request.connection_info();
+    format!("{}://{}/{}/{}", connection.scheme(), connection.host(), service.workspace, service.name)
+}
+
+fn conditions(headers: &HeaderMap) -> Conditions {
+    Conditions {
+        if_match: line(headers, header::IF_MATCH),
+        if_none_match: line(headers, header::IF_NONE_MATCH),
+        if_modified_since: line(headers, header::IF_MODIFIED_SINCE),
+        if_none_exist: line(headers, HeaderName::from_static("if-none-exist")),
+    }
+}
+
+/// The first value of a header; what is not ASCII text becomes an empty one, which no condition accepts.
+fn line(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    headers.get(name).map(|value| value.to_str().unwrap_or_default().to_owned())
+}
