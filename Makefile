@@ -3,7 +3,7 @@
 # What `make run` hands to the server: make run ARGS="--listen 127.0.0.1:9090 --data /srv/records"
 ARGS ?=
 
-.PHONY: help run test conformance bench setup fmt lint
+.PHONY: help run test conformance bench setup definitions fmt lint
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -26,6 +26,9 @@ bench: ## Measure
 
 setup: ## Only get what is missing: Postgres and nats-server
 	@scripts/setup.sh
+
+definitions: ## Make the table of R4 again: make definitions PACKAGE=folder of hl7.fhir.r4.core
+	cargo run --locked -p anamnesis-fhir --example generate_definitions -- $(PACKAGE) fhir/definitions/r4.json.zst
 
 fmt: ## Format the code
 	cargo fmt --all

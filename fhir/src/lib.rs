@@ -10,3 +10,4 @@ pub mod fhirpath;
 pub mod json;
 pub mod references;
 pub mod search;
+pub mod validate;
