@@ -121,12 +121,20 @@ impl Splice {
     ///
     /// # Errors
     /// Edits that overlap or reach past the end.
-    pub fn apply(mut self, text: &str) -> Result<Vec<u8>, SpliceError> {
+    pub fn apply(self, text: &str) -> Result<Vec<u8>, SpliceError> {
+        self.apply_within(text, 0..text.len())
+    }
+
+    /// A part of the text, such as one resource of a bundle, with the edits made; all edits lie in that part.
+    ///
+    /// # Errors
+    /// Edits that overlap or reach out of the part.
+    pub fn apply_within(mut self, text: &str, part: Range<usize>) -> Result<Vec<u8>, SpliceError> {
         self.edits.sort_by_key(|(span, _)| (span.start, span.end));
         let added: usize = self.edits.iter().map(|(_, with)| with.len()).sum();
-        let bytes = text.as_bytes();
-        let mut out = Vec::with_capacity(bytes.len() + added);
-        let mut done = 0;
+        let bytes = text.as_bytes().get(..part.end).unwrap_or(text.as_bytes());
+        let mut out = Vec::with_capacity(part.len() + added);
+        let mut done = part.start;
         for (span, with) in &self.edits {
             let between = bytes.get(done..span.start).ok_or(if span.start < done {
                 SpliceError::Overlap { at: span.start }

@@ -145,6 +145,16 @@ fn overlapping_edits_are_refused() {
     assert_eq!(splice.apply("012345"), Err(SpliceError::OutOfBounds { end: 9, length: 6 }));
 }
 
+#[test]
+fn a_part_is_edited_by_itself() {
+    let document = parse(r#"{"a":[{"x":1},{"x":2}]}"#).unwrap();
+    let second = document.root().get("a").unwrap().items().nth(1).unwrap();
+    let mut splice = Splice::new();
+    splice.replace(second.get("x").unwrap().span(), "30");
+    assert_eq!(splice.clone().apply_within(document.text(), second.span()).unwrap(), br#"{"x":30}"#);
+    assert!(splice.apply_within(document.text(), 0..5).is_err(), "an edit outside of the part");
+}
+
 fn any_json() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::Value::Null),
