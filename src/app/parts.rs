@@ -4,6 +4,8 @@ use crate::config::Settings;
 use crate::telemetry::Metrics;
 
 use super::health::{self, Health};
+use super::workspace::Workspace;
+use crate::api::Services;
 
 /// Where Postgres and NATS are.
 #[derive(Clone)]
@@ -22,12 +24,19 @@ impl std::fmt::Debug for Addresses {
 }
 
 /// Everything that requests need, shared by all HTTP workers.
-#[derive(Debug)]
 pub struct Parts {
     settings: Settings,
     addresses: Addresses,
     metrics: Metrics,
     health: Health,
+    workspaces: Vec<Workspace>,
+    services: Services,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Parts").field("workspaces", &self.workspaces).finish_non_exhaustive()
+    }
 }
 
 impl Parts {
@@ -36,15 +45,32 @@ impl Parts {
     /// # Errors
     /// A part cannot be opened.
     pub async fn open(settings: Settings, addresses: Addresses, metrics: Metrics) -> anyhow::Result<Parts> {
-        let health = Health::new(vec![
-            health::database(addresses.database.clone()),
-            health::nats(addresses.nats.clone()),
-        ]);
-        Ok(Parts { settings, addresses, metrics, health })
+        let mut checks =
+            vec![health::database(addresses.database.clone()), health::nats(addresses.nats.clone())];
+        let mut workspaces = Vec::new();
+        for (name, workspace) in &settings.workspaces {
+            let workspace = Workspace::open(name, workspace, &settings, &addresses).await?;
+            checks.extend(workspace.checks());
+            workspaces.push(workspace);
+        }
+        let services =
+            Services::new(workspaces.iter().flat_map(|workspace| workspace.services.clone()).collect());
+        let health = Health::new(checks);
+        Ok(Parts { settings, addresses, metrics, health, workspaces, services })
     }
 
     /// Closes the parts when no request comes in any more: actors, log, relay, projections.
-    pub async fn close(&self) {}
+    pub async fn close(&self) {
+        for workspace in &self.workspaces {
+            workspace.close().await;
+        }
+    }
+
+    /// The services that are mounted.
+    #[must_use]
+    pub fn services(&self) -> &Services {
+        &self.services
+    }
 
     /// The settings of the server.
     #[must_use]

@@ -4,6 +4,7 @@ use actix_web::{HttpResponse, web};
 
 use super::Parts;
 use super::health;
+use crate::api;
 
 /// Puts every address of the server into its place.
 ///
@@ -12,10 +13,9 @@ pub fn configure_routes(routes: &mut web::ServiceConfig, parts: &web::Data<Parts
     routes
         .route("/health/live", web::get().to(health::live))
         .route("/health/ready", web::get().to(health::ready))
-        .route("/metrics", web::get().to(metrics));
-    for _workspace in parts.settings().workspaces.keys() {
-        // The services' routes are added here.
-    }
+        .route("/metrics", web::get().to(metrics))
+        .configure(api::configure(parts.services().clone()))
+        .default_service(web::to(api::not_found));
 }
 
 /// `GET /metrics`: the figures in Prometheus's text format.

@@ -1,0 +1,142 @@
+//! A workspace that runs: its log, the relay to NATS, and the actors of its services.
+
+use std::time::Duration;
+
+use anamnesis_events::relay::{Relay, RelayOptions, RelayState, RelayStatus};
+use anamnesis_events::{Log, LogOptions};
+use anyhow::Context;
+use tokio::sync::{Mutex, watch};
+
+use super::health::Check;
+use super::parts::Addresses;
+use crate::actors::{ActorOptions, Compartments};
+use crate::api::{ApiOptions, Service};
+use crate::clock;
+use crate::config::{Settings, WorkspaceSettings};
+use crate::decide::Rules;
+
+/// How long the relay may still publish when the server stops. What it does not publish then, the next one does.
+const RELAY_DRAIN: Duration = Duration::from_secs(2);
+
+/// The running parts of a workspace.
+pub(super) struct Workspace {
+    /// Its services, ready to be mounted.
+    pub(super) services: Vec<Service>,
+    log: Log,
+    relay: Mutex<Option<Relay>>,
+    relay_status: watch::Receiver<RelayStatus>,
+}
+
+impl Workspace {
+    /// Opens the log, starts the relay and the actors.
+    pub(super) async fn open(
+        name: &str,
+        workspace: &WorkspaceSettings,
+        settings: &Settings,
+        addresses: &Addresses,
+    ) -> anyhow::Result<Self> {
+        let options = LogOptions {
+            pool_size: settings.database.connections_max,
+            runtime: Some(tokio::runtime::Handle::current()),
+            clock: std::sync::Arc::new(clock::now),
+            ..LogOptions::default()
+        };
+        let log = Log::open(&addresses.database, name, options)
+            .await
+            .with_context(|| format!("cannot open the log of the workspace `{name}`"))?;
+        let client = connect(&addresses.nats).await?;
+        let mut services = Vec::new();
+        for service in workspace.services.keys() {
+            services.push(self::service(name, service, &log, settings)?);
+        }
+        let first = workspace.services.keys().next().map_or("fhir", String::as_str);
+        let relay = Relay::start(log.clone(), client, RelayOptions::new(name, first));
+        let relay_status = relay.status();
+        Ok(Self { services, log, relay: Mutex::new(Some(relay)), relay_status })
+    }
+
+    /// Whether the log takes writes and the relay carries them.
+    pub(super) fn checks(&self) -> Vec<Check> {
+        let log = self.log.clone();
+        let status = self.relay_status.clone();
+        vec![
+            Check::new("log", move || {
+                let broken = log.broken();
+                async move {
+                    match broken {
+                        None => Ok(()),
+                        Some((position, reason)) => Err(format!("broken at {position}: {reason}")),
+                    }
+                }
+            }),
+            Check::new("relay", move || {
+                let state = status.borrow().state.clone();
+                async move {
+                    match state {
+                        RelayState::Halted(reason) => Err(reason),
+                        // A broker that is away delays subscribers; requests are answered all the same.
+                        _ => Ok(()),
+                    }
+                }
+            }),
+        ]
+    }
+
+    /// Stops in the order of the data's way: actors, log, relay.
+    pub(super) async fn close(&self) {
+        for service in &self.services {
+            service.compartments.stop();
+        }
+        self.log.close().await;
+        let head = *self.log.watch().borrow();
+        let mut status = self.relay_status.clone();
+        // Not waited for longer: the next relay continues from where the stream stands.
+        let _drained =
+            tokio::time::timeout(RELAY_DRAIN, status.wait_for(|status| status.published >= head)).await;
+        if let Some(relay) = self.relay.lock().await.take() {
+            relay.stop().await;
+        }
+    }
+}
+
+impl std::fmt::Debug for Workspace {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Workspace").field("name", &self.log.workspace()).finish_non_exhaustive()
+    }
+}
+
+/// Connects to NATS, for ever: a broker that is away at the start comes later.
+async fn connect(address: &str) -> anyhow::Result<async_nats::Client> {
+    async_nats::ConnectOptions::new()
+        .name("anamnesis")
+        .retry_on_initial_connect()
+        .connect(address)
+        .await
+        .context("the address of NATS cannot be used")
+}
+
+fn service(workspace: &str, name: &str, log: &Log, settings: &Settings) -> anyhow::Result<Service> {
+    let actors = ActorOptions {
+        arbiters: settings.actors.threads,
+        queue_max: settings.actors.queue_max,
+        resident_max: settings.actors.resident_max,
+        cache_bytes_max: settings.actors.cache_bytes_max,
+        idle_timeout: Duration::from_secs(settings.actors.idle_timeout_s),
+        ..ActorOptions::default()
+    };
+    let compartments = Compartments::start(log.clone(), Rules::default(), actors)
+        .context("cannot start the threads of the actors")?;
+    let options = ApiOptions {
+        body_bytes_max: settings.http.body_bytes_max,
+        page_size: settings.fhir.page_size,
+        page_size_max: settings.fhir.page_size_max,
+        ..ApiOptions::default()
+    };
+    Ok(Service {
+        workspace: workspace.to_owned(),
+        name: name.to_owned(),
+        log: log.clone(),
+        compartments,
+        options,
+    })
+}
