@@ -7,6 +7,7 @@ mod listen;
 mod parts;
 mod routes;
 mod signals;
+mod workspace;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
