@@ -11,5 +11,6 @@ pub mod clock;
 pub mod config;
 pub mod decide;
 pub mod error;
+pub mod load;
 pub mod synth;
 pub mod telemetry;
