@@ -1,6 +1,8 @@
 //! The command line: one subcommand a file.
 
+mod load;
 mod serve;
+mod synth;
 
 use std::process::ExitCode;
 
@@ -19,6 +21,8 @@ const FAILED: u8 = 1;
     after_help = "Start here:
   anamnesis serve                      a server with its own Postgres and NATS in ./data, on 127.0.0.1:8080
   anamnesis serve --data /srv/records  the same with its data elsewhere
+  anamnesis synth --patients 100       a hundred invented patients as FHIR bundles in ./patients
+  anamnesis load patients              sends them to the server
 
 `anamnesis help <COMMAND>` tells more about a command.
 Exit codes: 0 done, 1 failed (the reason is the last line of the output), 2 the command line is wrong."
@@ -31,6 +35,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Arguments),
+    Synth(synth::Arguments),
+    Load(load::Arguments),
 }
 
 /// Reads the command line and carries it out. What goes wrong is told in one line on standard error.
@@ -38,6 +44,8 @@ enum Command {
 pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Synth(arguments) => synth::run(arguments),
+        Command::Load(arguments) => load::run(arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

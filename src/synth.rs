@@ -28,6 +28,8 @@ mod story;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use body::Body;
 use bundle::BundleWriter;
 use calendar::Day;
@@ -53,8 +55,15 @@ pub struct Generator {
 pub struct GeneratedBundle {
     /// The bundle, in UTF-8 and without a line break.
     pub json: Vec<u8>,
-    /// How many resources (entries) it holds.
-    pub resources: usize,
+    /// How many resources (entries) of each type it holds.
+    pub resources: BTreeMap<&'static str, usize>,
+}
+
+impl GeneratedBundle {
+    /// How many resources it holds in all.
+    pub fn resource_count(&self) -> usize {
+        self.resources.values().sum()
+    }
 }
 
 /// How a patient's bundle refers to the organizations, locations and practitioners that patients share.
@@ -102,8 +111,7 @@ impl Generator {
             self.directory.write(&mut bundle, shared, id, &organization);
             organization = id.to_string();
         }
-        let resources = bundle.resources();
-        GeneratedBundle { json: bundle.finish(), resources }
+        bundle.finish()
     }
 
     /// The record of the patient with this number. Numbers begin at 1.
@@ -116,7 +124,6 @@ impl Generator {
         let body = Body::draw(&mut dice, person.sex, person.born, story.ever(Effect::Overweight));
         let shared_ids = Dice::new(self.seed, !index);
         let chart = Chart::new((dice, shared_ids), (&person, &story, &body), &self.directory, self.shared);
-        let (json, resources) = chart.write();
-        GeneratedBundle { json, resources }
+        chart.write()
     }
 }

@@ -1,7 +1,9 @@
 //! The transaction Bundle around the generated resources, and the identities inside it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
+use super::GeneratedBundle;
 use super::json::Json;
 
 /// The identity of a resource inside its bundle: the UUID of its `fullUrl`.
@@ -30,22 +32,22 @@ impl fmt::Display for Id {
 /// A transaction Bundle in the making (<http://hl7.org/fhir/R4/http.html#transaction>).
 pub(super) struct BundleWriter {
     entries: Json,
-    resources: usize,
+    resources: BTreeMap<&'static str, usize>,
 }
 
 impl BundleWriter {
     /// An empty bundle with room for `capacity` bytes of JSON.
     pub(super) fn with_capacity(capacity: usize) -> Self {
-        Self { entries: Json::with_capacity(capacity), resources: 0 }
+        Self { entries: Json::with_capacity(capacity), resources: BTreeMap::new() }
     }
 
-    /// How many resources the bundle holds.
+    /// How many resources the bundle holds so far.
     pub(super) fn resources(&self) -> usize {
-        self.resources
+        self.resources.values().sum()
     }
 
     /// Adds a resource that is created in every case; `fill` writes its members after `resourceType`.
-    pub(super) fn create(&mut self, id: Id, resource_type: &str, fill: impl FnOnce(&mut Json)) {
+    pub(super) fn create(&mut self, id: Id, resource_type: &'static str, fill: impl FnOnce(&mut Json)) {
         self.entry(id, resource_type, None, fill);
     }
 
@@ -53,29 +55,29 @@ impl BundleWriter {
     pub(super) fn create_unless_exists(
         &mut self,
         id: Id,
-        resource_type: &str,
+        resource_type: &'static str,
         identifier: &BusinessIdentifier,
         fill: impl FnOnce(&mut Json),
     ) {
         self.entry(id, resource_type, Some(identifier), fill);
     }
 
-    /// The whole bundle as JSON text.
-    pub(super) fn finish(self) -> Vec<u8> {
+    /// The whole bundle.
+    pub(super) fn finish(self) -> GeneratedBundle {
         let mut text = br#"{"resourceType":"Bundle","type":"transaction","entry":["#.to_vec();
         text.append(&mut self.entries.into_bytes());
         text.extend_from_slice(b"]}");
-        text
+        GeneratedBundle { json: text, resources: self.resources }
     }
 
     fn entry(
         &mut self,
         id: Id,
-        resource_type: &str,
+        resource_type: &'static str,
         unless_exists: Option<&BusinessIdentifier>,
         fill: impl FnOnce(&mut Json),
     ) {
-        self.resources += 1;
+        *self.resources.entry(resource_type).or_default() += 1;
         self.entries.item(|json| {
             json.plain("fullUrl", id);
             json.object("resource", |json| {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::SharedResources;
 use super::body::{Body, Vitals};
 use super::bundle::{BundleWriter, Id};
 use super::calendar::{Day, Moment};
@@ -17,6 +16,7 @@ use super::resources::{
     vitals,
 };
 use super::story::{Class, Kind, Occasion, Story, Visit};
+use super::{GeneratedBundle, SharedResources};
 
 /// A patient's bundle in the making, and all that decides about it.
 pub(super) struct Chart<'a> {
@@ -61,8 +61,8 @@ impl<'a> Chart<'a> {
         Self { bundle, dice, person, story, body, directory, mode, used: BTreeMap::new(), shared_ids }
     }
 
-    /// Writes everything and gives the bundle with the number of its resources.
-    pub(super) fn write(mut self) -> (Vec<u8>, usize) {
+    /// Writes everything and gives the bundle.
+    pub(super) fn write(mut self) -> GeneratedBundle {
         let doctor = self.refer(Shared::Practitioner(self.person.doctor));
         let clinic = self.refer(Shared::Organization(self.person.clinic));
         self.person.write(&mut self.bundle, &doctor, &clinic);
@@ -72,8 +72,7 @@ impl<'a> Chart<'a> {
         if self.mode == SharedResources::Included {
             self.write_shared();
         }
-        let resources = self.bundle.resources();
-        (self.bundle.finish(), resources)
+        self.bundle.finish()
     }
 
     /// The reference to something of the directory, as this bundle writes it.

@@ -51,7 +51,7 @@ fn a_bundle_refers_to_nothing_but_its_own_entries() {
     for bundle in (1..=60).map(|index| generator.patient(index)).chain([generator.directory()]) {
         let value = parse(&bundle);
         let entries = value["entry"].as_array().unwrap();
-        assert_eq!(entries.len(), bundle.resources);
+        assert_eq!(entries.len(), bundle.resource_count());
         let known: BTreeSet<&str> = entries.iter().map(|entry| entry["fullUrl"].as_str().unwrap()).collect();
         assert_eq!(known.len(), entries.len(), "two entries share a fullUrl");
         for reference in references(&value) {
