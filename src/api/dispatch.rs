@@ -9,7 +9,10 @@ use super::call::{Body, Call, Request};
 use super::query::Query;
 use super::route::Place;
 use super::service::Service;
-use super::{capabilities, create, delete, history, read, update, versions, vread};
+use super::{
+    capabilities, conditional_create, conditional_delete, conditional_update, create, delete, history, read,
+    update, versions, vread,
+};
 use crate::error::Failure;
 
 /// Serves one request to a FHIR service: from HTTP, or an entry of a batch.
@@ -47,7 +50,16 @@ async fn interact(call: &Call, method: &Method, place: Place, body: Body) -> Res
         (&Method::GET, Place::InstanceHistory(key)) => history::of_instance(call, key).await,
         (&Method::GET, Place::Instance(key)) => read::read(call, &key).await,
         (&Method::GET, Place::Version(key, version)) => vread::vread(call, &key, version).await,
-        (&Method::POST, Place::Type(resource_type)) => create::create(call, &resource_type, body).await,
+        (&Method::POST, Place::Type(resource_type)) => match &call.conditions.if_none_exist {
+            None => create::create(call, &resource_type, body).await,
+            Some(criteria) => conditional_create::create(call, &resource_type, criteria, body).await,
+        },
+        (&Method::PUT, Place::Type(resource_type)) => {
+            conditional_update::update(call, &resource_type, body).await
+        }
+        (&Method::DELETE, Place::Type(resource_type)) => {
+            conditional_delete::delete(call, &resource_type).await
+        }
         (&Method::PUT, Place::Instance(key)) => update::update(call, key, body).await,
         (&Method::DELETE, Place::Instance(key)) => delete::delete(call, key).await,
         (&Method::OPTIONS, place) => Ok(options(&place)),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anamnesis_events::Log;
 
+use super::criteria::Turns;
 use crate::actors::Compartments;
 
 /// Limits and settings of a service, with the reasons for their defaults.
@@ -47,6 +48,8 @@ pub struct Service {
     pub compartments: Compartments,
     /// Limits and settings.
     pub options: ApiOptions,
+    /// Keeps clients with the same criteria apart.
+    pub turns: Turns,
 }
 
 /// All services of this server, by workspace and name. Cheap to clone.

@@ -11,6 +11,7 @@ mod support;
 mod actors;
 mod bad_input;
 mod concurrency;
+mod conditional;
 mod create;
 mod delete;
 mod history;

@@ -81,6 +81,7 @@ impl Server {
             log: log.clone(),
             compartments: compartments.clone(),
             options: setup.api,
+            turns: Default::default(),
         }]);
         let (sender, receiver) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {

@@ -1,0 +1,54 @@
+//! Conditional create: a new resource unless one matches the criteria (R4 http.html section 3.1.0.8.1).
+
+use std::sync::Arc;
+
+use anamnesis_events::ResourceKey;
+
+use super::answer::Answer;
+use super::call::{Body, Call};
+use super::{criteria, resource, write};
+use crate::actors::Outcome;
+use crate::clock;
+use crate::decide::Command;
+use crate::decide::conditional::{self, ConditionalCreate};
+use crate::error::{Failure, FailureKind, IssueCode};
+
+/// `POST /Patient` with `If-None-Exist`
+pub(crate) async fn create(
+    call: &Call,
+    resource_type: &Arc<str>,
+    if_none_exist: &str,
+    body: Body,
+) -> Result<Answer, Failure> {
+    let query = criteria::parse(if_none_exist)?;
+    let document = resource::receive(call, body, resource_type).await?;
+    let key = ResourceKey::new(resource_type.clone(), clock::new_resource_id());
+    let candidate = resource::candidate(call, key.clone(), document);
+    for _ in 0..criteria::TRIES_MAX {
+        let matches = criteria::matches(call, resource_type, &query, 2).await?;
+        let found = match conditional::create(&matches.ids)? {
+            ConditionalCreate::Found(id) => id,
+            ConditionalCreate::Create => {
+                let unless_held = matches.unless_held.clone();
+                let command = Command::Create { candidate: candidate.clone(), unless_held };
+                match call.service.compartments.submit(command, call.provenance()).await? {
+                    Outcome::Held { id } => id,
+                    written => return write::answer(call, &key, written),
+                }
+            }
+        };
+        let found = ResourceKey::new(resource_type.clone(), found);
+        let current = call.service.log.current(&found).await?.map(crate::decide::Current::from);
+        // What was deleted since it was found matches no more.
+        if let Some(current) = current.filter(|current| !current.deleted) {
+            return Ok(write::found(call, &found, &current));
+        }
+    }
+    Err(contended())
+}
+
+/// Others changed what the criteria match, again and again.
+pub(crate) fn contended() -> Failure {
+    let text = "Others changed what the criteria match at the same time.";
+    Failure::new(FailureKind::Conflict, IssueCode::Conflict, text).retry_after(1)
+}

@@ -1,0 +1,81 @@
+//! Conditional delete: of what matches the criteria (R4 http.html section 3.1.0.7.1; `_count` as AHDS has it).
+
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderName;
+use anamnesis_events::ResourceKey;
+
+use super::answer::Answer;
+use super::call::Call;
+use super::conditional_create::contended;
+use super::conditional_update::implied;
+use super::query::Query;
+use super::{criteria, delete};
+use crate::actors::{Outcome, WriteError};
+use crate::decide::conditional;
+use crate::decide::{Command, Refusal};
+use crate::error::{Failure, FailureKind, IssueCode};
+
+/// Resources that one request may delete (AHDS: 100).
+const COUNT_MAX: usize = 100;
+
+/// `DELETE /Patient?identifier=…`
+pub(crate) async fn delete(call: &Call, resource_type: &Arc<str>) -> Result<Answer, Failure> {
+    let count = count(&call.query)?;
+    let criteria = Query(call.query.others(&["_count"]).cloned().collect());
+    for _ in 0..criteria::TRIES_MAX {
+        let matches = criteria::matches(call, resource_type, &criteria, count.unwrap_or(2)).await?;
+        let ids = conditional::delete(&matches.ids, count)?;
+        if count.is_some() {
+            return many(call, resource_type, ids).await;
+        }
+        let Some(id) = ids.first() else { return Ok(Answer::new(StatusCode::NO_CONTENT)) };
+        let key = ResourceKey::new(resource_type.clone(), id.as_str());
+        match one(call, key).await {
+            Ok(Some(done)) => return delete::answer(done),
+            Ok(None) => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    Err(contended())
+}
+
+/// Deletes what matched, if it is still the version that matched; `None` where it is not.
+async fn one(call: &Call, key: ResourceKey) -> Result<Option<Outcome>, Failure> {
+    let Some(expected) = implied(call, &key, &call.expected()?).await? else { return Ok(None) };
+    match call.service.compartments.submit(Command::Delete { key, expected }, call.provenance()).await {
+        Ok(done) => Ok(Some(done)),
+        Err(WriteError::Refused(Refusal::VersionMismatch { .. })) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Deletes several, each on its own: what cannot be deleted leaves the others deleted, and the client is told.
+async fn many(call: &Call, resource_type: &Arc<str>, ids: &[String]) -> Result<Answer, Failure> {
+    let mut deleted = 0;
+    for id in ids {
+        match one(call, ResourceKey::new(resource_type.clone(), id.as_str())).await {
+            Ok(Some(_)) => deleted += 1,
+            // It was changed or deleted since, so it is not known to match.
+            Ok(None) => {}
+            Err(failure) if deleted == 0 => return Err(failure),
+            Err(_) => {
+                let text =
+                    format!("{deleted} of {} resources were deleted; the others could not be.", ids.len());
+                return Err(Failure::new(FailureKind::TooLarge, IssueCode::Incomplete, text));
+            }
+        }
+    }
+    let mut answer = Answer::new(StatusCode::NO_CONTENT);
+    answer.headers.push((HeaderName::from_static("items-deleted"), deleted.to_string()));
+    Ok(answer)
+}
+
+fn count(query: &Query) -> Result<Option<usize>, Failure> {
+    let Some(text) = query.get("_count") else { return Ok(None) };
+    let count = text.parse().ok().filter(|count| (1..=COUNT_MAX).contains(count));
+    let bad =
+        || Failure::invalid(format!("_count of a conditional delete is a number from 1 to {COUNT_MAX}."));
+    count.map(Some).ok_or_else(bad)
+}

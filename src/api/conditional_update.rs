@@ -1,0 +1,90 @@
+//! Conditional update: of the one resource that matches the criteria, or a new one (R4 http.html section 3.1.0.4.3).
+
+use std::sync::Arc;
+
+use anamnesis_events::{ResourceKey, Version};
+use anamnesis_fhir::json::Document;
+
+use super::answer::Answer;
+use super::call::{Body, Call};
+use super::conditional_create::contended;
+use super::{criteria, resource, route, write};
+use crate::actors::{Outcome, WriteError};
+use crate::clock;
+use crate::decide::conditional::{self, ConditionalUpdate};
+use crate::decide::{Command, Expected, Refusal};
+use crate::error::{Failure, FailureKind, IssueCode};
+
+/// `PUT /Patient?identifier=…`
+pub(crate) async fn update(call: &Call, resource_type: &Arc<str>, body: Body) -> Result<Answer, Failure> {
+    let expected = call.expected()?;
+    let document = resource::receive(call, body, resource_type).await?;
+    let body_id = body_id(&document)?;
+    for _ in 0..criteria::TRIES_MAX {
+        let matches = criteria::matches(call, resource_type, &call.query, 2).await?;
+        let (key, expected, unless_held) = match conditional::update(&matches.ids, body_id.as_deref())? {
+            ConditionalUpdate::Create => {
+                let key = ResourceKey::new(resource_type.clone(), clock::new_resource_id());
+                (key, expected.clone(), matches.unless_held.clone())
+            }
+            ConditionalUpdate::CreateAs(id) => {
+                let key = ResourceKey::new(resource_type.clone(), id);
+                (key, expected.clone(), matches.unless_held.clone())
+            }
+            ConditionalUpdate::Update(id) => {
+                let key = ResourceKey::new(resource_type.clone(), id);
+                match implied(call, &key, &expected).await? {
+                    Some(expected) => (key, expected, Vec::new()),
+                    None => continue,
+                }
+            }
+        };
+        let is_new = matches.ids.is_empty() && body_id.is_none();
+        let candidate = resource::candidate(call, key.clone(), document.clone());
+        let command = match is_new && !expected.is_condition() {
+            true => Command::Create { candidate, unless_held },
+            false => Command::Update { candidate, expected, unless_held },
+        };
+        match call.service.compartments.submit(command, call.provenance()).await {
+            // Somebody took the identifier, or changed what was found, since the criteria were matched.
+            Ok(Outcome::Held { .. }) => {}
+            Err(WriteError::Refused(Refusal::VersionMismatch { .. })) if !matches.ids.is_empty() => {}
+            Ok(written) => return write::answer(call, &key, written),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(contended())
+}
+
+/// The version that matched: the update is of that one or of none. `None` where it was deleted since.
+pub(crate) async fn implied(
+    call: &Call,
+    key: &ResourceKey,
+    expected: &Expected,
+) -> Result<Option<Expected>, Failure> {
+    let heads = call.service.log.heads(std::slice::from_ref(key)).await?;
+    let Some(head) = heads.into_iter().flatten().next().filter(|head| !head.deleted) else { return Ok(None) };
+    check_client(expected, head.version)?;
+    Ok(Some(Expected::Versions(vec![head.version])))
+}
+
+/// The client's own condition goes before the implied one.
+fn check_client(expected: &Expected, current: Version) -> Result<(), Failure> {
+    match expected {
+        Expected::Anything | Expected::Something => Ok(()),
+        Expected::Versions(versions) if versions.contains(&current) => Ok(()),
+        Expected::Versions(_) => Err(Refusal::VersionMismatch { current }.into()),
+        Expected::Nothing => Err(Refusal::Exists { current }.into()),
+    }
+}
+
+fn body_id(document: &Document) -> Result<Option<String>, Failure> {
+    let id = document.root().get("id").and_then(|id| id.as_str()).map(std::borrow::Cow::into_owned);
+    match id {
+        Some(id) if !route::is_id(&id) => {
+            let text = "An id has 1 to 64 characters out of A-Z, a-z, 0-9, '-' and '.'.";
+            Err(Failure::new(FailureKind::Invalid, IssueCode::Value, text).at("id"))
+        }
+        id => Ok(id),
+    }
+}

@@ -1,0 +1,128 @@
+//! Criteria of conditional interactions: which resources they match, and what keeps two clients from both finding none.
+//!
+//! Criteria that are one identifier are looked up in the log, and the log refuses a write where the identifier has
+//! been taken since: free of races on any number of nodes. Any other criteria are searched, after the index has
+//! reached the log's head, and clients with the same criteria wait for each other in this process.
+//!
+//! Other than in a search, every criterion must be understood: a misspelt one would widen what is deleted.
+
+use std::sync::Arc;
+
+use anamnesis_events::Identifier;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::call::Call;
+use super::query::{GENERAL, Query};
+use crate::decide::placement::fnv1a;
+use crate::error::{Failure, FailureKind, IssueCode};
+
+/// How often criteria are matched again where others changed what was found.
+pub const TRIES_MAX: usize = 5;
+
+/// Resources that criteria match.
+#[derive(Debug)]
+pub struct Matches {
+    /// Their ids; where there are many, not necessarily all.
+    pub ids: Vec<String>,
+    /// What must hold when a resource is created because nothing matched.
+    pub unless_held: Vec<Identifier>,
+    /// Keeps others with the same criteria waiting until the write is done.
+    _turn: Option<OwnedMutexGuard<()>>,
+}
+
+/// Who may match and write under which criteria: a fixed number of locks, by hash of the criteria.
+#[derive(Debug, Clone)]
+pub struct Turns(Arc<[Arc<Mutex<()>>]>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        // Criteria that fall on the same lock by chance wait for each other needlessly; with 256 that is rare.
+        const LOCKS: usize = 256;
+        Self((0..LOCKS).map(|_| Arc::default()).collect())
+    }
+}
+
+impl Turns {
+    async fn wait(&self, resource_type: &str, criteria: &[(String, String)]) -> Option<OwnedMutexGuard<()>> {
+        let mut text = resource_type.to_owned();
+        for (name, value) in criteria {
+            text.extend(["\0", name, "\0", value]);
+        }
+        let count = u64::try_from(self.0.len()).unwrap_or(1);
+        let index = usize::try_from(fnv1a(text.as_bytes()) % count).unwrap_or(0);
+        Some(self.0.get(index)?.clone().lock_owned().await)
+    }
+}
+
+/// Finds what criteria match. `criteria` is a query, with or without the type before it; `count_max` is how many
+/// ids are wanted at least, where there are so many.
+///
+/// # Errors
+/// 412 for no criteria at all, 400 for those that are not understood.
+pub(crate) async fn matches(
+    call: &Call,
+    resource_type: &str,
+    criteria: &Query,
+    count_max: usize,
+) -> Result<Matches, Failure> {
+    let mut criteria: Vec<(String, String)> = criteria.others(&GENERAL).cloned().collect();
+    criteria.sort();
+    criteria.dedup();
+    if let Some(identifier) = one_identifier(&criteria) {
+        let mut ids = call.service.log.find_identifier(resource_type, &identifier).await?;
+        ids.truncate(count_max.max(2));
+        return Ok(Matches { ids, unless_held: vec![identifier], _turn: None });
+    }
+    if criteria.iter().all(|(_, value)| value.is_empty()) {
+        let text = "A conditional interaction needs criteria; there are none.";
+        return Err(Failure::new(FailureKind::PreconditionFailed, IssueCode::Required, text));
+    }
+    let _turn = call.service.turns.wait(resource_type, &criteria).await;
+    let text = "Criteria other than one identifier are not offered yet.";
+    Err(Failure::new(FailureKind::Invalid, IssueCode::NotSupported, text))
+}
+
+/// Reads the criteria of `If-None-Exist`: `identifier=a|1`, also with a question mark or the type before it.
+///
+/// # Errors
+/// 400 for what is no query.
+pub(crate) fn parse(text: &str) -> Result<Query, Failure> {
+    let text = text.trim();
+    Query::parse(text.split_once('?').map_or(text, |(_, criteria)| criteria))
+}
+
+/// The identifier that criteria consist of, if they are one: `identifier=system|value`, not a list, no modifier.
+fn one_identifier(criteria: &[(String, String)]) -> Option<Identifier> {
+    let [(name, value)] = criteria else { return None };
+    if name != "identifier" || value.contains(['\\', ',']) {
+        return None;
+    }
+    let (system, value) = value.split_once('|')?;
+    let is_plain = !value.is_empty() && !value.contains('|');
+    is_plain.then(|| Identifier { system: system.to_owned(), value: value.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_identifier_is_looked_up_in_the_log() {
+        let find = |name: &str, value: &str| one_identifier(&[(name.into(), value.into())]);
+        let identifier =
+            |system: &str, value: &str| Some(Identifier { system: system.into(), value: value.into() });
+        assert_eq!(find("identifier", "http://a|1"), identifier("http://a", "1"));
+        assert_eq!(find("identifier", "|1"), identifier("", "1"));
+        for other in ["1", "http://a|", "a|1,a|2", "a\\|b|1", "a|b|c"] {
+            assert_eq!(find("identifier", other), None, "{other}");
+        }
+        assert_eq!(find("identifier:exact", "a|1"), None);
+    }
+
+    #[test]
+    fn criteria_may_have_the_type_before_them() {
+        for text in ["identifier=a|1", "?identifier=a|1", "Patient?identifier=a%7C1"] {
+            assert_eq!(parse(text).unwrap().get("identifier"), Some("a|1"), "{text}");
+        }
+    }
+}
