@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anamnesis_events::ResourceKey;
 use anamnesis_fhir::json::{Document, Kind, Limits};
+use anamnesis_fhir::validate;
 
 use super::call::{Body, Call};
 use crate::decide::Candidate;
@@ -71,12 +72,12 @@ pub fn check(document: &Document, expected_type: &str) -> Result<(), Failure> {
         }
         Some(_) => {}
     }
-    let issues = issues(document);
-    if issues.is_empty() { Ok(()) } else { Err(Failure::with_issues(FailureKind::Invalid, issues)) }
-}
-
-fn issues(_document: &Document) -> Vec<Issue> {
-    Vec::new()
+    let issues = validate::validate(root, &validate::Options::default());
+    if !issues.iter().any(|issue| issue.severity.is_error()) {
+        return Ok(());
+    }
+    // Who has to repair it anyway is told of what is merely odd as well.
+    Err(Failure::with_issues(FailureKind::Invalid, issues.into_iter().map(Issue::from).collect()))
 }
 
 /// Makes a checked document ready to be decided about.

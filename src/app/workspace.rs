@@ -138,5 +138,6 @@ fn service(workspace: &str, name: &str, log: &Log, settings: &Settings) -> anyho
         log: log.clone(),
         compartments,
         options,
+        turns: Default::default(),
     })
 }

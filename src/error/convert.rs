@@ -2,8 +2,9 @@
 
 use anamnesis_events::{AppendError, ConflictKind, LogError};
 use anamnesis_fhir::json::{ParseError, ParseErrorKind};
+use anamnesis_fhir::validate;
 
-use super::{Failure, FailureKind, Issue, IssueCode};
+use super::{Failure, FailureKind, Issue, IssueCode, Severity};
 use crate::actors::WriteError;
 use crate::decide::Refusal;
 use crate::decide::conditional::ConditionalRefusal;
@@ -117,6 +118,33 @@ impl From<ParseError> for Failure {
         };
         let issue = Issue::error(code, format!("The body is not acceptable JSON: {error}."));
         Self::with_issues(kind, vec![issue])
+    }
+}
+
+impl From<validate::Issue> for Issue {
+    fn from(issue: validate::Issue) -> Self {
+        let severity = match issue.severity {
+            validate::Severity::Error => Severity::Error,
+            validate::Severity::Warning => Severity::Warning,
+            validate::Severity::Information => Severity::Information,
+        };
+        let code = match issue.code {
+            validate::IssueCode::Structure => IssueCode::Structure,
+            validate::IssueCode::Required => IssueCode::Required,
+            validate::IssueCode::Value => IssueCode::Value,
+            validate::IssueCode::CodeInvalid => IssueCode::CodeInvalid,
+            validate::IssueCode::Invariant => IssueCode::Invariant,
+            validate::IssueCode::NotFound => IssueCode::NotFound,
+            validate::IssueCode::TooLong => IssueCode::TooLong,
+            validate::IssueCode::Informational => IssueCode::Informational,
+        };
+        let place = format!(" (line {}, column {})", issue.line, issue.column);
+        let mut diagnostics = issue.diagnostics;
+        // The number of issues beyond the bound has no place.
+        if issue.line > 0 {
+            diagnostics.push_str(&place);
+        }
+        Self { severity, code, diagnostics: diagnostics.into(), expression: vec![issue.expression] }
     }
 }
 

@@ -17,3 +17,4 @@ mod delete;
 mod history;
 mod read;
 mod update;
+mod validation;
