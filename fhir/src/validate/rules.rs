@@ -1,29 +1,106 @@
-//! Rules of base R4 over several elements that are checked without FHIRPath: ext-1, dom-2 to dom-5, sqty-1.
+//! The invariants of R4 that nearly every resource meets, checked without FHIRPath.
 
 use super::issues::IssueCode;
 use super::scope::Scope;
 use super::walk::{At, Walk};
+use crate::datetime::DateTime;
 use crate::definitions::{ElementMatch, Structure};
 use crate::json::{Kind, Value};
 
 /// Rules on an object whose elements have been walked.
 pub(super) fn after_object<'a>(walk: &mut Walk<'_>, value: Value<'a>, structure: &Structure, at: At<'_, 'a>) {
-    if structure.name == "Extension" {
-        extension(walk, value, at);
+    let broken = match structure.name {
+        "Extension" => extension(value),
+        "Period" => period(value),
+        "Quantity" | "Age" | "Count" | "Distance" | "Duration"
+            if has(value, "code") && !has(value, "system") =>
+        {
+            Some("a coded unit needs the system of its code (qty-3)")
+        }
+        "ContactPoint" if has(value, "value") && !has(value, "system") => {
+            Some("a contact with a value needs a system (cpt-2)")
+        }
+        "Attachment" if has(value, "data") && !has(value, "contentType") => {
+            Some("an attachment with data needs a content type (att-1)")
+        }
+        "Ratio" => ratio(value),
+        "Patient.contact"
+            if !["name", "telecom", "address", "organization"].iter().any(|name| has(value, name)) =>
+        {
+            Some("a contact needs a name, a telecom, an address or an organization (pat-1)")
+        }
+        "Observation" => return observation(walk, value, at),
+        _ => None,
+    };
+    if let Some(message) = broken {
+        walk.issues.error(IssueCode::Invariant, at.path, value, format_args!("{message}"));
     }
 }
 
+/// Whether an object has an element, be it only an extension in its place.
+fn has(value: Value<'_>, name: &str) -> bool {
+    value.members().any(|(member, _)| member.strip_prefix('_').unwrap_or(&member) == name)
+}
+
+/// Whether an object has a choice of any type.
+fn has_choice(value: Value<'_>, name: &str) -> bool {
+    value.members().any(|(member, _)| {
+        let plain = member.strip_prefix('_').unwrap_or(&member);
+        plain
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_uppercase()))
+    })
+}
+
 /// ext-1: an extension has a value or extensions, not both and not none.
-fn extension<'a>(walk: &mut Walk<'_>, value: Value<'a>, at: At<'_, 'a>) {
-    let has_value = value.members().any(|(name, _)| name.trim_start_matches('_').starts_with("value"));
-    let has_extensions = value.get("extension").is_some();
-    let fault = match (has_value, has_extensions) {
-        (true, true) => "both a value and extensions",
-        (false, false) => "neither a value nor extensions",
-        _ => return,
-    };
-    let message = format_args!("an extension cannot have {fault} (ext-1)");
-    walk.issues.error(IssueCode::Invariant, at.path, value, message);
+fn extension(value: Value<'_>) -> Option<&'static str> {
+    match (has_choice(value, "value"), has(value, "extension")) {
+        (true, true) => Some("an extension cannot have both a value and extensions (ext-1)"),
+        (false, false) => Some("an extension needs a value or extensions (ext-1)"),
+        _ => None,
+    }
+}
+
+/// per-1: the start is not after the end. As far as the precision goes: 2020 may begin and end in 2020.
+fn period(value: Value<'_>) -> Option<&'static str> {
+    let read = |name| DateTime::parse_date_time(&value.get(name)?.as_str()?).ok();
+    let (start, end) = (read("start")?.interval(), read("end")?.interval());
+    (start.low >= end.high).then_some("a period cannot end before it starts (per-1)")
+}
+
+/// rat-1: numerator and denominator are both there, or neither of them but an extension.
+fn ratio(value: Value<'_>) -> Option<&'static str> {
+    match (has(value, "numerator"), has(value, "denominator")) {
+        (true, true) => None,
+        (false, false) if has(value, "extension") => None,
+        _ => Some("a ratio needs both numerator and denominator, or an extension (rat-1)"),
+    }
+}
+
+fn observation<'a>(walk: &mut Walk<'_>, value: Value<'a>, at: At<'_, 'a>) {
+    if !has_choice(value, "value") {
+        return;
+    }
+    if has(value, "dataAbsentReason") {
+        let message = format_args!("a value and a reason for its absence exclude each other (obs-6)");
+        walk.issues.error(IssueCode::Invariant, at.path, value, message);
+    }
+    let codings = |object: Value<'a>| object.get("code").and_then(|code| code.get("coding"));
+    let (Some(own), Some(components)) = (codings(value), value.get("component")) else { return };
+    let path = at.path.child("component");
+    for (index, component) in components.items().enumerate() {
+        let parts = codings(component).into_iter().flat_map(Value::items);
+        if parts.into_iter().any(|part| own.items().any(|coding| is_same_coding(part, coding))) {
+            let message =
+                format_args!("a component cannot have the code of an Observation with a value (obs-7)");
+            walk.issues.error(IssueCode::Invariant, &path.item(index), component, message);
+        }
+    }
+}
+
+fn is_same_coding(left: Value<'_>, right: Value<'_>) -> bool {
+    let same = |name| left.get(name).map(Value::as_str) == right.get(name).map(Value::as_str);
+    left.len() == right.len() && ["system", "version", "code", "display"].into_iter().all(same)
 }
 
 /// sqty-1: a SimpleQuantity has no comparator.

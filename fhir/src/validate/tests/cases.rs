@@ -440,6 +440,33 @@ fn extensions_have_a_value_or_extensions() {
 }
 
 #[test]
+fn common_invariants_hold() {
+    observation(
+        json!({"effectivePeriod": {"start": "2020-02-01", "end": "2020-01"}}),
+        &["invariant Observation.effective"],
+    );
+    observation(json!({"effectivePeriod": {"start": "2020-01-02T00:00:00+14:00", "end": "2020-01-01"}}), &[]);
+    observation(json!({"effectivePeriod": {"start": "2020-05-01", "end": "2020"}}), &[]);
+    observation(json!({"valueQuantity": {"value": 1, "code": "mg"}}), &["invariant Observation.value"]);
+    observation(json!({"valueRatio": {"numerator": {"value": 1}}}), &["invariant Observation.value"]);
+    observation(json!({"valueRatio": {"numerator": {"value": 1}, "denominator": {"value": 2}}}), &[]);
+    observation(json!({"valueString": "x", "dataAbsentReason": {"text": "y"}}), &["invariant Observation"]);
+    let coded = |coding: Json| {
+        json!({"code": {"coding": [coding]}, "valueInteger": 1, "component": [
+            {"code": {"coding": [{"system": "http://loinc.org", "code": "1-8"}]}, "valueInteger": 2}
+        ]})
+    };
+    observation(
+        coded(json!({"system": "http://loinc.org", "code": "1-8"})),
+        &["invariant Observation.component[0]"],
+    );
+    observation(coded(json!({"system": "http://loinc.org", "code": "2-6"})), &[]);
+    patient(json!({"telecom": [{"value": "+41"}]}), &["invariant Patient.telecom[0]"]);
+    patient(json!({"photo": [{"data": "AAAA"}]}), &["invariant Patient.photo[0]"]);
+    patient(json!({"contact": [{"gender": "male"}]}), &["invariant Patient.contact[0]"]);
+}
+
+#[test]
 fn simple_quantities_have_no_comparator() {
     observation(
         json!({"referenceRange": [{"low": {"value": 1, "comparator": "<"}}]}),
