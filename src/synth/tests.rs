@@ -122,3 +122,27 @@ fn references(value: &Value) -> Vec<&str> {
     }
     found
 }
+
+/// Everything generated passes the checks that the server makes of what comes in.
+#[test]
+fn every_resource_is_valid_r4() {
+    use anamnesis_fhir::json::{Document, Limits};
+    use anamnesis_fhir::validate::{Options, validate};
+    let check = |name: &str, bundle: &GeneratedBundle| {
+        let text = std::str::from_utf8(&bundle.json).unwrap();
+        let document = Document::parse(text, &Limits::default()).unwrap();
+        let issues = validate(document.root(), &Options::default());
+        let told: Vec<String> = issues
+            .iter()
+            .map(|issue| format!("{:?} {}: {}", issue.severity, issue.expression, issue.diagnostics))
+            .collect();
+        assert!(told.is_empty(), "{name}: {told:#?}");
+    };
+    for shared in [SharedResources::Included, SharedResources::Conditional] {
+        let generator = Generator::new(1).shared_resources(shared);
+        check("the directory", &generator.directory());
+        for index in 1..=200 {
+            check(&format!("patient {index}"), &generator.patient(index));
+        }
+    }
+}
