@@ -11,12 +11,14 @@
 
 mod answer;
 mod client;
+mod compare;
 mod documents;
 mod files;
 mod reading;
 mod retry;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -53,6 +55,8 @@ pub struct Options {
     pub concurrency: usize,
     /// How often one request is repeated at most.
     pub retries: u32,
+    /// Read back every resource and compare it with what was sent.
+    pub verify: bool,
 }
 
 /// What has been done so far, or in the end.
@@ -64,6 +68,8 @@ pub struct Summary {
     pub requests: usize,
     /// Entries that the server has accepted.
     pub accepted: usize,
+    /// Resources that were read back and are the same, if that was asked for.
+    pub verified: usize,
     /// What failed for good: refused entries of batches, refused transactions, and documents that could not be
     /// read or sent.
     pub failed: usize,
@@ -222,6 +228,7 @@ impl<O: Observer> Run<'_, O> {
         self.summary.retries += delivery.retries;
         self.summary.repeated_after_break += delivery.repeated_after_break;
         self.summary.accepted += delivery.accepted;
+        self.summary.verified += delivery.verified;
         self.summary.requests += 1;
         if delivery.unreachable {
             self.unreachable_in_a_row += 1;

@@ -48,6 +48,13 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "COUNT", default_value_t = RETRIES_DEFAULT, value_parser = clap::value_parser!(u32).range(0..=100))]
     retries: u32,
 
+    /// Read back every resource and compare it with what was sent
+    ///
+    /// They must be equal to the letter of every number, but for ids, meta.versionId, meta.lastUpdated and the
+    /// references that the server resolves.
+    #[arg(long)]
+    verify: bool,
+
     /// Write everything that failed to this file, one JSON object a line
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     report: Option<PathBuf>,
@@ -63,6 +70,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<()> {
         server: arguments.server,
         concurrency: usize::try_from(arguments.concurrency)?,
         retries: arguments.retries,
+        verify: arguments.verify,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut display = Display::new(report);
@@ -159,6 +167,9 @@ impl Display {
             summary.retries,
             summary.accepted as f64 / seconds,
         );
+        if summary.verified > 0 {
+            text.push_str(&format!("\n{} resources read back and equal to what was sent", summary.verified));
+        }
         if self.shown < summary.failed {
             text.push_str(&format!("\n{} more failures are not shown", summary.failed - self.shown));
         }

@@ -50,12 +50,23 @@ fn path<S: Serializer>(path: &Arc<Path>, serializer: S) -> Result<S::Ok, S::Erro
 /// The judgement of an answer.
 #[derive(Debug, Default)]
 pub(super) struct Judgement {
-    /// Entries that the server has accepted.
-    pub(super) accepted: usize,
+    /// What the server has accepted.
+    pub(super) accepted: Vec<Stored>,
     /// Entries that it may accept later.
     pub(super) busy: BTreeSet<usize>,
     /// What it has refused.
     pub(super) failures: Vec<Failure>,
+}
+
+/// An entry that the server has accepted.
+#[derive(Debug)]
+pub(super) struct Stored {
+    /// The number of the entry.
+    pub(super) entry: usize,
+    /// Where the server says that it is, `Bundle.entry.response.location`.
+    pub(super) location: Option<String>,
+    /// It is new. A POST that creates nothing has found what `ifNoneExist` asks for.
+    pub(super) created: bool,
 }
 
 #[derive(Deserialize)]
@@ -74,6 +85,8 @@ struct ResponseEntry<'a> {
 struct EntryResponse<'a> {
     #[serde(borrow)]
     status: Cow<'a, str>,
+    #[serde(borrow)]
+    location: Option<Cow<'a, str>>,
     #[serde(borrow)]
     outcome: Option<Outcome<'a>>,
 }
@@ -122,7 +135,12 @@ pub(super) fn judge(request: &Request, status: StatusCode, body: &[u8]) -> Judge
         let status = entry.response.as_ref().and_then(|response| parse_status(&response.status));
         match status {
             Some(status) if status.is_success() || status == StatusCode::NOT_MODIFIED => {
-                judgement.accepted += 1
+                let location = entry.response.as_ref().and_then(|response| response.location.as_deref());
+                judgement.accepted.push(Stored {
+                    entry: number,
+                    location: location.map(str::to_owned),
+                    created: status == StatusCode::CREATED,
+                });
             }
             Some(status) if retry::is_busy(status) => _ = judgement.busy.insert(number),
             status => {
@@ -183,7 +201,8 @@ impl Request {
         Failure { place, request, status, diagnostics: why.to_owned() }
     }
 
-    fn entry_failure(&self, number: usize, status: Option<StatusCode>, why: String) -> Failure {
+    /// The failure of one entry.
+    pub(super) fn entry_failure(&self, number: usize, status: Option<StatusCode>, why: String) -> Failure {
         let whole = self.failure(status, &why);
         let place = self.places.get(number).cloned().unwrap_or_else(|| whole.place.clone());
         Failure { place, request: self.entry_request(number), ..whole }

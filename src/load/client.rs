@@ -27,6 +27,7 @@ pub(super) struct Client {
     http: reqwest::Client,
     server: Url,
     retries: u32,
+    verify: bool,
     /// Numbers the requests, so that their pauses differ.
     requests: Arc<AtomicU64>,
 }
@@ -36,6 +37,8 @@ pub(super) struct Client {
 pub(super) struct Delivery {
     /// Entries that the server has accepted.
     pub(super) accepted: usize,
+    /// Resources that were read back and are the same.
+    pub(super) verified: usize,
     /// What was refused, or not delivered.
     pub(super) failures: Vec<Failure>,
     /// How often it was repeated.
@@ -67,7 +70,7 @@ impl Client {
             .build()
             .map_err(|error| LoadError::Client(reason(&error)))?;
         let server = without_trailing_slash(options.server.clone());
-        Ok(Self { http, server, retries: options.retries, requests: Arc::default() })
+        Ok(Self { http, server, retries: options.retries, verify: options.verify, requests: Arc::default() })
     }
 
     /// Waits until something answers at the server's address, whatever it says.
@@ -97,8 +100,13 @@ impl Client {
                 }
                 Attempt::Answered(status, headers, body) => {
                     let judgement = judge(&request, status, &body);
-                    delivery.accepted += judgement.accepted;
+                    delivery.accepted += judgement.accepted.len();
                     delivery.failures.extend(judgement.failures);
+                    if self.verify {
+                        let verdict = self.verify(&request, &judgement.accepted, stop).await;
+                        delivery.verified += verdict.verified;
+                        delivery.failures.extend(verdict.failures);
+                    }
                     let Some(rest) = Some(judgement.busy).filter(|busy| !busy.is_empty()) else {
                         return delivery;
                     };
@@ -124,6 +132,36 @@ impl Client {
             delivery.retries += 1;
         }
         delivery
+    }
+
+    /// Reads the resource at `address` (`Type/id`), again and again while the server is busy.
+    pub(super) async fn read(
+        &self,
+        address: &str,
+        stop: &CancellationToken,
+    ) -> Result<Bytes, (Option<StatusCode>, String)> {
+        let mut failure = (None, String::new());
+        for repetition in 0..=self.retries {
+            let request = self.http.get(format!("{}/{address}", self.server)).header(ACCEPT, FHIR_JSON);
+            let mut asked = None;
+            match request.send().await {
+                Ok(response) if response.status() == StatusCode::OK => {
+                    return response.bytes().await.map_err(|error| (Some(StatusCode::OK), reason(&error)));
+                }
+                Ok(response) => {
+                    failure = (Some(response.status()), format!("{address} cannot be read back"));
+                    if !retry::is_busy(response.status()) {
+                        break;
+                    }
+                    asked = retry::asked(response.headers());
+                }
+                Err(error) => failure = (None, format!("{address} cannot be read back: {}", reason(&error))),
+            }
+            if !wait(retry::pause(repetition, 0, asked), stop).await {
+                break;
+            }
+        }
+        Err(failure)
     }
 
     async fn send(&self, body: Bytes) -> Attempt {

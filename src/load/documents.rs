@@ -48,10 +48,12 @@ pub(super) struct Document<'a> {
 }
 
 /// What is looked at in an entry of a bundle.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct Entry<'a> {
+    #[serde(rename = "fullUrl", borrow)]
+    pub(super) full_url: Option<Cow<'a, str>>,
     #[serde(borrow)]
-    resource: Option<&'a RawValue>,
+    pub(super) resource: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) request: Option<EntryRequest<'a>>,
 }
@@ -66,7 +68,7 @@ pub(super) struct EntryRequest<'a> {
 }
 
 /// A bundle with its entries untouched.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct RawBundle<'a> {
     #[serde(borrow, default)]
     pub(super) entry: Vec<&'a RawValue>,

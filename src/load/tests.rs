@@ -34,7 +34,13 @@ impl Observer for Seen {
 }
 
 fn options(server: &str, directory: &Path) -> Options {
-    Options { paths: vec![directory.to_owned()], server: server.parse().unwrap(), concurrency: 2, retries: 2 }
+    Options {
+        paths: vec![directory.to_owned()],
+        server: server.parse().unwrap(),
+        concurrency: 2,
+        retries: 2,
+        verify: false,
+    }
 }
 
 /// A directory with `count` transactions of two entries each.
@@ -173,6 +179,29 @@ async fn what_cannot_be_read_fails_and_the_rest_is_loaded() {
     let (summary, seen) = run(&peer, directory.path()).await;
     assert_eq!((summary.accepted, summary.failed, summary.files), (2, 2, 3));
     assert!(seen.failures.iter().all(|failure| failure.status.is_none() && failure.request.is_none()));
+}
+
+#[actix_web::test]
+async fn verification_finds_what_is_not_as_it_was_sent() {
+    let directory = tempfile::tempdir().unwrap();
+    let patient = json!({"resourceType": "Patient", "multipleBirthInteger": 1});
+    let entry = json!({"resource": patient, "request": {"method": "POST", "url": "Patient"}});
+    let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": vec![entry; 4]});
+    fs::write(directory.path().join("a.json"), bundle.to_string()).unwrap();
+    let stored = |status: &str, id: &str| json!({"response": {"status": status, "location": format!("Patient/{id}/_history/1")}});
+    // The last one existed before, and so may be another.
+    let entries =
+        [stored("201", "right"), stored("201", "wrong"), stored("201", "gone"), stored("200", "wrong")];
+    let answer = json!({"resourceType": "Bundle", "entry": entries});
+    let peer = Peer::start(vec![Answer::Accept(answer.to_string())]).await;
+    let mut seen = Seen::default();
+    let options = Options { verify: true, ..options(&peer.address, directory.path()) };
+    let summary = load(&options, &mut seen, &CancellationToken::new()).await.unwrap();
+    assert_eq!((summary.accepted, summary.verified, summary.failed), (4, 2, 2));
+    let told: Vec<_> =
+        seen.failures.iter().map(|failure| (failure.place.entry, failure.diagnostics.as_str())).collect();
+    let different = "read back differently: Patient.multipleBirthInteger";
+    assert_eq!(told, [(Some(1), different), (Some(2), "Patient/gone cannot be read back")]);
 }
 
 #[actix_web::test]

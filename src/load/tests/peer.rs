@@ -60,6 +60,7 @@ impl Peer {
                 .app_data(shared.clone())
                 .route("/fhir/metadata", web::get().to(HttpResponse::Ok))
                 .route("/fhir", web::post().to(answer))
+                .route("/fhir/Patient/{id}", web::get().to(read))
         });
         let server = server.workers(1).disable_signals().shutdown_timeout(1).bind(("127.0.0.1", 0)).unwrap();
         let address = format!("http://{}/fhir/", server.addrs()[0]);
@@ -89,6 +90,19 @@ impl Peer {
     /// Ends the server.
     pub(super) async fn stop(self) {
         self.handle.stop(false).await;
+    }
+}
+
+/// Gives the resource as the server of the test `verification…` would have stored it.
+async fn read(id: web::Path<String>) -> HttpResponse {
+    match id.as_str() {
+        "right" => {
+            HttpResponse::Ok().body(r#"{"resourceType":"Patient","id":"right","multipleBirthInteger":1}"#)
+        }
+        "wrong" => {
+            HttpResponse::Ok().body(r#"{"resourceType":"Patient","id":"wrong","multipleBirthInteger":2}"#)
+        }
+        _ => HttpResponse::Gone().finish(),
     }
 }
 
