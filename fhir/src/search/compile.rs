@@ -237,7 +237,13 @@ impl<'w> Compiler<'w> {
         };
         let mut next = Vec::new();
         for place in places {
-            if self.definitions.is_a(place.fhir_type, wanted.name) {
+            // A primitive is of its own type only: `source as uri` leaves out a canonical, for which R4 has another
+            // parameter, as `gender.as(string)` leaves out a code.
+            let is_wanted = match place.structure.kind {
+                StructureKind::Primitive => place.fhir_type == wanted.name,
+                _ => self.definitions.is_a(place.fhir_type, wanted.name),
+            };
+            if is_wanted {
                 next.push(*place);
             } else if place.structure.is_abstract && self.definitions.is_a(wanted.name, place.structure.name)
             {

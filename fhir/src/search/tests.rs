@@ -84,6 +84,14 @@ fn choices_are_found_under_their_json_names() {
 }
 
 #[test]
+fn a_cast_to_a_primitive_type_takes_only_that_type() {
+    let text = r#"{"resourceType":"ConceptMap","sourceCanonical":"a","targetUri":"b"}"#;
+    assert_eq!(values("source-uri", text), [""; 0]);
+    assert_eq!(values("source", text), [r#"canonical "a""#]);
+    assert_eq!(values("target-uri", text), [r#"uri "b""#]);
+}
+
+#[test]
 fn alternatives_come_in_the_order_of_the_expression() {
     let text = r#"{"resourceType":"AllergyIntolerance","reaction":[{"substance":{"text":"b"}}],"code":{"text":"a"}}"#;
     let expected = [r#"CodeableConcept {"text":"a"}"#, r#"CodeableConcept {"text":"b"}"#];
