@@ -1,0 +1,57 @@
+//! What a search has to say about its own parameters.
+
+/// How much an issue matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Severity {
+    /// The search is not done.
+    Error,
+    /// Something that was asked for is not done.
+    Warning,
+    /// The search is done a little differently.
+    Information,
+}
+
+/// What kind of issue it is; the words of R4 valueset-issue-type.html.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum IssueKind {
+    /// `invalid`: a value cannot be understood.
+    Invalid,
+    /// `not-supported`: a parameter is unknown or not implemented.
+    NotSupported,
+    /// `incomplete`: results may be missing.
+    Incomplete,
+    /// `too-costly`: less is given than was asked for.
+    TooCostly,
+}
+
+impl IssueKind {
+    /// The code in `OperationOutcome.issue.code`.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::NotSupported => "not-supported",
+            Self::Incomplete => "incomplete",
+            Self::TooCostly => "too-costly",
+        }
+    }
+}
+
+/// Something that the caller must or should know: an entry of an OperationOutcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issue {
+    /// How much it matters.
+    pub severity: Severity,
+    /// What kind of issue it is.
+    pub kind: IssueKind,
+    /// The parameter's name with its modifier, where the issue is about one.
+    pub parameter: Option<String>,
+    /// What is wrong, for a person to read. Holds no value of the query.
+    pub text: String,
+}
+
+impl Issue {
+    pub(crate) fn new(severity: Severity, kind: IssueKind, parameter: &str, text: impl Into<String>) -> Self {
+        Self { severity, kind, parameter: Some(parameter.to_owned()), text: text.into() }
+    }
+}

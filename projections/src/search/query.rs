@@ -1,0 +1,151 @@
+//! A search query: what was asked, checked against the search parameters and ready for the index.
+
+mod control;
+mod parse;
+mod sort;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+
+use super::atom::Criterion;
+use super::page::PageToken;
+pub(crate) use sort::{SortBy, SortKey};
+
+/// Results on a page where `_count` is not given (as Azure Health Data Services has it).
+pub const COUNT_DEFAULT: usize = 10;
+/// The most results on a page; a larger `_count` is cut to it.
+pub const COUNT_MAX: usize = 1000;
+/// The parameter that carries a page token; the name that Azure Health Data Services uses.
+pub const PAGE_PARAMETER: &str = "ct";
+
+/// Which resources are searched.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// All types: `GET [base]?…`. `_type` narrows it.
+    System,
+    /// One type: `GET [base]/Observation?…`.
+    Type(String),
+    /// A compartment: `GET [base]/Patient/1/Observation?…`, or `GET [base]/Patient/1/*?…` without a type.
+    Compartment {
+        /// The owner's type: `Patient`.
+        owner_type: String,
+        /// The owner's id.
+        owner_id: String,
+        /// The type that is searched; `None` for all types of the compartment.
+        resource_type: Option<String>,
+    },
+}
+
+/// What to do with parameters that are unknown or not supported (`Prefer: handling`, R4 search.html#errors).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Handling {
+    /// They are left out, with a warning.
+    #[default]
+    Lenient,
+    /// They are errors.
+    Strict,
+}
+
+/// What a query is read with, beside its parameters.
+#[derive(Debug, Clone)]
+pub struct ParseOptions {
+    /// How unknown parameters are treated.
+    pub handling: Handling,
+    /// The present time, from which `ap` measures.
+    pub now: DateTime<Utc>,
+    /// The address under which this server knows its resources: references that begin with it are local.
+    pub base_url: Option<String>,
+}
+
+/// `_total` (R4 search.html#total).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Total {
+    /// No total.
+    #[default]
+    None,
+    /// An estimate is enough; today it is the exact number.
+    Estimate,
+    /// The exact number.
+    Accurate,
+}
+
+/// `_summary` (R4 search.html#summary).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Summary {
+    /// The whole resources.
+    #[default]
+    False,
+    /// The elements that are marked as summary.
+    True,
+    /// Text, id, meta and mandatory elements.
+    Text,
+    /// All but the text.
+    Data,
+    /// Only the total.
+    Count,
+}
+
+/// A query that can be given to [`super::SearchIndex::search`].
+#[derive(Clone)]
+pub struct SearchQuery {
+    pub(crate) types: Vec<String>,
+    pub(crate) criteria: Vec<Criterion>,
+    pub(crate) sort: Vec<SortKey>,
+    pub(crate) page: Option<PageToken>,
+    pub(crate) fingerprint: u64,
+    applied: Vec<(String, String)>,
+    count: usize,
+    total: Total,
+    summary: Summary,
+    elements: Vec<String>,
+}
+
+impl SearchQuery {
+    /// The parameters that were applied, as they were given, in their order; `_count` as it was cut. The page token
+    /// is not among them. What a `self` link shows (R4 search.html#conformance).
+    #[must_use]
+    pub fn applied(&self) -> &[(String, String)] {
+        &self.applied
+    }
+
+    /// Results on a page, 0 to [`COUNT_MAX`].
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Whether a total is wanted.
+    #[must_use]
+    pub fn total(&self) -> Total {
+        self.total
+    }
+
+    /// What is wanted of each resource.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        self.summary
+    }
+
+    /// The elements that are wanted; empty for all.
+    #[must_use]
+    pub fn elements(&self) -> &[String] {
+        &self.elements
+    }
+
+    /// Whether only the total is wanted: `_summary=count` or `_count=0`.
+    #[must_use]
+    pub fn is_count_only(&self) -> bool {
+        self.summary == Summary::Count || self.count == 0
+    }
+}
+
+impl fmt::Debug for SearchQuery {
+    /// Names only: the values of a query are health data.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.applied.iter().map(|(name, _)| name.as_str()).collect();
+        formatter.debug_struct("SearchQuery").field("types", &self.types).field("parameters", &names).finish()
+    }
+}

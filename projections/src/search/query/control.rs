@@ -1,0 +1,131 @@
+//! The parameters that say how results are given, not which (R4 search.html#return).
+
+use super::{COUNT_DEFAULT, COUNT_MAX, PAGE_PARAMETER, Summary, Total};
+use crate::search::issue::{Issue, IssueKind, Severity};
+
+/// Parameters of the interaction itself, which the caller has dealt with (R4 http.html#parameters).
+const OF_THE_CALLER: [&str; 2] = ["_format", "_pretty"];
+
+pub(super) struct Control {
+    pub(super) count: usize,
+    pub(super) total: Total,
+    pub(super) summary: Summary,
+    pub(super) elements: Vec<String>,
+    pub(super) sort: Vec<String>,
+    pub(super) sort_applied: bool,
+    pub(super) types: Vec<String>,
+    pub(super) page: Option<String>,
+    given: Vec<(String, String)>,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self {
+            count: COUNT_DEFAULT,
+            total: Total::default(),
+            summary: Summary::default(),
+            elements: Vec::new(),
+            sort: Vec::new(),
+            sort_applied: false,
+            types: Vec::new(),
+            page: None,
+            given: Vec::new(),
+        }
+    }
+}
+
+impl Control {
+    /// Takes what it knows and gives back the rest. Of a parameter that comes twice the last counts.
+    pub(super) fn take<'a>(
+        &mut self,
+        parameters: impl Iterator<Item = &'a (String, String)>,
+        issues: &mut Vec<Issue>,
+    ) -> Vec<&'a (String, String)> {
+        let mut rest = Vec::new();
+        for parameter in parameters {
+            let (name, value) = parameter;
+            let understood = match name.as_str() {
+                "_count" => self.count(value, issues),
+                "_total" => self.total(value),
+                "_summary" => self.summary(value),
+                "_elements" => replace(&mut self.elements, value),
+                "_sort" => replace(&mut self.sort, value),
+                "_type" => replace(&mut self.types, value),
+                PAGE_PARAMETER => {
+                    self.page = Some(value.clone());
+                    continue;
+                }
+                name if OF_THE_CALLER.contains(&name) => continue,
+                _ => {
+                    rest.push(parameter);
+                    continue;
+                }
+            };
+            match understood {
+                Ok(()) => {
+                    self.given.retain(|(given, _)| given != name);
+                    let shown = if name == "_count" { self.count.to_string() } else { value.clone() };
+                    self.given.push((name.clone(), shown));
+                }
+                Err(text) => issues.push(Issue::new(Severity::Error, IssueKind::Invalid, name, text)),
+            }
+        }
+        if !self.elements.is_empty() && self.summary != Summary::False {
+            let text = "_elements and _summary cannot be used together";
+            issues.push(Issue::new(Severity::Error, IssueKind::Invalid, "_elements", text));
+        }
+        rest
+    }
+
+    /// What was applied, for the self link.
+    pub(super) fn applied(&mut self) -> Vec<(String, String)> {
+        let mut given = std::mem::take(&mut self.given);
+        given.retain(|(name, _)| name != "_sort" || self.sort_applied);
+        given
+    }
+
+    fn count(&mut self, value: &str, issues: &mut Vec<Issue>) -> Result<(), String> {
+        let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_number {
+            return Err("_count: a whole number, 0 or more, is wanted".to_owned());
+        }
+        // What does not fit is more than enough.
+        let wanted = value.parse().unwrap_or(usize::MAX);
+        self.count = wanted.min(COUNT_MAX);
+        if wanted > COUNT_MAX {
+            let text = format!("_count: a page has at most {COUNT_MAX} results");
+            issues.push(Issue::new(Severity::Information, IssueKind::TooCostly, "_count", text));
+        }
+        Ok(())
+    }
+
+    fn total(&mut self, value: &str) -> Result<(), String> {
+        self.total = match value {
+            "none" => Total::None,
+            "estimate" => Total::Estimate,
+            "accurate" => Total::Accurate,
+            _ => return Err("_total: none, estimate or accurate is wanted".to_owned()),
+        };
+        Ok(())
+    }
+
+    fn summary(&mut self, value: &str) -> Result<(), String> {
+        self.summary = match value {
+            "false" => Summary::False,
+            "true" => Summary::True,
+            "text" => Summary::Text,
+            "data" => Summary::Data,
+            "count" => Summary::Count,
+            _ => return Err("_summary: true, text, data, count or false is wanted".to_owned()),
+        };
+        Ok(())
+    }
+}
+
+fn replace(list: &mut Vec<String>, value: &str) -> Result<(), String> {
+    if value.is_empty() || value.split(',').any(str::is_empty) {
+        return Err("a list of names, separated by commas, is wanted".to_owned());
+    }
+    *list = value.split(',').map(str::to_owned).collect();
+    Ok(())
+}

@@ -1,0 +1,239 @@
+//! From the parameters of a request to a [`SearchQuery`].
+
+use std::collections::BTreeSet;
+
+use anamnesis_fhir::definitions;
+use anamnesis_fhir::search::{SearchParameterKind, SearchRegistry};
+use sha2::{Digest, Sha256};
+
+use super::control::Control;
+use super::{Handling, PAGE_PARAMETER, ParseOptions, Scope, SearchQuery, sort};
+use crate::search::Modifier;
+use crate::search::atom::{Criterion, Yield};
+use crate::search::issue::{Issue, IssueKind, Severity};
+use crate::search::key::ParameterKey;
+use crate::search::page::PageToken;
+use crate::search::value::{Asked, Refusal, split};
+use crate::search::{date, number, quantity, reference, special, string, token, uri};
+
+/// Parameters in one query; beyond that it is no question any more.
+const PARAMETERS_MAX: usize = 64;
+/// Alternatives of one parameter.
+const VALUES_MAX: usize = 1000;
+
+impl SearchQuery {
+    /// Reads a query for the log with this number. `parameters` are names (with modifiers) and values, percent-decoded,
+    /// in their order. Beside the query come issues that do not prevent it: parameters that were left out.
+    ///
+    /// # Errors
+    /// All issues of severity [`Severity::Error`] at once: values that cannot be understood, and under
+    /// [`Handling::Strict`] parameters that are unknown or not supported.
+    pub fn parse(
+        registry: &SearchRegistry,
+        log: i16,
+        scope: &Scope,
+        parameters: &[(String, String)],
+        options: &ParseOptions,
+    ) -> Result<(SearchQuery, Vec<Issue>), Vec<Issue>> {
+        let mut parser = Parser { registry, log, options, issues: Vec::new(), types: Vec::new(), searched_all: false };
+        let query = parser.query(scope, parameters);
+        let (errors, others): (Vec<Issue>, Vec<Issue>) =
+            parser.issues.into_iter().partition(|issue| issue.severity == Severity::Error);
+        if errors.is_empty() { Ok((query, others)) } else { Err(errors) }
+    }
+}
+
+struct Parser<'a> {
+    registry: &'a SearchRegistry,
+    log: i16,
+    options: &'a ParseOptions,
+    issues: Vec<Issue>,
+    /// The types that are searched.
+    types: Vec<String>,
+    /// All types of the system are, so that only parameters of every type can be used.
+    searched_all: bool,
+}
+
+impl Parser<'_> {
+    fn query(&mut self, scope: &Scope, parameters: &[(String, String)]) -> SearchQuery {
+        if parameters.len() > PARAMETERS_MAX {
+            let text = format!("a query has at most {PARAMETERS_MAX} parameters");
+            self.issues.push(Issue::new(Severity::Error, IssueKind::TooCostly, "", text));
+        }
+        let mut control = Control::default();
+        let rest = control.take(parameters.iter().take(PARAMETERS_MAX), &mut self.issues);
+        self.types = self.types_of(scope, &control);
+        let mut criteria: Vec<Criterion> = self.compartment(scope).into_iter().collect();
+        let mut applied = Vec::new();
+        for (name, value) in rest {
+            match self.criterion(name, value) {
+                Ok(criterion) => {
+                    criteria.push(criterion);
+                    applied.push((name.clone(), value.clone()));
+                }
+                Err(refusal) => self.refuse(name, refusal),
+            }
+        }
+        let mut sort = Vec::new();
+        for text in &control.sort {
+            match sort::sort_key(self.registry, self.log, &self.types, text) {
+                Some(key) => sort.push(key),
+                None => {
+                    let text = "results can be sorted by _id, _lastUpdated, and by parameters of type date, number, \
+                                quantity and string of the one type that is searched";
+                    self.refuse("_sort", Refusal::Unsupported(text.to_owned()));
+                }
+            }
+        }
+        control.sort_applied = sort.len() == control.sort.len();
+        let fingerprint = fingerprint(scope, &self.types, &applied, &control.sort);
+        let page = control.page.take().and_then(|text| self.page(&text, fingerprint));
+        applied.extend(control.applied());
+        SearchQuery {
+            types: std::mem::take(&mut self.types),
+            criteria,
+            sort,
+            page,
+            fingerprint,
+            applied,
+            count: control.count,
+            total: control.total,
+            summary: control.summary,
+            elements: control.elements,
+        }
+    }
+
+    fn types_of(&mut self, scope: &Scope, control: &Control) -> Vec<String> {
+        let all = definitions::r4().resource_types();
+        let of_scope: Vec<String> = match scope {
+            Scope::Type(name) | Scope::Compartment { resource_type: Some(name), .. } => vec![name.clone()],
+            Scope::System => all.iter().map(|name| (*name).to_owned()).collect(),
+            Scope::Compartment { owner_type, .. } => {
+                let members = definitions::r4().compartment(owner_type).into_iter().flat_map(|owner| owner.members());
+                let members = members.filter(|(_, parameters)| !parameters.is_empty()).map(|(name, _)| name);
+                members.chain([owner_type.as_str()]).map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
+            }
+        };
+        if let Some(unknown) = of_scope.iter().chain(&control.types).find(|name| !all.contains(&name.as_str())) {
+            let text = format!("{} is no resource type of R4", sanitised(unknown));
+            self.issues.push(Issue::new(Severity::Error, IssueKind::Invalid, "_type", text));
+        }
+        if control.types.is_empty() {
+            self.searched_all = of_scope.len() > 1;
+            return of_scope;
+        }
+        of_scope.into_iter().filter(|name| control.types.contains(name)).collect()
+    }
+
+    fn compartment(&self, scope: &Scope) -> Option<Criterion> {
+        let Scope::Compartment { owner_type, owner_id, .. } = scope else { return None };
+        let of_type =
+            |name: &String| special::compartment(self.registry, self.log, (owner_type, owner_id), name);
+        Some(Criterion::any(self.types.iter().flat_map(of_type).collect(), Yield::Few))
+    }
+
+    /// One criterion: over several types, whatever answers in any of them.
+    fn criterion(&self, name: &str, value: &str) -> Result<Criterion, Refusal> {
+        let (code, modifier) = name.split_once(':').unwrap_or((name, ""));
+        let modifier = if modifier.is_empty() { Modifier::None } else { Modifier::parse(modifier) };
+        if code == "_has" || code.contains('.') || name.contains('.') {
+            return Err(Refusal::Unsupported("chained parameters are not supported".to_owned()));
+        }
+        let unknown = |name: &str| Refusal::Unsupported(format!("it is no search parameter of {name}"));
+        if self.searched_all && self.registry.get("Resource", code).is_none() {
+            return Err(unknown("all resource types"));
+        }
+        let values = split(value, ',');
+        if values.len() > VALUES_MAX {
+            return Err(Refusal::BadValue(format!("it has more than {VALUES_MAX} values")));
+        }
+        if value.is_empty() {
+            return Err(Refusal::Unsupported("it has no value".to_owned()));
+        }
+        if values.iter().any(|value| value.is_empty()) {
+            return Err(Refusal::BadValue("one of its values is empty".to_owned()));
+        }
+        let mut joined: Option<Criterion> = None;
+        for resource_type in &self.types {
+            let parameter = self.registry.get(resource_type, code).ok_or_else(|| unknown(resource_type))?;
+            let key = ParameterKey::new(self.log, resource_type, code);
+            let asked =
+                Asked { parameter, key: &key, modifier: &modifier, values: &values, options: self.options };
+            let criterion = criterion(&asked)?;
+            match &mut joined {
+                None => joined = Some(criterion),
+                Some(joined) => {
+                    joined.any.extend(criterion.any);
+                    joined.any.dedup();
+                }
+            }
+        }
+        joined.ok_or_else(|| unknown("any type that is searched"))
+    }
+
+    fn page(&mut self, text: &str, fingerprint: u64) -> Option<PageToken> {
+        let token = PageToken::decode(text).filter(|token| token.fingerprint == fingerprint);
+        if token.is_none() {
+            let text = "the page token does not belong to this query";
+            self.issues.push(Issue::new(Severity::Error, IssueKind::Invalid, PAGE_PARAMETER, text));
+        }
+        token
+    }
+
+    fn refuse(&mut self, name: &str, refusal: Refusal) {
+        let shown = sanitised(name);
+        let (severity, kind, reason) = match refusal {
+            Refusal::BadValue(reason) => (Severity::Error, IssueKind::Invalid, reason),
+            Refusal::Unsupported(reason) => {
+                let strict = self.options.handling == Handling::Strict;
+                let severity = if strict { Severity::Error } else { Severity::Warning };
+                (severity, IssueKind::NotSupported, reason)
+            }
+        };
+        let fate = if severity == Severity::Error { "" } else { "; it was left out" };
+        let text = format!("search parameter {shown}: {reason}{fate}");
+        self.issues.push(Issue::new(severity, kind, &shown, text));
+    }
+}
+
+/// The table of parameter types: each has one file.
+fn criterion(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
+    if *asked.modifier == Modifier::Missing {
+        return special::missing(asked);
+    }
+    if let Modifier::Type(name) = asked.modifier {
+        let targets = asked.parameter.targets();
+        if !targets.is_empty() && !targets.iter().any(|target| target == name) {
+            return Err(Refusal::BadValue(format!("it does not point at {name}")));
+        }
+    }
+    match (asked.parameter.code(), asked.parameter.kind()) {
+        ("_id", _) => special::id(asked),
+        ("_lastUpdated", _) => special::last_updated(asked),
+        (_, SearchParameterKind::Token) => token::criterion(asked),
+        (_, SearchParameterKind::Reference) => reference::criterion(asked),
+        (_, SearchParameterKind::String) => string::criterion(asked),
+        (_, SearchParameterKind::Date) => date::criterion(asked),
+        (_, SearchParameterKind::Number) => number::criterion(asked),
+        (_, SearchParameterKind::Quantity) => quantity::criterion(asked),
+        (_, SearchParameterKind::Uri) => uri::criterion(asked),
+        (_, kind @ (SearchParameterKind::Composite | SearchParameterKind::Special)) => {
+            Err(Refusal::Unsupported(format!("parameters of type {} are not supported", kind.code())))
+        }
+    }
+}
+
+/// Names a question: a page token is of use for the one that it came with only.
+fn fingerprint(scope: &Scope, types: &[String], applied: &[(String, String)], sort: &[String]) -> u64 {
+    let mut hash = Sha256::new();
+    hash.update(format!("{scope:?}\n{types:?}\n{applied:?}\n{sort:?}"));
+    let digest = hash.finalize();
+    digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// A name that a client gave, fit to be shown again.
+fn sanitised(name: &str) -> String {
+    const SHOWN_MAX: usize = 80;
+    let plain = |character: char| if character.is_control() { '\u{fffd}' } else { character };
+    name.chars().take(SHOWN_MAX).map(plain).collect()
+}

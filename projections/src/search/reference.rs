@@ -1,0 +1,117 @@
+//! Reference parameters (R4 search.html#reference): references, canonical addresses and uris of resources.
+
+use anamnesis_fhir::definitions;
+use anamnesis_fhir::json::Value;
+use anamnesis_fhir::search::Extracted;
+
+use super::Modifier;
+use super::atom::{Atom, Criterion, Yield};
+use super::entries::Entries;
+use super::key::{Class, ParameterKey};
+use super::value::{Asked, Refusal, split, unescape};
+
+/// R4 datatypes.html#id.
+const ID_LENGTH_MAX: usize = 64;
+
+/// Adds what a value is found by.
+pub(super) fn index(key: &ParameterKey, extracted: Extracted<'_>, entries: &mut Entries) {
+    let value = extracted.value;
+    if let Some(address) = value.as_str() {
+        entries.token(key, Class::Target, &[&address]);
+        if let Some((without_version, _)) = address.rsplit_once('|') {
+            entries.token(key, Class::Target, &[without_version]);
+        }
+        return;
+    }
+    if let Some(reference) = value.get("reference").and_then(Value::as_str)
+        && !reference.starts_with('#')
+    {
+        entries.token(key, Class::Target, &[without_history(&reference)]);
+    }
+    let identifier = value.get("identifier");
+    let part = |name| identifier.and_then(|identifier| identifier.get(name)).and_then(Value::as_str);
+    if let Some(value) = part("value") {
+        let system = part("system").unwrap_or_default();
+        entries.token(key, Class::IdentifierSystemValue, &[&system, &value]);
+        entries.token(key, Class::IdentifierValue, &[&value]);
+    }
+}
+
+/// What a query asks: `id`, `Type/id`, an address; with `:Type` an id of that type, with `:identifier` the token of
+/// the reference's own identifier.
+pub(super) fn criterion(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
+    let mut atoms = Vec::new();
+    for value in asked.values {
+        match asked.modifier {
+            Modifier::None => targets(asked, &unescape(value), None, &mut atoms)?,
+            Modifier::Type(name) => targets(asked, &unescape(value), Some(name), &mut atoms)?,
+            Modifier::Identifier => atoms.push(identifier(asked.key, value)?),
+            _ => return Err(asked.unsupported_modifier()),
+        }
+    }
+    Ok(Criterion::any(atoms, Yield::Few))
+}
+
+/// The token of a resource on this server, by which compartments are found too.
+pub(super) fn target_token(key: &ParameterKey, resource_type: &str, id: &str) -> i64 {
+    key.of(Class::Target, &[&format!("{resource_type}/{id}")])
+}
+
+fn targets(
+    asked: &Asked<'_>,
+    value: &str,
+    wanted_type: Option<&str>,
+    atoms: &mut Vec<Atom>,
+) -> Result<(), Refusal> {
+    let value = asked.options.base_url.as_deref().map_or(value, |base| relative_to(base, value));
+    let value = without_history(value);
+    if is_id(value) {
+        let named = wanted_type.map(|name| vec![name]);
+        let types = named.unwrap_or_else(|| target_types(asked));
+        atoms.extend(types.iter().map(|name| Atom::Token(target_token(asked.key, name, value))));
+        return Ok(());
+    }
+    let of_other_type = |name: &str| !value.starts_with(&format!("{name}/"));
+    if let Some(name) = wanted_type
+        && of_other_type(name)
+    {
+        return Err(Refusal::BadValue(format!("with modifier :{name} an id is wanted")));
+    }
+    atoms.push(Atom::Token(asked.key.of(Class::Target, &[value])));
+    Ok(())
+}
+
+/// The types that an id alone may stand for.
+fn target_types<'a>(asked: &Asked<'a>) -> Vec<&'a str> {
+    match asked.parameter.targets() {
+        [] => definitions::r4().resource_types().to_vec(),
+        targets => targets.iter().map(String::as_str).collect(),
+    }
+}
+
+fn identifier(key: &ParameterKey, value: &str) -> Result<Atom, Refusal> {
+    let parts: Vec<_> = split(value, '|').into_iter().map(unescape).collect();
+    match parts.as_slice() {
+        [value] => Ok(Atom::Token(key.of(Class::IdentifierValue, &[value]))),
+        [system, value] if !value.is_empty() => {
+            Ok(Atom::Token(key.of(Class::IdentifierSystemValue, &[system, value])))
+        }
+        _ => Err(Refusal::BadValue("an identifier is value or system|value".to_owned())),
+    }
+}
+
+/// The reference without a version: searches are about resources (R4 search.html#reference).
+fn without_history(reference: &str) -> &str {
+    reference.split_once("/_history/").map_or(reference, |(resource, _)| resource)
+}
+
+/// Takes this server's own address off.
+fn relative_to<'a>(base: &str, address: &'a str) -> &'a str {
+    let rest = address.strip_prefix(base.trim_end_matches('/')).and_then(|rest| rest.strip_prefix('/'));
+    rest.unwrap_or(address)
+}
+
+fn is_id(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
+    (1..=ID_LENGTH_MAX).contains(&text.len()) && text.bytes().all(allowed)
+}

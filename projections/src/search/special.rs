@@ -1,0 +1,94 @@
+//! What every resource has: `_id`, `_lastUpdated`, whether a parameter has a value, and compartments.
+
+use anamnesis_fhir::definitions;
+use anamnesis_fhir::search::{SearchParameterKind, SearchRegistry};
+
+use super::Modifier;
+use super::atom::{Atom, Criterion, Yield};
+use super::date;
+use super::entries::Entries;
+use super::key::{Class, ParameterKey};
+use super::reference::target_token;
+use super::span::SpanBox;
+use super::value::{Asked, Refusal, unescape};
+
+/// Adds the token of the resource's id.
+pub(super) fn index_id(log: i16, resource_type: &str, id: &str, entries: &mut Entries) {
+    entries.tokens.push(id_token(log, resource_type, id));
+}
+
+/// The token of a resource's own id.
+pub(super) fn id_token(log: i16, resource_type: &str, id: &str) -> i64 {
+    ParameterKey::new(log, resource_type, "_id").of(Class::Code, &[id])
+}
+
+/// `_id`: one of the ids.
+pub(super) fn id(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
+    if *asked.modifier != Modifier::None {
+        return Err(asked.unsupported_modifier());
+    }
+    let token = |value: &&str| Atom::Token(asked.key.of(Class::Code, &[&unescape(value)]));
+    Ok(Criterion::any(asked.values.iter().map(token).collect(), Yield::Few))
+}
+
+/// `_lastUpdated`: the time at which the current version was recorded.
+pub(super) fn last_updated(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
+    if *asked.modifier != Modifier::None {
+        return Err(asked.unsupported_modifier());
+    }
+    let mut atoms = Vec::new();
+    for value in asked.values {
+        let (prefix, span, around) = date::parse(value, asked.options.now.timestamp_micros())?;
+        let boxes = prefix.boxes(0, span, span, around);
+        // A point in time is both ends of its span.
+        atoms.extend(boxes.into_iter().map(|SpanBox { low, high, .. }| Atom::Recorded {
+            low: low.0.max(high.0),
+            high: low.1.min(high.1),
+        }));
+    }
+    Ok(Criterion::any(atoms, Yield::Most))
+}
+
+/// `:missing`: whether the resource has a value for the parameter.
+pub(super) fn missing(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
+    let wanted = match asked.values {
+        ["true"] => false,
+        ["false"] => true,
+        _ => return Err(Refusal::BadValue("with modifier :missing the value is true or false".to_owned())),
+    };
+    use SearchParameterKind as Kind;
+    let present = match asked.parameter.kind() {
+        Kind::Date | Kind::Number | Kind::Quantity => {
+            let key = asked.key.of(Class::Span, &[]);
+            Atom::Span(SpanBox { key, low: (i64::MIN, i64::MAX), high: (i64::MIN, i64::MAX) })
+        }
+        Kind::Token | Kind::Reference | Kind::String | Kind::Uri => {
+            Atom::Token(asked.key.of(Class::Present, &[]))
+        }
+        Kind::Composite | Kind::Special => return Err(asked.unsupported_modifier()),
+    };
+    let any = vec![present];
+    Ok(if wanted { Criterion::any(any, Yield::Most) } else { Criterion::none_of(any) })
+}
+
+/// The resources of a type that a compartment holds (R4 compartmentdefinition.html): those that point at its owner
+/// by one of the definition's parameters, and the owner itself. No atoms where the type is in no such compartment.
+pub(super) fn compartment(
+    registry: &SearchRegistry,
+    log: i16,
+    (owner_type, owner_id): (&str, &str),
+    resource_type: &str,
+) -> Vec<Atom> {
+    let mut atoms = Vec::new();
+    if resource_type == owner_type {
+        atoms.push(Atom::Token(id_token(log, resource_type, owner_id)));
+    }
+    let definition = definitions::r4().compartment(owner_type);
+    let parameters = definition.and_then(|definition| definition.parameters(resource_type));
+    let known = parameters.unwrap_or_default().iter().filter(|code| registry.get(resource_type, code).is_some());
+    atoms.extend(known.map(|code| {
+        let key = ParameterKey::new(log, resource_type, code);
+        Atom::Token(target_token(&key, owner_type, owner_id))
+    }));
+    atoms
+}
