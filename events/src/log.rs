@@ -168,6 +168,11 @@ impl Log {
         &self.inner.workspace
     }
 
+    /// The number by which the tables of the database know this log.
+    pub fn number(&self) -> i16 {
+        self.inner.number
+    }
+
     /// The doorbell: the highest position that this process knows of. It moves before the writer of an
     /// event gets its answer, and within [`LogOptions::poll_interval`] for what other nodes append.
     pub fn watch(&self) -> watch::Receiver<Position> {
