@@ -1,1 +1,25 @@
-//! Read models: everything that is searched is derived here from events.
+//! Read models: everything that is searched is derived here from events, and can be dropped and derived again.
+//!
+//! A [`Projection`] is a pure function of events to rows. A [`Runner`] reads a log's feed, has the rows written
+//! together with the position that they reach in one transaction, and tells everybody who waits ([`Progress`]).
+//! It stops only at the end of transaction bundles, so that no reader ever sees half a bundle, and an event that
+//! a projection cannot take parks its resource and nothing else.
+//!
+//! [`search`] is the projection that FHIR searches are answered from.
+
+mod checkpoint;
+mod database;
+mod error;
+mod lag;
+mod parked;
+mod progress;
+mod projection;
+mod runner;
+pub mod search;
+
+pub use database::{Database, DatabaseOptions};
+pub use error::ProjectionError;
+pub use parked::Parked;
+pub use progress::{Late, Progress};
+pub use projection::{Change, Poison, Projection};
+pub use runner::{Runner, RunnerOptions, Source};

@@ -3,7 +3,7 @@
 use super::span::SpanBox;
 
 /// One thing that a resource has or has not.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Atom {
     /// A hashed token among the resource's tokens.
     Token(i64),
@@ -31,7 +31,7 @@ pub(crate) enum Yield {
 }
 
 /// Any of the atoms, or none of them. Criteria are joined by AND.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Criterion {
     /// No atom at all: no resource can have it.
     pub(crate) any: Vec<Atom>,

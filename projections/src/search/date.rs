@@ -8,7 +8,7 @@ use super::Modifier;
 use super::atom::{Atom, Criterion, Yield};
 use super::entries::Entries;
 use super::key::{Class, ParameterKey};
-use super::span::{Prefix, Span};
+use super::span::{Family, Prefix, Span};
 use super::value::{Asked, Refusal, unescape};
 
 /// Spans up to a month are expected to leave few resources.
@@ -62,8 +62,8 @@ pub(super) fn criterion(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
 }
 
 /// The family of a parameter's spans, by which results are sorted too.
-pub(super) fn family(key: &ParameterKey) -> i64 {
-    key.of(Class::Span, &[])
+pub(super) fn family(key: &ParameterKey) -> Family {
+    Family { key: key.of(Class::Span, &[]), in_table: true }
 }
 
 /// The prefix, what the date covers, and what it covers when taken approximately.

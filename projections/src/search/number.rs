@@ -7,7 +7,7 @@ use super::Modifier;
 use super::atom::{Atom, Criterion, Yield};
 use super::entries::Entries;
 use super::key::{Class, ParameterKey};
-use super::span::{Prefix, Span, ordered};
+use super::span::{Family, Prefix, Span, SpanBox, ordered};
 use super::value::{Asked, Refusal, unescape};
 
 /// Digits and exponent beyond this are no measurement any more.
@@ -54,8 +54,8 @@ pub(super) fn criterion(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
 }
 
 /// The family of a parameter's spans, by which results are sorted too.
-pub(super) fn family(key: &ParameterKey) -> i64 {
-    key.of(Class::Span, &[])
+pub(super) fn family(key: &ParameterKey) -> Family {
+    Family { key: key.of(Class::Span, &[]), in_table: true }
 }
 
 /// A decimal with its implicit precision: `5.40` stands for all from 5.395 to 5.405 (R4 search.html#number).
@@ -99,9 +99,9 @@ impl Decimal {
     pub(super) fn boxes(
         self,
         prefix: Prefix,
-        family: i64,
+        family: Family,
         convert: impl Fn(f64) -> f64,
-    ) -> Vec<super::span::SpanBox> {
+    ) -> Vec<SpanBox> {
         let value = convert(self.value);
         // Half open: 100 stands for [99.5, 100.5).
         let below = ordered(convert(self.high)).saturating_sub(1);

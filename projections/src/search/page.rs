@@ -19,6 +19,12 @@ pub(crate) enum KeyValue {
     Text(String),
 }
 
+impl KeyValue {
+    pub(crate) fn integer(&self) -> Option<i64> {
+        if let Self::Integer(number) = self { Some(*number) } else { None }
+    }
+}
+
 /// A row's place in the order of the results: its sort keys, and its position in the log, which no other row has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {

@@ -11,7 +11,7 @@ use super::atom::{Atom, Criterion, Yield};
 use super::entries::Entries;
 use super::key::{Class, ParameterKey};
 use super::number::{Decimal, literal};
-use super::span::{Prefix, Span};
+use super::span::{Family, Prefix, Span, SpanBox};
 use super::value::{Asked, Refusal, split, unescape};
 
 /// R4 valueset-ucum-units.html.
@@ -74,7 +74,7 @@ impl Given {
 fn add(key: &ParameterKey, given: Given, entries: &mut Entries) {
     let (low, high) = given.ends;
     let span = Span::of_numbers(low, high);
-    entries.span(family(key), span, false);
+    entries.span(family(key).key, span, false);
     let canonical = match (&given.system, &given.code) {
         (Some(system), Some(code)) if system == UCUM => Unit::of(code),
         _ => None,
@@ -119,8 +119,8 @@ pub(super) fn criterion(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
 }
 
 /// The family of a parameter's numbers as given, by which results are sorted too.
-pub(super) fn family(key: &ParameterKey) -> i64 {
-    key.of(Class::Span, &[])
+pub(super) fn family(key: &ParameterKey) -> Family {
+    Family { key: key.of(Class::Span, &[]), in_table: false }
 }
 
 fn boxes(
@@ -128,22 +128,22 @@ fn boxes(
     prefix: Prefix,
     number: Decimal,
     (system, code): (&str, &str),
-) -> Vec<super::span::SpanBox> {
-    let as_given = |family: i64| number.boxes(prefix, family, |number| number);
+) -> Vec<SpanBox> {
+    let as_given = |family: Family| number.boxes(prefix, family, |number| number);
     let unit = if system.is_empty() || system == UCUM { Unit::of(code) } else { None };
     let in_canonical = |unit: &Unit| {
-        let family = key.of(Class::SpanCanonical, &[&unit.canonical]);
+        let family = Family { key: key.of(Class::SpanCanonical, &[&unit.canonical]), in_table: true };
         number.boxes(prefix, family, |number| unit.convert(number))
     };
     match (system, code, unit) {
         (_, "", _) => as_given(family(key)),
         ("", _, unit) => {
-            let mut boxes = as_given(key.of(Class::SpanUnit, &[code]));
+            let mut boxes = as_given(Family { key: key.of(Class::SpanUnit, &[code]), in_table: false });
             boxes.extend(unit.iter().flat_map(|unit| in_canonical(unit)));
             boxes
         }
         (_, _, Some(unit)) => in_canonical(&unit),
-        (_, _, None) => as_given(key.of(Class::SpanCoded, &[system, code])),
+        (_, _, None) => as_given(Family { key: key.of(Class::SpanCoded, &[system, code]), in_table: true }),
     }
 }
 

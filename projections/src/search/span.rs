@@ -47,13 +47,22 @@ pub(crate) fn ordered(number: f64) -> i64 {
 pub(crate) struct SpanBox {
     /// The family, see [`super::key::Class::Span`].
     pub(crate) key: i64,
+    /// The family stands in the table of spans too, so that a search can start there.
+    pub(crate) in_table: bool,
     pub(crate) low: (i64, i64),
     pub(crate) high: (i64, i64),
 }
 
+/// A family of spans, and whether it stands in the table of spans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Family {
+    pub(crate) key: i64,
+    pub(crate) in_table: bool,
+}
+
 /// The R4 prefixes (search.html#prefix).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Prefix {
+pub(crate) enum Prefix {
     /// The search value covers the resource's value.
     Eq,
     /// It does not.
@@ -96,11 +105,11 @@ impl Prefix {
     ///
     /// `within` is what the search value covers (eq, ne); `edge` is what the comparisons start from, the same for
     /// dates, the bare number for numbers; `around` is `within` widened for `ap`.
-    pub(crate) fn boxes(self, key: i64, within: Span, edge: Span, around: Span) -> Vec<SpanBox> {
+    pub(crate) fn boxes(self, family: Family, within: Span, edge: Span, around: Span) -> Vec<SpanBox> {
         const ANY: (i64, i64) = (i64::MIN, i64::MAX);
         let above = |limit: i64| (limit.saturating_add(1), i64::MAX);
         let below = |limit: i64| (i64::MIN, limit.saturating_sub(1));
-        let make = |low, high| SpanBox { key, low, high };
+        let make = |low, high| SpanBox { key: family.key, in_table: family.in_table, low, high };
         let equal = make((within.low, i64::MAX), (i64::MIN, within.high));
         match self {
             Self::Eq => vec![equal],

@@ -9,7 +9,7 @@ use super::date;
 use super::entries::Entries;
 use super::key::{Class, ParameterKey};
 use super::reference::target_token;
-use super::span::SpanBox;
+use super::span::{Family, SpanBox};
 use super::value::{Asked, Refusal, unescape};
 
 /// Adds the token of the resource's id.
@@ -36,10 +36,11 @@ pub(super) fn last_updated(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
     if *asked.modifier != Modifier::None {
         return Err(asked.unsupported_modifier());
     }
+    let family = Family { key: 0, in_table: false };
     let mut atoms = Vec::new();
     for value in asked.values {
         let (prefix, span, around) = date::parse(value, asked.options.now.timestamp_micros())?;
-        let boxes = prefix.boxes(0, span, span, around);
+        let boxes = prefix.boxes(family, span, span, around);
         // A point in time is both ends of its span.
         atoms.extend(boxes.into_iter().map(|SpanBox { low, high, .. }| Atom::Recorded {
             low: low.0.max(high.0),
@@ -60,7 +61,7 @@ pub(super) fn missing(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
     let present = match asked.parameter.kind() {
         Kind::Date | Kind::Number | Kind::Quantity => {
             let key = asked.key.of(Class::Span, &[]);
-            Atom::Span(SpanBox { key, low: (i64::MIN, i64::MAX), high: (i64::MIN, i64::MAX) })
+            Atom::Span(SpanBox { key, in_table: false, low: (i64::MIN, i64::MAX), high: (i64::MIN, i64::MAX) })
         }
         Kind::Token | Kind::Reference | Kind::String | Kind::Uri => {
             Atom::Token(asked.key.of(Class::Present, &[]))

@@ -20,6 +20,8 @@ use crate::search::{date, number, quantity, reference, special, string, token, u
 const PARAMETERS_MAX: usize = 64;
 /// Alternatives of one parameter.
 const VALUES_MAX: usize = 1000;
+/// Keys of an order.
+const SORT_KEYS_MAX: usize = 8;
 
 impl SearchQuery {
     /// Reads a query for the log with this number. `parameters` are names (with modifiers) and values, percent-decoded,
@@ -75,7 +77,7 @@ impl Parser<'_> {
             }
         }
         let mut sort = Vec::new();
-        for text in &control.sort {
+        for text in control.sort.iter().take(SORT_KEYS_MAX) {
             match sort::sort_key(self.registry, self.log, &self.types, text) {
                 Some(key) => sort.push(key),
                 None => {

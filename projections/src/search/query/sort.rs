@@ -3,6 +3,7 @@
 use anamnesis_fhir::search::{SearchParameterKind, SearchRegistry};
 
 use crate::search::key::ParameterKey;
+use crate::search::span::Family;
 use crate::search::{date, number, quantity, string};
 
 /// What resources are sorted by.
@@ -12,8 +13,8 @@ pub(crate) enum SortBy {
     Recorded,
     /// The id.
     Id,
-    /// The beginnings of a family of spans, and whether the family stands in the table of spans.
-    Span { family: i64, in_table: bool },
+    /// The beginnings of a family of spans.
+    Span(Family),
     /// A family of folded texts.
     Text { family: i64 },
 }
@@ -41,11 +42,9 @@ pub(super) fn sort_key(
             let parameter = registry.get(resource_type, code)?;
             let key = ParameterKey::new(log, resource_type, code);
             match parameter.kind() {
-                SearchParameterKind::Date => SortBy::Span { family: date::family(&key), in_table: true },
-                SearchParameterKind::Number => SortBy::Span { family: number::family(&key), in_table: true },
-                SearchParameterKind::Quantity => {
-                    SortBy::Span { family: quantity::family(&key), in_table: false }
-                }
+                SearchParameterKind::Date => SortBy::Span(date::family(&key)),
+                SearchParameterKind::Number => SortBy::Span(number::family(&key)),
+                SearchParameterKind::Quantity => SortBy::Span(quantity::family(&key)),
                 SearchParameterKind::String => SortBy::Text { family: string::family(&key) },
                 _ => return None,
             }

@@ -1,0 +1,68 @@
+//! What can go wrong with a read model.
+
+use anamnesis_events::{FeedError, LogError, Position};
+
+/// Why a projection could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProjectionError {
+    /// The database refused or failed.
+    #[error("database: {}", describe(.0))]
+    Database(#[from] tokio_postgres::Error),
+    /// No connection could be had in time.
+    #[error("no database connection: {0}")]
+    Pool(String),
+    /// The address of the database cannot be understood.
+    #[error("database address: {0}")]
+    Address(String),
+    /// The feed failed.
+    #[error("feed: {0}")]
+    Feed(#[from] FeedError),
+    /// The log could not be read.
+    #[error("log: {0}")]
+    Log(#[from] LogError),
+    /// The projection took longer than was allowed to reach the wanted position.
+    #[error("the projection has reached position {reached}, not yet {wanted}")]
+    Late {
+        /// What was waited for.
+        wanted: Position,
+        /// How far it has come.
+        reached: Position,
+    },
+    /// Another process has written the projection meanwhile.
+    #[error("the projection was moved on by another process")]
+    MovedOn,
+    /// The projection is not there in this version: it has never run on this database.
+    #[error("projection {name} version {version} does not exist for log {log}")]
+    Unknown {
+        /// Its name.
+        name: &'static str,
+        /// The version of its rows.
+        version: i32,
+        /// The log's number.
+        log: i16,
+    },
+    /// The search takes longer than is allowed.
+    #[error("the search was stopped because it took too long")]
+    TooCostly,
+    /// The runner has ended.
+    #[error("the projection's runner has ended")]
+    Stopped,
+}
+
+impl From<deadpool_postgres::PoolError> for ProjectionError {
+    fn from(error: deadpool_postgres::PoolError) -> Self {
+        match error {
+            deadpool_postgres::PoolError::Backend(error) => Self::Database(error),
+            other => Self::Pool(other.to_string()),
+        }
+    }
+}
+
+/// Says what the database answered: `tokio_postgres::Error` alone prints only "db error".
+pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(answer) => format!("{} ({})", answer.message(), answer.code().code()),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,81 @@
+//! What a projection tells about itself: position, lag, parked events, batches.
+
+use std::time::Duration;
+
+use anamnesis_events::{Clock, Event, Position};
+use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram};
+use tokio::sync::watch;
+
+use crate::checkpoint::Name;
+
+/// The metrics of one projection, labelled with its name, version and log. The lag is measured against the log's
+/// own end, not against what the projection has been told of.
+pub(crate) struct Lag {
+    clock: Clock,
+    head: watch::Receiver<Position>,
+    position: Gauge,
+    lag_events: Gauge,
+    lag_seconds: Gauge,
+    last_progress: Gauge,
+    parked: Gauge,
+    batch_events: Histogram,
+    batch_seconds: Histogram,
+    retries: Counter,
+}
+
+impl Lag {
+    pub(crate) fn new(name: &Name, clock: Clock, head: watch::Receiver<Position>) -> Self {
+        let labels = vec![
+            Label::from_static_parts("projection", name.name),
+            Label::new("version", name.version.to_string()),
+            Label::new("log", name.log.to_string()),
+        ];
+        Self {
+            clock,
+            head,
+            position: gauge!("anamnesis_projection_position", labels.clone()),
+            lag_events: gauge!("anamnesis_projection_lag_events", labels.clone()),
+            lag_seconds: gauge!("anamnesis_projection_lag_seconds", labels.clone()),
+            last_progress: gauge!("anamnesis_projection_last_progress_timestamp_seconds", labels.clone()),
+            parked: gauge!("anamnesis_projection_parked_events", labels.clone()),
+            batch_events: histogram!("anamnesis_projection_batch_events", labels.clone()),
+            batch_seconds: histogram!("anamnesis_projection_batch_seconds", labels.clone()),
+            retries: counter!("anamnesis_projection_retries_total", labels),
+        }
+    }
+
+    /// A batch was written.
+    #[expect(clippy::cast_precision_loss, reason = "metrics are floating point; no count comes near 2^52")]
+    pub(crate) fn batch(&self, events: &[Event], elapsed: Duration) {
+        let Some(last) = events.last() else { return };
+        self.batch_events.record(events.len() as f64);
+        self.batch_seconds.record(elapsed.as_secs_f64());
+        let now = (self.clock)();
+        self.last_progress.set(now.timestamp_millis() as f64 / 1000.0);
+        self.stands_at(last.position);
+        let age = (now - last.recorded_at).num_milliseconds().max(0) as f64 / 1000.0;
+        self.lag_seconds.set(if self.behind(last.position) == 0 { 0.0 } else { age });
+    }
+
+    /// The projection stands here.
+    #[expect(clippy::cast_precision_loss, reason = "metrics are floating point; no position comes near 2^52")]
+    pub(crate) fn stands_at(&self, position: Position) {
+        self.position.set(position.get() as f64);
+        self.lag_events.set(self.behind(position) as f64);
+    }
+
+    /// So many events are parked.
+    #[expect(clippy::cast_precision_loss, reason = "metrics are floating point; no count comes near 2^52")]
+    pub(crate) fn parked(&self, events: usize) {
+        self.parked.set(events as f64);
+    }
+
+    /// A batch is tried again.
+    pub(crate) fn retry(&self) {
+        self.retries.increment(1);
+    }
+
+    fn behind(&self, position: Position) -> u64 {
+        self.head.borrow().get().saturating_sub(position.get())
+    }
+}

@@ -1,0 +1,72 @@
+//! What a projection is: events in, rows out, and how the rows are written.
+
+use anamnesis_events::{Event, Position, ResourceKey};
+use chrono::{DateTime, Utc};
+use deadpool_postgres::Transaction;
+
+use crate::ProjectionError;
+
+/// Why a projection cannot take an event. Holds nothing of the resource's content.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Poison {
+    /// The reason, for an operator.
+    pub reason: String,
+}
+
+impl Poison {
+    /// Poison for this reason.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into() }
+    }
+}
+
+/// What the events of one batch make of one resource.
+#[derive(Debug)]
+pub struct Change<R> {
+    /// The resource.
+    pub key: ResourceKey,
+    /// The event that it stands at now.
+    pub position: Position,
+    /// When that event was recorded.
+    pub recorded_at: DateTime<Utc>,
+    /// The event that it stood at before the batch, if it was there.
+    pub replaces: Option<Position>,
+    /// Its rows.
+    pub rows: R,
+}
+
+/// A read model: a pure function of events to rows, with a name and a version.
+///
+/// The same events give the same rows, in whatever batches they come: no clock, no randomness, no look at other
+/// tables. A change of the rows is a new version, which is built beside the old one.
+pub trait Projection: Send + Sync + 'static {
+    /// What one event gives.
+    type Rows: Send + Sync;
+
+    /// A word of lower-case letters, part of the names of its tables.
+    fn name(&self) -> &'static str;
+
+    /// The version of its rows, part of the names of its tables.
+    fn version(&self) -> i32;
+
+    /// The rows of an event; of a delete too.
+    ///
+    /// # Errors
+    /// [`Poison`] parks the event's resource.
+    fn rows(&self, event: &Event) -> Result<Self::Rows, Poison>;
+
+    /// Makes the tables where they are missing. Comes again with every start.
+    fn prepare(
+        &self,
+        transaction: &Transaction<'_>,
+    ) -> impl Future<Output = Result<(), ProjectionError>> + Send;
+
+    /// Writes the changes of one batch, one for each resource. `reached` is the end of the batch.
+    fn write(
+        &self,
+        transaction: &Transaction<'_>,
+        changes: &[Change<Self::Rows>],
+        reached: Position,
+    ) -> impl Future<Output = Result<(), tokio_postgres::Error>> + Send;
+}

@@ -1,0 +1,77 @@
+//! From events to changes: one for each resource, and what is to be parked.
+
+use std::collections::{HashMap, HashSet};
+
+use anamnesis_events::{Event, ResourceKey};
+
+use crate::parked::BEHIND_ANOTHER;
+use crate::{Change, Projection};
+
+/// What a batch of events comes to.
+pub(super) struct Batch<'a, R> {
+    /// One for each resource, in the order of their first events.
+    pub(super) changes: Vec<Change<R>>,
+    /// Events that are not taken, and why.
+    pub(super) parked: Vec<(&'a Event, String)>,
+}
+
+impl<'a, R> Batch<'a, R> {
+    /// Of several events of a resource the last one counts. Every one of them is looked at, so that what is parked
+    /// does not depend on how the events were cut into batches.
+    pub(super) fn of<P: Projection<Rows = R>>(
+        projection: &P,
+        events: &'a [Event],
+        parked_before: &HashSet<ResourceKey>,
+    ) -> Self {
+        let mut changes: Vec<Change<R>> = Vec::with_capacity(events.len());
+        let mut known: HashMap<&'a ResourceKey, usize> = HashMap::with_capacity(events.len());
+        let mut parked: Vec<(&'a Event, String)> = Vec::new();
+        let mut parked_now: HashSet<&'a ResourceKey> = HashSet::new();
+        for event in events {
+            if parked_before.contains(&event.key) || parked_now.contains(&event.key) {
+                parked.push((event, BEHIND_ANOTHER.to_owned()));
+                continue;
+            }
+            let rows = match projection.rows(event) {
+                Ok(rows) => rows,
+                Err(poison) => {
+                    parked_now.insert(&event.key);
+                    parked.push((event, poison.reason));
+                    continue;
+                }
+            };
+            match known.get(&event.key).and_then(|index| changes.get_mut(*index)) {
+                Some(change) => {
+                    change.position = event.position;
+                    change.recorded_at = event.recorded_at;
+                    change.rows = rows;
+                }
+                None => {
+                    known.insert(&event.key, changes.len());
+                    changes.push(Change {
+                        key: event.key.clone(),
+                        position: event.position,
+                        recorded_at: event.recorded_at,
+                        replaces: event.previous,
+                        rows,
+                    });
+                }
+            }
+        }
+        Self { changes, parked }
+    }
+
+    /// Parks resources whose changes the database does not take.
+    pub(super) fn park(&mut self, events: &'a [Event], refused: &HashMap<ResourceKey, String>) {
+        self.changes.retain(|change| !refused.contains_key(&change.key));
+        let already: HashSet<_> = self.parked.iter().map(|(event, _)| event.position).collect();
+        let mut seen: HashSet<&ResourceKey> = HashSet::new();
+        for event in events {
+            let Some(reason) = refused.get(&event.key) else { continue };
+            let reason = if seen.insert(&event.key) { reason.clone() } else { BEHIND_ANOTHER.to_owned() };
+            if !already.contains(&event.position) {
+                self.parked.push((event, reason));
+            }
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! The task of a runner: one batch after the other, each written whole with its checkpoint or not at all.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use anamnesis_events::{Event, Feed, FeedError, Position, ResourceKey};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::batch::Batch;
+use super::{Command, RunnerOptions, Source};
+use crate::checkpoint::{self, Name};
+use crate::database::Database;
+use crate::lag::Lag;
+use crate::{Change, Parked, Projection, ProjectionError, error, parked};
+
+/// First wait before a batch is tried again; doubles up to the longest.
+const BACK_OFF: Duration = Duration::from_millis(20);
+const BACK_OFF_MAX: Duration = Duration::from_secs(2);
+/// How often rows that the database refuses are offered before they are parked.
+const TRIES_MAX: u32 = 3;
+/// If the database refuses more resources of one batch than this, and more than half of it, the fault is not theirs.
+const REFUSED_MAX: usize = 10;
+
+pub(super) struct Worker<P, S: Source> {
+    name: Name,
+    database: Database,
+    projection: P,
+    source: S,
+    options: RunnerOptions,
+    feed: S::Feed,
+    /// Events that have been read and not yet written: the beginning of a bundle, at most.
+    unwritten: Vec<Event>,
+    parked: HashSet<ResourceKey>,
+    parked_events: usize,
+    reached: watch::Sender<Position>,
+    orders: mpsc::Receiver<Command>,
+    lag: Lag,
+}
+
+/// Why a batch was not written in one attempt.
+enum Failure {
+    /// The checkpoint stands elsewhere: another process is at work.
+    MovedOn,
+    /// The database refuses the very rows.
+    Refused(tokio_postgres::Error),
+    /// Trying again may help.
+    Retry(ProjectionError),
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        // Cardinality violation, data exception, integrity constraint violation, program limit exceeded.
+        const OF_THE_DATA: [&str; 4] = ["21", "22", "23", "54"];
+        let class = error.code().and_then(|code| code.code().get(..2));
+        match class {
+            Some(class) if OF_THE_DATA.contains(&class) => Self::Refused(error),
+            _ => Self::Retry(error.into()),
+        }
+    }
+}
+
+impl From<ProjectionError> for Failure {
+    fn from(error: ProjectionError) -> Self {
+        Self::Retry(error)
+    }
+}
+
+impl<P: Projection, S: Source> Worker<P, S> {
+    #[expect(clippy::too_many_arguments, reason = "made in one place, of parts that are each of another type")]
+    pub(super) fn new(
+        name: Name,
+        database: Database,
+        projection: P,
+        source: S,
+        options: RunnerOptions,
+        reached: watch::Sender<Position>,
+        orders: mpsc::Receiver<Command>,
+        parked: &[Parked],
+    ) -> Self {
+        let position = *reached.borrow();
+        let lag = Lag::new(&name, options.clock.clone(), source.head());
+        lag.stands_at(position);
+        lag.parked(parked.len());
+        Self {
+            feed: source.feed(position),
+            unwritten: Vec::new(),
+            parked: parked::resources(parked),
+            parked_events: parked.len(),
+            name,
+            database,
+            projection,
+            source,
+            options,
+            reached,
+            orders,
+            lag,
+        }
+    }
+
+    /// Runs until it is told to stop or the log is closed.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut pause = BACK_OFF;
+        loop {
+            let events = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                Some(command) = self.orders.recv() => {
+                    self.obey(command).await;
+                    continue;
+                }
+                events = self.feed.next(self.options.batch_events_max) => events,
+            };
+            match events {
+                Ok(events) => {
+                    pause = BACK_OFF;
+                    self.unwritten.extend(events);
+                    if !self.write_whole_groups(&stop).await {
+                        return;
+                    }
+                }
+                Err(FeedError::Closed) => return,
+                Err(error) => {
+                    tracing::warn!(projection = self.name.name, %error, "the feed of a projection failed");
+                    if !wait(&stop, &mut pause).await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes what has been read, up to the end of the last bundle that is there whole. False when told to stop.
+    async fn write_whole_groups(&mut self, stop: &CancellationToken) -> bool {
+        let Some(last) = self.unwritten.iter().rposition(Event::ends_group) else { return true };
+        let rest = self.unwritten.split_off(last + 1);
+        let events = std::mem::replace(&mut self.unwritten, rest);
+        let started = Instant::now();
+        match self.write(&events, stop).await {
+            Written::Done => {
+                self.lag.batch(&events, started.elapsed());
+                true
+            }
+            Written::MovedOn => {
+                self.begin_again(stop).await
+            }
+            Written::Stopped => false,
+        }
+    }
+
+    /// Writes one batch, as often as it takes.
+    async fn write(&mut self, events: &[Event], stop: &CancellationToken) -> Written {
+        let Some(last) = events.last().map(|event| event.position) else { return Written::Done };
+        let mut pause = BACK_OFF;
+        let mut tries = 0;
+        let mut batch = Batch::of(&self.projection, events, &self.parked);
+        loop {
+            let failure = match self.attempt(&batch, last).await {
+                Ok(()) => {
+                    self.advanced_to(last, &batch);
+                    return Written::Done;
+                }
+                Err(failure) => failure,
+            };
+            self.lag.retry();
+            match failure {
+                Failure::MovedOn => return Written::MovedOn,
+                Failure::Refused(error) if tries >= TRIES_MAX => match self.culprits(&batch.changes).await {
+                    Ok(refused) if !refused.is_empty() => {
+                        batch.park(events, &refused);
+                        tries = 0;
+                        continue;
+                    }
+                    _ => self.complain(&error::describe(&error)),
+                },
+                Failure::Refused(error) => {
+                    tries += 1;
+                    self.complain(&error::describe(&error));
+                }
+                Failure::Retry(error) => self.complain(&error.to_string()),
+            }
+            if !wait(stop, &mut pause).await {
+                return Written::Stopped;
+            }
+        }
+    }
+
+    /// Writes the rows, what is parked and the checkpoint in one transaction.
+    async fn attempt(&mut self, batch: &Batch<'_, P::Rows>, last: Position) -> Result<(), Failure> {
+        let from = *self.reached.borrow();
+        let mut client = self.database.get().await?;
+        let transaction = client.transaction().await?;
+        if !checkpoint::take(&transaction, &self.name, from).await? {
+            return Err(Failure::MovedOn);
+        }
+        self.projection.write(&transaction, &batch.changes, last).await?;
+        for (event, reason) in &batch.parked {
+            parked::park(&transaction, &self.name, event, reason).await?;
+        }
+        if !checkpoint::advance(&transaction, &self.name, from, last).await? {
+            return Err(Failure::MovedOn);
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// The resources whose changes the database refuses when they come alone, and why; found by halving. Empty when
+    /// the fault is not theirs.
+    async fn culprits(&mut self, changes: &[Change<P::Rows>]) -> Result<HashMap<ResourceKey, String>, Failure> {
+        let mut refused = HashMap::new();
+        let mut suspects = vec![changes];
+        while let Some(part) = suspects.pop() {
+            let mut client = self.database.get().await?;
+            let transaction = client.transaction().await?;
+            let outcome = self.projection.write(&transaction, part, Position::ZERO).await;
+            transaction.rollback().await?;
+            let Err(error) = outcome else { continue };
+            let Failure::Refused(error) = Failure::from(error) else { return Ok(HashMap::new()) };
+            match part {
+                [change] => {
+                    refused.insert(change.key.clone(), error::describe(&error));
+                }
+                _ => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    suspects.extend([first, second].into_iter().filter(|half| !half.is_empty()));
+                }
+            }
+            if refused.len() > REFUSED_MAX && refused.len() > changes.len() / 2 {
+                return Ok(HashMap::new());
+            }
+        }
+        Ok(refused)
+    }
+
+    fn advanced_to(&mut self, last: Position, batch: &Batch<'_, P::Rows>) {
+        for (event, reason) in &batch.parked {
+            self.parked.insert(event.key.clone());
+            tracing::warn!(
+                projection = self.name.name,
+                position = event.position.get(),
+                %reason,
+                "an event was parked, with the later ones of its resource"
+            );
+        }
+        self.parked_events += batch.parked.len();
+        self.lag.parked(self.parked_events);
+        self.reached.send_replace(last);
+    }
+
+    /// Begins again where the checkpoint stands. False when told to stop.
+    async fn begin_again(&mut self, stop: &CancellationToken) -> bool {
+        let mut pause = BACK_OFF;
+        loop {
+            match self.read_state().await {
+                Ok((position, parked)) => {
+                    self.parked = parked::resources(&parked);
+                    self.parked_events = parked.len();
+                    self.unwritten.clear();
+                    self.feed = self.source.feed(position);
+                    self.lag.stands_at(position);
+                    self.lag.parked(parked.len());
+                    self.reached.send_replace(position);
+                    return true;
+                }
+                Err(error) => self.complain(&error.to_string()),
+            }
+            if !wait(stop, &mut pause).await {
+                return false;
+            }
+        }
+    }
+
+    async fn read_state(&mut self) -> Result<(Position, Vec<Parked>), ProjectionError> {
+        let client = self.database.get().await?;
+        let position = checkpoint::read(&**client, &self.name).await?;
+        Ok((position, parked::list(&**client, &self.name).await?))
+    }
+
+    async fn obey(&mut self, command: Command) {
+        let Command::Unpark { key, answer } = command;
+        let outcome = self.unpark(&key).await;
+        // Whoever asked may have gone.
+        let _ = answer.send(outcome);
+    }
+
+    async fn unpark(&mut self, key: &ResourceKey) -> Result<usize, ProjectionError> {
+        let reached = *self.reached.borrow();
+        let mut client = self.database.get().await?;
+        let transaction = client.transaction().await?;
+        if !checkpoint::take(&transaction, &self.name, reached).await? {
+            return Err(ProjectionError::MovedOn);
+        }
+        let positions = parked::forget(&transaction, &self.name, key).await?;
+        let events = self.source.fetch(&positions).await?;
+        let batch = Batch::of(&self.projection, &events, &HashSet::new());
+        self.projection.write(&transaction, &batch.changes, reached).await?;
+        for (event, reason) in &batch.parked {
+            parked::park(&transaction, &self.name, event, reason).await?;
+        }
+        transaction.commit().await?;
+        let taken = events.len() - batch.parked.len();
+        if batch.parked.is_empty() {
+            self.parked.remove(key);
+        }
+        self.parked_events = self.parked_events.saturating_sub(taken);
+        self.lag.parked(self.parked_events);
+        Ok(taken)
+    }
+
+    fn complain(&self, reason: &str) {
+        tracing::warn!(projection = self.name.name, %reason, "a batch of a projection could not be written");
+    }
+}
+
+enum Written {
+    Done,
+    MovedOn,
+    Stopped,
+}
+
+/// Waits before another try. False when told to stop.
+async fn wait(stop: &CancellationToken, pause: &mut Duration) -> bool {
+    let stopped = tokio::time::timeout(*pause, stop.cancelled()).await.is_ok();
+    *pause = (*pause * 2).min(BACK_OFF_MAX);
+    !stopped
+}

@@ -1,0 +1,292 @@
+//! Answers searches from the index.
+
+mod rows;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anamnesis_events::Position;
+use anamnesis_fhir::definitions;
+use anamnesis_fhir::search::SearchRegistry;
+use tokio_postgres::error::SqlState;
+
+use super::atom::{Criterion, Yield};
+use super::issue::{Issue, IssueKind, Severity};
+use super::key::type_number;
+use super::page::{PageToken, Place};
+use super::query::{ParseOptions, Scope, SearchQuery, Total};
+use super::sql::{Order, Start, Statement, Window};
+use super::tables::{NAME, VERSION};
+use crate::checkpoint::number;
+use crate::database::Database;
+use crate::{Late, Progress, ProjectionError};
+use rows::{Found, Row};
+
+/// Resources that are gathered and sorted before the results are walked along in their order instead.
+const GATHERED_MAX: i64 = 5000;
+/// The same where the start says little about how many match.
+const TRIED_MAX: i64 = 2000;
+
+/// A resource that a search has found. Its content is in the log, at its position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SearchMatch {
+    /// The event that holds the resource.
+    pub position: Position,
+    /// The resource type.
+    pub resource_type: &'static str,
+    /// The id.
+    pub id: String,
+}
+
+/// One page of results.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SearchPage {
+    /// The resources, in their order; none where only the total was asked for.
+    pub matches: Vec<SearchMatch>,
+    /// The number of all matches, where it was asked for.
+    pub total: Option<u64>,
+    /// The page token of the next page, if there is one.
+    pub next: Option<String>,
+    /// The page token of the page before, if there is one.
+    pub previous: Option<String>,
+    /// The position that the index had reached.
+    pub reached: Position,
+    /// What the client should know about the results.
+    pub issues: Vec<Issue>,
+}
+
+/// The search index of one log. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct SearchIndex {
+    database: Database,
+    registry: SearchRegistry,
+    log: i16,
+    progress: Progress,
+    types: HashMap<i32, &'static str>,
+}
+
+impl SearchIndex {
+    /// The index that a [`crate::Runner`] writes for the log with this number; `progress` is that runner's.
+    #[must_use]
+    pub fn new(database: Database, registry: SearchRegistry, log: i16, progress: Progress) -> Self {
+        let types = definitions::r4().resource_types().iter().map(|name| (type_number(name), *name)).collect();
+        Self { database, registry, log, progress, types }
+    }
+
+    /// Reads a query, see [`SearchQuery::parse`].
+    ///
+    /// # Errors
+    /// What is wrong with the parameters.
+    pub fn parse(
+        &self,
+        scope: &Scope,
+        parameters: &[(String, String)],
+        options: &ParseOptions,
+    ) -> Result<(SearchQuery, Vec<Issue>), Vec<Issue>> {
+        SearchQuery::parse(&self.registry, self.log, scope, parameters, options)
+    }
+
+    /// How far the index has come.
+    #[must_use]
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Waits until everything up to `position` can be found, at most for `timeout`.
+    ///
+    /// # Errors
+    /// [`Late`] with the position that was reached.
+    pub async fn wait_for(&self, position: Position, timeout: Duration) -> Result<Position, Late> {
+        self.progress.wait_for(position, timeout).await
+    }
+
+    /// Answers a query. All pages of a search show the resources as they were when its first page was made: none
+    /// comes twice, and none is missing.
+    ///
+    /// # Errors
+    /// [`ProjectionError::TooCostly`] when the database takes longer than allowed; others when it fails.
+    pub async fn search(&self, query: &SearchQuery) -> Result<SearchPage, ProjectionError> {
+        let kinds: Vec<i32> = query.types.iter().map(|name| type_number(name)).collect();
+        self.page(query, &kinds).await.map_err(|error| match error {
+            ProjectionError::Database(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => {
+                ProjectionError::TooCostly
+            }
+            other => other,
+        })
+    }
+
+    async fn page(&self, query: &SearchQuery, kinds: &[i32]) -> Result<SearchPage, ProjectionError> {
+        let token = query.page.as_ref();
+        let order = Order::new(&query.sort, token.is_some_and(|token| token.backward));
+        let count = i64::try_from(query.count()).unwrap_or(i64::MAX);
+        let window = Window {
+            log: self.log,
+            kinds,
+            criteria: &query.criteria,
+            order: &order,
+            as_of: token.map(|token| number(token.position)),
+            after: token.map(|token| &token.place),
+            // One more tells whether there is another page.
+            rows_max: count.saturating_add(1),
+        };
+        let counted = match (token, query.total(), query.is_count_only()) {
+            (Some(token), _, false) => token.total.map(|total| (total, token.position)),
+            (None, Total::None, false) => None,
+            _ => Some(self.count(&window).await?),
+        };
+        if query.is_count_only() {
+            let (total, reached) = counted.unwrap_or_default();
+            let total = Some(total);
+            return Ok(SearchPage { matches: vec![], total, next: None, previous: None, reached, issues: vec![] });
+        }
+        let mut found = self.rows(&window).await?;
+        if let Some(token) = token {
+            found.add(self.run(&Statement::superseded(&window), &order).await?, &window);
+            if found.kept_from > number(token.position) {
+                found.incomplete = true;
+            }
+        }
+        Ok(self.made(query, &order, found, counted.map(|(total, _)| total)))
+    }
+
+    /// The rows of a window, from the resources as they are now.
+    async fn rows(&self, window: &Window<'_>) -> Result<Found, ProjectionError> {
+        let (start, gathered_max) = start(window.criteria);
+        let can_walk = window.order.keys.is_empty() || window.order.walkable_family().is_some();
+        if start != Start::Everything {
+            let limit = if can_walk { gathered_max } else { i64::MAX };
+            let statement = Statement::gather(window, start, limit.saturating_add(1));
+            let found = self.run(&statement, window.order).await?;
+            if found.gathered <= limit {
+                return Ok(found);
+            }
+        }
+        if !can_walk {
+            return self.run(&Statement::gather(window, Start::Everything, i64::MAX), window.order).await;
+        }
+        match window.order.walkable_family() {
+            None => self.run(&Statement::walk_log(window, None), window.order).await,
+            Some(family) => self.walk(window, family).await,
+        }
+    }
+
+    /// Walks along a family of spans, and then, as far as the page is not full, over the resources that have none:
+    /// they come last. Backwards it is the other way round.
+    async fn walk(&self, window: &Window<'_>, family: super::span::Family) -> Result<Found, ProjectionError> {
+        let place_key = window.after.and_then(|place| place.keys.first()?.integer());
+        let begins_without = place_key.is_some_and(|key| key == i64::MIN || key == i64::MAX);
+        let with = || Statement::walk_family(window, family);
+        let without = |begins: bool| {
+            let after = if begins { window.after } else { None };
+            Statement::walk_log(&Window { after, ..window.clone() }, Some(family))
+        };
+        let backward = window.order.backward;
+        let phases: Vec<Statement> = match (backward, begins_without) {
+            (false, false) => vec![with(), without(false)],
+            (false, true) => vec![without(true)],
+            (true, false) => vec![with()],
+            // The family is walked along from its end.
+            (true, true) => {
+                vec![without(true), Statement::walk_family(&Window { after: None, ..window.clone() }, family)]
+            }
+        };
+        let mut found: Option<Found> = None;
+        for phase in phases {
+            let rows = self.run(&phase, window.order).await?;
+            let found = match &mut found {
+                None => found.insert(rows),
+                Some(found) => {
+                    // What has changed since the first phase comes from the state that the first phase saw.
+                    let as_of = Some(window.as_of.unwrap_or(number(found.reached)));
+                    found.add(rows, window);
+                    found.rows.retain(|row| as_of.is_none_or(|as_of| row.place.seq <= as_of));
+                    let then = Window { as_of, ..window.clone() };
+                    found.add(self.run(&Statement::superseded(&then), window.order).await?, &then);
+                    found
+                }
+            };
+            if found.rows.len() >= usize::try_from(window.rows_max).unwrap_or(usize::MAX) {
+                break;
+            }
+        }
+        found.ok_or(ProjectionError::Unknown { name: NAME, version: VERSION, log: self.log })
+    }
+
+    async fn count(&self, window: &Window<'_>) -> Result<(u64, Position), ProjectionError> {
+        let by_tokens = window.criteria.iter().any(Criterion::is_indexed_token);
+        let statement = Statement::count(window, by_tokens);
+        let client = self.database.get().await?;
+        let prepared = client.prepare_cached(&statement.text).await?;
+        let row = client.query_opt(&prepared, &statement.values()).await?;
+        let row = row.ok_or(ProjectionError::Unknown { name: NAME, version: VERSION, log: self.log })?;
+        let unsigned = |number: i64| u64::try_from(number).unwrap_or(0);
+        Ok((unsigned(row.try_get(0)?), Position::new(unsigned(row.try_get(1)?))))
+    }
+
+    async fn run(&self, statement: &Statement, order: &Order) -> Result<Found, ProjectionError> {
+        let client = self.database.get().await?;
+        let prepared = client.prepare_cached(&statement.text).await?;
+        let rows = client.query(&prepared, &statement.values()).await?;
+        let unknown = ProjectionError::Unknown { name: NAME, version: VERSION, log: self.log };
+        Found::read(&rows, order)?.ok_or(unknown)
+    }
+
+    /// The page of the rows that were found: one more than the page holds tells that there is another.
+    fn made(&self, query: &SearchQuery, order: &Order, mut found: Found, total: Option<u64>) -> SearchPage {
+        let token = query.page.as_ref();
+        let is_more = found.rows.len() > query.count();
+        found.rows.truncate(query.count());
+        if order.backward {
+            found.rows.reverse();
+        }
+        let position = token.map_or(found.reached, |token| token.position);
+        let link = |place: Option<&Place>, backward: bool| {
+            let (fingerprint, place) = (query.fingerprint, place?.clone());
+            Some(PageToken { fingerprint, position, total, backward, place }.encode())
+        };
+        let (first, last) = (found.rows.first(), found.rows.last());
+        let (has_next, has_previous) = match token {
+            None => (is_more, false),
+            Some(_) if order.backward => (true, is_more),
+            Some(_) => (is_more, true),
+        };
+        let next = if has_next { link(last.map(|row| &row.place), false) } else { None };
+        let previous = if has_previous { link(first.map(|row| &row.place), true) } else { None };
+        let mut issues = Vec::new();
+        if found.incomplete {
+            let text = "resources that have changed since the first page may be missing: it was made too long ago";
+            issues.push(Issue {
+                severity: Severity::Warning,
+                kind: IssueKind::Incomplete,
+                parameter: None,
+                text: text.to_owned(),
+            });
+        }
+        let matches = found.rows.into_iter().filter_map(|row| self.found(row)).collect();
+        SearchPage { matches, total, next, previous, reached: found.reached, issues }
+    }
+
+    fn found(&self, row: Row) -> Option<SearchMatch> {
+        let position = Position::new(u64::try_from(row.place.seq).ok()?);
+        Some(SearchMatch { position, resource_type: self.types.get(&row.kind)?, id: row.id })
+    }
+}
+
+/// What a search starts from: the criterion that leaves the fewest resources; and how many may be gathered from it.
+fn start(criteria: &[Criterion]) -> (Start<'_>, i64) {
+    let can_start = |criterion: &&Criterion| {
+        criterion.is_indexed_token() || criterion.is_indexed_text() || criterion.is_indexed_span()
+    };
+    let Some(best) = criteria.iter().filter(can_start).min_by_key(|criterion| criterion.expected) else {
+        return (Start::Everything, 0);
+    };
+    let gathered_max = if best.expected == Yield::Most { TRIED_MAX } else { GATHERED_MAX };
+    let start = if best.is_indexed_token() {
+        Start::Tokens
+    } else if best.is_indexed_text() {
+        Start::Texts(best)
+    } else {
+        Start::Spans(best)
+    };
+    (start, gathered_max)
+}

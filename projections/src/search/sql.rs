@@ -1,0 +1,388 @@
+//! Statements of searches: few shapes, so that they stay prepared, and each with one plan.
+//!
+//! - **gather**: what the index gives for the most telling criterion, up to a limit, tested against the others and
+//!   sorted. Right where few resources match.
+//! - **walk**: resources in the order of the results, tested until the page is full. Right where many match.
+//! - **superseded**: resources that have changed since the first page, as they were then.
+//!
+//! A test that is written `(…) IS TRUE` is never taken for the start of an index scan.
+
+mod condition;
+
+use tokio_postgres::types::ToSql;
+
+use super::atom::Criterion;
+use super::page::{KeyValue, Place};
+use super::query::{SortBy, SortKey};
+use super::span::Family;
+use super::tables::{NAME, RESOURCE, SPAN, SUPERSEDED, TEXT, VERSION};
+
+/// The greatest text in the order of Postgres' collation "C": sorts resources without a text last.
+const LAST_TEXT: &str = "\u{10ffff}";
+
+/// A statement and the values of its parameters.
+#[derive(Debug, Default)]
+pub(super) struct Statement {
+    pub(super) text: String,
+    pub(super) values: Vec<Value>,
+}
+
+#[derive(Debug)]
+pub(super) enum Value {
+    Small(i16),
+    Integer(i32),
+    Integers(Vec<i32>),
+    Big(i64),
+    Bigs(Vec<i64>),
+    Text(String),
+    Texts(Vec<String>),
+}
+
+impl From<KeyValue> for Value {
+    fn from(key: KeyValue) -> Self {
+        match key {
+            KeyValue::Integer(number) => Self::Big(number),
+            KeyValue::Text(text) => Self::Text(text),
+        }
+    }
+}
+
+impl Value {
+    pub(super) fn as_sql(&self) -> &(dyn ToSql + Sync) {
+        match self {
+            Self::Small(value) => value,
+            Self::Integer(value) => value,
+            Self::Integers(values) => values,
+            Self::Big(value) => value,
+            Self::Bigs(values) => values,
+            Self::Text(value) => value,
+            Self::Texts(values) => values,
+        }
+    }
+
+    fn cast(&self) -> &'static str {
+        match self {
+            Self::Small(_) => "int2",
+            Self::Integer(_) => "int4",
+            Self::Integers(_) => "int4[]",
+            Self::Big(_) => "int8",
+            Self::Bigs(_) => "int8[]",
+            Self::Text(_) => "text",
+            Self::Texts(_) => "text[]",
+        }
+    }
+}
+
+/// Which resources, in which order, from where, as of when.
+#[derive(Debug, Clone)]
+pub(super) struct Window<'a> {
+    pub(super) log: i16,
+    /// Type numbers.
+    pub(super) kinds: &'a [i32],
+    pub(super) criteria: &'a [Criterion],
+    pub(super) order: &'a Order,
+    /// Resources as they were at this position; `None` as they are.
+    pub(super) as_of: Option<i64>,
+    /// Only what comes after this place in the order.
+    pub(super) after: Option<&'a Place>,
+    pub(super) rows_max: i64,
+}
+
+/// The order of results, always total: what has the same keys is in the order of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Order {
+    pub(super) keys: Vec<SortKey>,
+    /// The log's order is the last key. True: newest first.
+    pub(super) newest_first: bool,
+    /// The order is read from its end: the page before a place.
+    pub(super) backward: bool,
+}
+
+impl Order {
+    pub(super) fn new(sort: &[SortKey], backward: bool) -> Self {
+        let ends = sort.iter().position(|key| key.by == SortBy::Recorded);
+        let keys: Vec<SortKey> = sort.iter().take(ends.unwrap_or(sort.len())).copied().collect();
+        // Newest first where nothing is said.
+        let last = ends.and_then(|at| sort.get(at)).or(keys.first());
+        let newest_first = last.is_none_or(|key| key.descending);
+        Self { keys, newest_first, backward }
+    }
+
+    /// The family that the table of spans holds in exactly this order.
+    pub(super) fn walkable_family(&self) -> Option<Family> {
+        match self.keys.as_slice() {
+            [SortKey { by: SortBy::Span(family), descending }]
+                if family.in_table && *descending == self.newest_first =>
+            {
+                Some(*family)
+            }
+            _ => None,
+        }
+    }
+
+    fn direction(&self, descending: bool) -> &'static str {
+        if descending == self.backward { "ASC" } else { "DESC" }
+    }
+
+    /// `ORDER BY` over the columns of a row.
+    pub(super) fn by_columns(&self) -> String {
+        let keys = self.keys.iter().enumerate().map(|(at, key)| format!("k{at} {}", self.direction(key.descending)));
+        let seq = format!("seq {}", self.direction(self.newest_first));
+        keys.chain([seq]).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// What a gathering starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Start<'a> {
+    /// The token index, with all criteria that consist of tokens.
+    Tokens,
+    /// The texts of this criterion.
+    Texts(&'a Criterion),
+    /// The spans of this criterion.
+    Spans(&'a Criterion),
+    /// All resources of the types.
+    Everything,
+}
+
+impl Statement {
+    pub(super) fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
+        self.values.iter().map(Value::as_sql).collect()
+    }
+
+    /// Adds a value and gives its place in the statement.
+    fn bind(&mut self, value: Value) -> String {
+        let cast = value.cast();
+        self.values.push(value);
+        format!("${}::{cast}", self.values.len())
+    }
+
+    /// Gathers at most `gathered_max` resources. Rows: see [`Self::with_state`].
+    pub(super) fn gather(window: &Window<'_>, start: Start<'_>, gathered_max: i64) -> Self {
+        let mut statement = Self::default();
+        let columns = statement.columns(window);
+        let as_of = statement.as_of(window);
+        let most = statement.bind(Value::Big(gathered_max));
+        let (with, count) = match start {
+            Start::Tokens => {
+                let indexed = statement.indexed_tokens(window.criteria);
+                let tests = statement.tests(window.criteria, |criterion| criterion.is_indexed_token());
+                let with = format!(
+                    "g AS MATERIALIZED (SELECT {columns} FROM {RESOURCE} AS m WHERE {indexed}{tests}{as_of} LIMIT {most})"
+                );
+                (with, "g")
+            }
+            Start::Everything => {
+                let (log, kinds) = statement.log_and_kinds(window);
+                let tests = statement.tests(window.criteria, |_| false);
+                let with = format!(
+                    "g AS MATERIALIZED (SELECT {columns} FROM {RESOURCE} AS m
+                         WHERE m.log = {log} AND m.kind = ANY ({kinds}){tests}{as_of} LIMIT {most})"
+                );
+                (with, "g")
+            }
+            Start::Texts(criterion) | Start::Spans(criterion) => {
+                let found = statement.candidates(criterion);
+                let (log, kinds) = statement.log_and_kinds(window);
+                let tests = statement.tests(window.criteria, |_| false);
+                let with = format!(
+                    "f AS MATERIALIZED ({found} LIMIT {most}),
+                     d AS MATERIALIZED (SELECT DISTINCT seq FROM f),
+                     g AS MATERIALIZED (SELECT {columns} FROM d JOIN {RESOURCE} AS m
+                         ON m.log = {log} AND m.kind = ANY ({kinds}) AND m.seq = d.seq WHERE TRUE{tests}{as_of})"
+                );
+                (with, "f")
+            }
+        };
+        let after = statement.after(window);
+        let (order, most) = (window.order.by_columns(), statement.bind(Value::Big(window.rows_max)));
+        let rows = format!("SELECT * FROM g WHERE {after} ORDER BY {order} LIMIT {most}");
+        statement.with_state(window, &with, &format!("(SELECT count(*) FROM {count})"), &rows);
+        statement
+    }
+
+    /// Walks along the log. `without` leaves out resources that have a value of this family.
+    pub(super) fn walk_log(window: &Window<'_>, without: Option<Family>) -> Self {
+        let mut statement = Self::default();
+        let columns = statement.columns(window);
+        let as_of = statement.as_of(window);
+        let (log, kinds) = statement.log_and_kinds(window);
+        let tests = statement.tests(window.criteria, |_| false);
+        let without = without.map_or(String::new(), |family| {
+            let key = statement.bind(Value::Big(family.key));
+            format!(" AND (m.spans @> ARRAY[{key}]) IS FALSE")
+        });
+        let direction = window.order.direction(window.order.newest_first);
+        let beyond = if direction == "DESC" { "<" } else { ">" };
+        let after = window.after.map_or(String::new(), |place| {
+            let seq = statement.bind(Value::Big(place.seq));
+            format!(" AND m.seq {beyond} {seq}")
+        });
+        let most = statement.bind(Value::Big(window.rows_max));
+        let rows = format!(
+            "SELECT w.* FROM unnest({kinds}) AS k (kind) CROSS JOIN LATERAL (
+                 SELECT {columns} FROM {RESOURCE} AS m
+                 WHERE m.log = {log} AND m.kind = k.kind{after}{as_of}{without}{tests}
+                 ORDER BY m.seq {direction} LIMIT {most}) AS w
+             ORDER BY w.seq {direction} LIMIT {most}"
+        );
+        statement.with_state(window, "", "0::int8", &rows);
+        statement
+    }
+
+    /// Walks along a family of spans, over the resources that have one.
+    pub(super) fn walk_family(window: &Window<'_>, family: Family) -> Self {
+        let mut statement = Self::default();
+        let columns = statement.columns(window);
+        let as_of = statement.as_of(window);
+        let (log, kinds) = statement.log_and_kinds(window);
+        let tests = statement.tests(window.criteria, |_| false);
+        let key = statement.bind(Value::Big(family.key));
+        let direction = window.order.direction(window.order.newest_first);
+        let beyond = if direction == "DESC" { "<" } else { ">" };
+        let after = window.after.and_then(|place| Some((place.keys.first()?.integer()?, place.seq)));
+        let after = after.map_or(String::new(), |(low, seq)| {
+            let (low, seq) = (statement.bind(Value::Big(low)), statement.bind(Value::Big(seq)));
+            format!(" AND (s.low, s.seq) {beyond} ({low}, {seq})")
+        });
+        let most = statement.bind(Value::Big(window.rows_max));
+        // A resource with several values stands in the family several times: the place that sorts it counts.
+        let rows = format!(
+            "SELECT m.* FROM (
+                 SELECT s.low, s.seq FROM {SPAN} AS s WHERE s.key = {key}{after}
+                 ORDER BY s.low {direction}, s.seq {direction}) AS s
+             CROSS JOIN LATERAL (
+                 SELECT {columns} FROM {RESOURCE} AS m
+                 WHERE m.log = {log} AND m.kind = ANY ({kinds}) AND m.seq = s.seq{as_of}{tests} LIMIT 1) AS m
+             WHERE m.k0 = s.low ORDER BY s.low {direction}, s.seq {direction} LIMIT {most}"
+        );
+        statement.with_state(window, "", "0::int8", &rows);
+        statement
+    }
+
+    /// Resources that have been superseded after `window.as_of`.
+    pub(super) fn superseded(window: &Window<'_>) -> Self {
+        let mut statement = Self::default();
+        let columns = statement.columns(window);
+        let as_of = statement.as_of(window);
+        let (log, kinds) = statement.log_and_kinds(window);
+        let tests = statement.tests(window.criteria, |_| false);
+        let until = statement.bind(Value::Big(window.as_of.unwrap_or(i64::MAX)));
+        let after = statement.after(window);
+        let (order, most) = (window.order.by_columns(), statement.bind(Value::Big(window.rows_max)));
+        let rows = format!(
+            "SELECT * FROM (
+                 SELECT {columns} FROM {SUPERSEDED} AS m
+                 WHERE m.log = {log} AND m.until > {until} AND m.kind = ANY ({kinds}){as_of}{tests}) AS g
+             WHERE {after} ORDER BY {order} LIMIT {most}"
+        );
+        statement.with_state(window, "", "0::int8", &rows);
+        statement
+    }
+
+    /// Counts the resources. One row: the count, and the position that it is of.
+    pub(super) fn count(window: &Window<'_>, by_tokens: bool) -> Self {
+        let mut statement = Self::default();
+        let from = if by_tokens {
+            let indexed = statement.indexed_tokens(window.criteria);
+            indexed + &statement.tests(window.criteria, |criterion| criterion.is_indexed_token())
+        } else {
+            let (log, kinds) = statement.log_and_kinds(window);
+            let tests = statement.tests(window.criteria, |_| false);
+            format!("m.log = {log} AND m.kind = ANY ({kinds}){tests}")
+        };
+        let checkpoint = statement.checkpoint(window.log);
+        statement.text = format!(
+            "SELECT (SELECT count(*) FROM {RESOURCE} AS m WHERE {from}), c.seq FROM {checkpoint}"
+        );
+        statement
+    }
+
+    /// The whole statement. Rows: the position reached, where superseded rows are kept from, how many were gathered,
+    /// and then kind, seq, id and sort keys of a resource; one row without a resource where there is none.
+    fn with_state(&mut self, window: &Window<'_>, with: &str, gathered: &str, rows: &str) {
+        let checkpoint = self.checkpoint(window.log);
+        let with = if with.is_empty() { String::new() } else { format!("WITH {with} ") };
+        self.text = format!(
+            "{with}SELECT c.seq AS reached, c.kept_from, {gathered} AS gathered, p.*
+             FROM (SELECT * FROM {checkpoint}) AS c LEFT JOIN ({rows}) AS p ON TRUE"
+        );
+    }
+
+    fn checkpoint(&mut self, log: i16) -> String {
+        let (name, version, log) = (
+            self.bind(Value::Text(NAME.to_owned())),
+            self.bind(Value::Integer(VERSION)),
+            self.bind(Value::Small(log)),
+        );
+        format!(
+            "anamnesis.projection_checkpoint AS c WHERE c.name = {name} AND c.version = {version} AND c.log = {log}"
+        )
+    }
+
+    fn log_and_kinds(&mut self, window: &Window<'_>) -> (String, String) {
+        (self.bind(Value::Small(window.log)), self.bind(Value::Integers(window.kinds.to_vec())))
+    }
+
+    fn as_of(&mut self, window: &Window<'_>) -> String {
+        window.as_of.map_or(String::new(), |position| {
+            let position = self.bind(Value::Big(position));
+            format!(" AND m.seq <= {position}")
+        })
+    }
+
+    /// kind, seq, id, k0, k1 …
+    fn columns(&mut self, window: &Window<'_>) -> String {
+        let mut columns = "m.kind, m.seq, m.id".to_owned();
+        for (at, key) in window.order.keys.iter().enumerate() {
+            columns += &format!(", {} AS k{at}", self.sort_key(key, window.log));
+        }
+        columns
+    }
+
+    /// The value by which a resource is sorted; without one it comes last, whichever way the order goes.
+    fn sort_key(&mut self, key: &SortKey, log: i16) -> String {
+        match (key.by, key.descending) {
+            (SortBy::Recorded, _) => "m.seq".to_owned(),
+            (SortBy::Id, _) => "m.id".to_owned(),
+            (SortBy::Span(family), false) => {
+                let first = self.bind(Value::Big(family.key));
+                let last = self.bind(Value::Big(i64::MAX));
+                format!("coalesce(m.spans[array_position(m.spans, {first}) + 1], {last})")
+            }
+            (SortBy::Span(family), true) => {
+                let first = self.bind(Value::Big(family.key));
+                let latest = self.bind(Value::Big(super::key::last_of(family.key)));
+                let last = self.bind(Value::Big(i64::MIN));
+                format!(
+                    "coalesce(m.spans[array_position(m.spans, {latest}) + 1],
+                         m.spans[array_position(m.spans, {first}) + 1], {last})"
+                )
+            }
+            (SortBy::Text { family }, descending) => {
+                let (function, last) = if descending { ("max", "") } else { ("min", LAST_TEXT) };
+                let (log, family) = (self.bind(Value::Small(log)), self.bind(Value::Big(family)));
+                let last = self.bind(Value::Text(last.to_owned()));
+                format!(
+                    "coalesce((SELECT {function}(t.text) FROM {TEXT} AS t
+                         WHERE t.log = {log} AND t.seq = m.seq AND t.key = {family}), {last})"
+                )
+            }
+        }
+    }
+
+    /// What comes after the window's place, over the columns of a row.
+    fn after(&mut self, window: &Window<'_>) -> String {
+        let Some(place) = window.after else { return "TRUE".to_owned() };
+        let order = window.order;
+        let beyond = |descending: bool| if order.direction(descending) == "DESC" { "<" } else { ">" };
+        let seq = self.bind(Value::Big(place.seq));
+        let mut condition = format!("seq {} {seq}", beyond(order.newest_first));
+        for (at, (key, value)) in order.keys.iter().zip(&place.keys).enumerate().rev() {
+            let value = self.bind(value.clone().into());
+            let beyond = beyond(key.descending);
+            condition = format!("(k{at} {beyond} {value} OR (k{at} = {value} AND {condition}))");
+        }
+        condition
+    }
+}

@@ -1,0 +1,174 @@
+//! Criteria as conditions of SQL, over a row `m` of the resources or of the superseded ones.
+
+use super::{Statement, Value};
+use crate::search::atom::{Atom, Criterion};
+use crate::search::span::SpanBox;
+use crate::search::tables::{SPAN, TEXT, WIDE};
+
+/// Follows every text that begins with a given one.
+const BEYOND: char = '\u{10ffff}';
+
+impl Criterion {
+    /// Whether the token index can find the criterion's resources.
+    pub(in crate::search) fn is_indexed_token(&self) -> bool {
+        !self.negated && !self.any.is_empty() && self.tokens().is_some()
+    }
+
+    /// Whether the table of texts can.
+    pub(in crate::search) fn is_indexed_text(&self) -> bool {
+        !self.negated && self.any.iter().all(|atom| matches!(atom, Atom::Starts { .. }))
+    }
+
+    /// Whether the table of spans can.
+    pub(in crate::search) fn is_indexed_span(&self) -> bool {
+        let is_in_table = |atom: &Atom| matches!(atom, Atom::Span(span) if span.in_table);
+        !self.negated && self.any.iter().all(is_in_table)
+    }
+}
+
+impl Statement {
+    /// All criteria that consist of tokens, in the form that the token index answers.
+    pub(super) fn indexed_tokens(&mut self, criteria: &[Criterion]) -> String {
+        let mut all = Vec::new();
+        let mut conditions = Vec::new();
+        for criterion in criteria.iter().filter(|criterion| criterion.is_indexed_token()) {
+            match criterion.tokens().unwrap_or_default().as_slice() {
+                [token] => all.push(*token),
+                any => {
+                    let any = self.bind(Value::Bigs(any.to_vec()));
+                    conditions.push(format!("m.tokens && {any}"));
+                }
+            }
+        }
+        if !all.is_empty() {
+            let all = self.bind(Value::Bigs(all));
+            conditions.insert(0, format!("m.tokens @> {all}"));
+        }
+        conditions.join(" AND ")
+    }
+
+    /// ` AND …` for all criteria but those that are answered already.
+    pub(super) fn tests(&mut self, criteria: &[Criterion], answered: impl Fn(&Criterion) -> bool) -> String {
+        let mut tests = String::new();
+        for criterion in criteria.iter().filter(|criterion| !answered(criterion)) {
+            let wanted = if criterion.negated { "FALSE" } else { "TRUE" };
+            tests += &format!(" AND ({}) IS {wanted}", self.any_of(&criterion.any));
+        }
+        tests
+    }
+
+    fn any_of(&mut self, atoms: &[Atom]) -> String {
+        let mut tokens = Vec::new();
+        let mut spans = Vec::new();
+        let mut texts: Vec<(&i64, &String)> = Vec::new();
+        let mut conditions = Vec::new();
+        for atom in atoms {
+            match atom {
+                Atom::Token(token) => tokens.push(*token),
+                Atom::Span(span) => spans.push(*span),
+                Atom::Starts { key, text } => texts.push((key, text)),
+                Atom::Contains { key, text } => conditions.push(self.contains(*key, text)),
+                Atom::Recorded { low, high } => {
+                    let (low, high) = (self.bind(Value::Big(*low)), self.bind(Value::Big(*high)));
+                    conditions.push(format!("m.last_updated BETWEEN {low} AND {high}"));
+                }
+            }
+        }
+        if !tokens.is_empty() {
+            let tokens = self.bind(Value::Bigs(tokens));
+            conditions.push(format!("m.tokens && {tokens}"));
+        }
+        if !spans.is_empty() {
+            conditions.push(self.in_boxes(&spans));
+        }
+        if !texts.is_empty() {
+            let texts = self.texts(&texts);
+            conditions.push(format!("EXISTS (SELECT FROM {texts} WHERE t.log = m.log AND t.seq = m.seq)"));
+        }
+        if conditions.is_empty() { "FALSE".to_owned() } else { conditions.join(" OR ") }
+    }
+
+    /// A span of the resource lies in one of the boxes.
+    fn in_boxes(&mut self, boxes: &[SpanBox]) -> String {
+        let boxes = self.boxes(boxes);
+        format!(
+            "EXISTS (SELECT FROM generate_series(1, cardinality(m.spans), 3) AS i, {boxes}
+                 WHERE m.spans[i] = b.key AND m.spans[i + 1] BETWEEN b.low_min AND b.low_max
+                     AND m.spans[i + 2] BETWEEN b.high_min AND b.high_max)"
+        )
+    }
+
+    fn boxes(&mut self, boxes: &[SpanBox]) -> String {
+        let column = |end: fn(&SpanBox) -> i64| Value::Bigs(boxes.iter().map(end).collect());
+        let columns = [
+            self.bind(column(|one| one.key)),
+            self.bind(column(|one| one.low.0)),
+            self.bind(column(|one| one.low.1)),
+            self.bind(column(|one| one.high.0)),
+            self.bind(column(|one| one.high.1)),
+        ];
+        format!("unnest({}) AS b (key, low_min, low_max, high_min, high_max)", columns.join(", "))
+    }
+
+    /// Texts `t` that begin in one of these ways.
+    fn texts(&mut self, beginnings: &[(&i64, &String)]) -> String {
+        let keys = self.bind(Value::Bigs(beginnings.iter().map(|(key, _)| **key).collect()));
+        let low = self.bind(Value::Texts(beginnings.iter().map(|(_, text)| (*text).clone()).collect()));
+        let high = self.bind(Value::Texts(beginnings.iter().map(|(_, text)| format!("{text}{BEYOND}")).collect()));
+        format!(
+            "unnest({keys}, {low}, {high}) AS b (key, low, high)
+             JOIN {TEXT} AS t ON t.key = b.key AND t.text >= b.low AND t.text < b.high"
+        )
+    }
+
+    fn contains(&mut self, key: i64, text: &str) -> String {
+        let (key, text) = (self.bind(Value::Big(key)), self.bind(Value::Text(text.to_owned())));
+        format!(
+            "EXISTS (SELECT FROM {TEXT} AS t WHERE t.log = m.log AND t.seq = m.seq AND t.key = {key}
+                 AND strpos(t.text, {text}) > 0)"
+        )
+    }
+
+    /// The positions of resources that may answer a criterion of texts or of spans: at least of those that do.
+    pub(super) fn candidates(&mut self, criterion: &Criterion) -> String {
+        let mut texts = Vec::new();
+        let mut spans = Vec::new();
+        for atom in &criterion.any {
+            match atom {
+                Atom::Starts { key, text } => texts.push((key, text)),
+                Atom::Span(span) => spans.push(*span),
+                Atom::Token(_) | Atom::Contains { .. } | Atom::Recorded { .. } => {}
+            }
+        }
+        if !texts.is_empty() {
+            let texts = self.texts(&texts);
+            return format!("SELECT t.seq FROM {texts}");
+        }
+        // Of a box that says when spans begin, the index of beginnings finds all. Else it finds those that end late
+        // enough and are not wide; the wide ones have an index of their ends.
+        let is_bounded = |span: &&SpanBox| span.low.0 != i64::MIN || span.high.0 == i64::MIN;
+        let bounded = spans.iter().filter(is_bounded).copied();
+        let narrow = spans.iter().filter(|span| !is_bounded(span)).map(|span| SpanBox {
+            low: (span.high.0.saturating_sub(WIDE), span.low.1),
+            ..*span
+        });
+        let by_beginning: Vec<SpanBox> =
+            bounded.chain(narrow).map(|span| SpanBox { low: (span.low.0, span.low.1.min(span.high.1)), ..span }).collect();
+        let wide: Vec<SpanBox> = spans.iter().filter(|span| !is_bounded(span)).copied().collect();
+        let boxes = self.boxes(&by_beginning);
+        let mut found = format!(
+            "SELECT s.seq FROM {boxes} JOIN {SPAN} AS s ON s.key = b.key AND s.low BETWEEN b.low_min AND b.low_max
+                 AND s.high BETWEEN b.high_min AND b.high_max"
+        );
+        if !wide.is_empty() {
+            let boxes = self.boxes(&wide);
+            found = format!(
+                "({found}) UNION ALL (SELECT s.seq FROM {boxes} JOIN {SPAN} AS s
+                     ON s.key = b.key AND s.high BETWEEN b.high_min AND b.high_max AND s.high - s.low > {WIDE}
+                     AND s.low BETWEEN b.low_min AND b.low_max)"
+            );
+        }
+        found
+    }
+}
+
