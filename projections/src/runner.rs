@@ -1,8 +1,6 @@
 //! Runs a projection: reads the feed, cuts it into batches, has them written, tells how far it has come.
 
 mod batch;
-#[cfg(test)]
-mod tests;
 mod worker;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -27,8 +27,6 @@ mod special;
 mod sql;
 mod string;
 mod tables;
-#[cfg(test)]
-mod tests;
 mod token;
 mod uri;
 mod value;

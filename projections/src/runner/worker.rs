@@ -68,7 +68,10 @@ impl From<ProjectionError> for Failure {
 }
 
 impl<P: Projection, S: Source> Worker<P, S> {
-    #[expect(clippy::too_many_arguments, reason = "made in one place, of parts that are each of another type")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "made in one place, of parts that are each of another type"
+    )]
     pub(super) fn new(
         name: Name,
         database: Database,
@@ -142,9 +145,7 @@ impl<P: Projection, S: Source> Worker<P, S> {
                 self.lag.batch(&events, started.elapsed());
                 true
             }
-            Written::MovedOn => {
-                self.begin_again(stop).await
-            }
+            Written::MovedOn => self.begin_again(stop).await,
             Written::Stopped => false,
         }
     }
@@ -207,7 +208,10 @@ impl<P: Projection, S: Source> Worker<P, S> {
 
     /// The resources whose changes the database refuses when they come alone, and why; found by halving. Empty when
     /// the fault is not theirs.
-    async fn culprits(&mut self, changes: &[Change<P::Rows>]) -> Result<HashMap<ResourceKey, String>, Failure> {
+    async fn culprits(
+        &mut self,
+        changes: &[Change<P::Rows>],
+    ) -> Result<HashMap<ResourceKey, String>, Failure> {
         let mut refused = HashMap::new();
         let mut suspects = vec![changes];
         while let Some(part) = suspects.pop() {

@@ -72,12 +72,13 @@ pub(super) fn parse(value: &str, now: i64) -> Result<(Prefix, Span, Span), Refus
     let (prefix, text) = Prefix::split(&value);
     // A '+' in a time zone that was not percent-encoded has become a space.
     let date = DateTime::parse_search(&text.replace(' ', "+")).map_err(|error| {
-        Refusal::BadValue(format!("a date such as 2013-02, 2013-02-07 or 2013-02-07T13:28:17Z is wanted: {error}"))
+        Refusal::BadValue(format!(
+            "a date such as 2013-02, 2013-02-07 or 2013-02-07T13:28:17Z is wanted: {error}"
+        ))
     })?;
     let span = Span::of_time(date.interval());
     let tolerance = now.abs_diff(span.low) / APPROXIMATE_PART.unsigned_abs();
     let tolerance = i64::try_from(tolerance).unwrap_or(i64::MAX);
-    let around =
-        Span { low: span.low.saturating_sub(tolerance), high: span.high.saturating_add(tolerance) };
+    let around = Span { low: span.low.saturating_sub(tolerance), high: span.high.saturating_add(tolerance) };
     Ok((prefix, span, around))
 }

@@ -39,7 +39,8 @@ impl Extractor {
     /// # Errors
     /// [`Poison`] where the payload is no resource of the type.
     pub(crate) fn entries(&self, resource_type: &str, id: &str, payload: &[u8]) -> Result<Entries, Poison> {
-        let document = Document::parse(payload, &Limits::default()).map_err(|error| Poison::new(error.to_string()))?;
+        let document =
+            Document::parse(payload, &Limits::default()).map_err(|error| Poison::new(error.to_string()))?;
         let root = document.root();
         if root.get("resourceType").and_then(|name| name.as_str()).as_deref() != Some(resource_type) {
             return Err(Poison::new(format!("the payload is no {resource_type}")));

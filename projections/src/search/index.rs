@@ -69,7 +69,8 @@ impl SearchIndex {
     /// The index that a [`crate::Runner`] writes for the log with this number; `progress` is that runner's.
     #[must_use]
     pub fn new(database: Database, registry: SearchRegistry, log: i16, progress: Progress) -> Self {
-        let types = definitions::r4().resource_types().iter().map(|name| (type_number(name), *name)).collect();
+        let types =
+            definitions::r4().resource_types().iter().map(|name| (type_number(name), *name)).collect();
         Self { database, registry, log, progress, types }
     }
 
@@ -137,7 +138,14 @@ impl SearchIndex {
         if query.is_count_only() {
             let (total, reached) = counted.unwrap_or_default();
             let total = Some(total);
-            return Ok(SearchPage { matches: vec![], total, next: None, previous: None, reached, issues: vec![] });
+            return Ok(SearchPage {
+                matches: vec![],
+                total,
+                next: None,
+                previous: None,
+                reached,
+                issues: vec![],
+            });
         }
         let mut found = self.rows(&window).await?;
         if let Some(token) = token {
@@ -254,7 +262,8 @@ impl SearchIndex {
         let previous = if has_previous { link(first.map(|row| &row.place), true) } else { None };
         let mut issues = Vec::new();
         if found.incomplete {
-            let text = "resources that have changed since the first page may be missing: it was made too long ago";
+            let text =
+                "resources that have changed since the first page may be missing: it was made too long ago";
             issues.push(Issue {
                 severity: Severity::Warning,
                 kind: IssueKind::Incomplete,

@@ -96,12 +96,7 @@ impl Decimal {
     }
 
     /// The boxes that answer a prefix; `convert` takes the numbers to the unit of the family.
-    pub(super) fn boxes(
-        self,
-        prefix: Prefix,
-        family: Family,
-        convert: impl Fn(f64) -> f64,
-    ) -> Vec<SpanBox> {
+    pub(super) fn boxes(self, prefix: Prefix, family: Family, convert: impl Fn(f64) -> f64) -> Vec<SpanBox> {
         let value = convert(self.value);
         // Half open: 100 stands for [99.5, 100.5).
         let below = ordered(convert(self.high)).saturating_sub(1);

@@ -123,12 +123,7 @@ pub(super) fn family(key: &ParameterKey) -> Family {
     Family { key: key.of(Class::Span, &[]), in_table: false }
 }
 
-fn boxes(
-    key: &ParameterKey,
-    prefix: Prefix,
-    number: Decimal,
-    (system, code): (&str, &str),
-) -> Vec<SpanBox> {
+fn boxes(key: &ParameterKey, prefix: Prefix, number: Decimal, (system, code): (&str, &str)) -> Vec<SpanBox> {
     let as_given = |family: Family| number.boxes(prefix, family, |number| number);
     let unit = if system.is_empty() || system == UCUM { Unit::of(code) } else { None };
     let in_canonical = |unit: &Unit| {

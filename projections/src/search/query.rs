@@ -3,8 +3,6 @@
 mod control;
 mod parse;
 mod sort;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 

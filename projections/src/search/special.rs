@@ -61,7 +61,12 @@ pub(super) fn missing(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
     let present = match asked.parameter.kind() {
         Kind::Date | Kind::Number | Kind::Quantity => {
             let key = asked.key.of(Class::Span, &[]);
-            Atom::Span(SpanBox { key, in_table: false, low: (i64::MIN, i64::MAX), high: (i64::MIN, i64::MAX) })
+            Atom::Span(SpanBox {
+                key,
+                in_table: false,
+                low: (i64::MIN, i64::MAX),
+                high: (i64::MIN, i64::MAX),
+            })
         }
         Kind::Token | Kind::Reference | Kind::String | Kind::Uri => {
             Atom::Token(asked.key.of(Class::Present, &[]))
@@ -86,7 +91,8 @@ pub(super) fn compartment(
     }
     let definition = definitions::r4().compartment(owner_type);
     let parameters = definition.and_then(|definition| definition.parameters(resource_type));
-    let known = parameters.unwrap_or_default().iter().filter(|code| registry.get(resource_type, code).is_some());
+    let known =
+        parameters.unwrap_or_default().iter().filter(|code| registry.get(resource_type, code).is_some());
     atoms.extend(known.map(|code| {
         let key = ParameterKey::new(log, resource_type, code);
         Atom::Token(target_token(&key, owner_type, owner_id))

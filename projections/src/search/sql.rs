@@ -126,7 +126,8 @@ impl Order {
 
     /// `ORDER BY` over the columns of a row.
     pub(super) fn by_columns(&self) -> String {
-        let keys = self.keys.iter().enumerate().map(|(at, key)| format!("k{at} {}", self.direction(key.descending)));
+        let keys =
+            self.keys.iter().enumerate().map(|(at, key)| format!("k{at} {}", self.direction(key.descending)));
         let seq = format!("seq {}", self.direction(self.newest_first));
         keys.chain([seq]).collect::<Vec<_>>().join(", ")
     }
@@ -292,9 +293,8 @@ impl Statement {
             format!("m.log = {log} AND m.kind = ANY ({kinds}){tests}")
         };
         let checkpoint = statement.checkpoint(window.log);
-        statement.text = format!(
-            "SELECT (SELECT count(*) FROM {RESOURCE} AS m WHERE {from}), c.seq FROM {checkpoint}"
-        );
+        statement.text =
+            format!("SELECT (SELECT count(*) FROM {RESOURCE} AS m WHERE {from}), c.seq FROM {checkpoint}");
         statement
     }
 

@@ -30,7 +30,10 @@ impl Asked<'_> {
     /// The refusal for a modifier that the parameter's type does not have here.
     pub(crate) fn unsupported_modifier(&self) -> Refusal {
         let kind = self.parameter.kind().code();
-        Refusal::Unsupported(format!("modifier :{} is not supported for parameters of type {kind}", self.modifier))
+        Refusal::Unsupported(format!(
+            "modifier :{} is not supported for parameters of type {kind}",
+            self.modifier
+        ))
     }
 }
 

@@ -61,7 +61,9 @@ impl Projection for SearchProjection {
             return Ok(SearchRows(None));
         }
         let key = &event.key;
-        self.extractor.entries(&key.resource_type, &key.id, &event.payload).map(|entries| SearchRows(Some(entries)))
+        self.extractor
+            .entries(&key.resource_type, &key.id, &event.payload)
+            .map(|entries| SearchRows(Some(entries)))
     }
 
     async fn prepare(&self, transaction: &Transaction<'_>) -> Result<(), ProjectionError> {
@@ -133,20 +135,14 @@ impl SearchProjection {
         there: impl Iterator<Item = There<'_>>,
     ) -> Result<(), tokio_postgres::Error> {
         let into = format!("{RESOURCE} (log, kind, seq, last_updated, id, tokens, spans)");
-        let types = [
-            Type::INT2,
-            Type::INT4,
-            Type::INT8,
-            Type::INT8,
-            Type::TEXT,
-            Type::INT8_ARRAY,
-            Type::INT8_ARRAY,
-        ];
+        let types =
+            [Type::INT2, Type::INT4, Type::INT8, Type::INT8, Type::TEXT, Type::INT8_ARRAY, Type::INT8_ARRAY];
         let mut copy = Copy::new(transaction, into, &types);
         for (change, entries) in there {
             let (kind, seq) = (type_number(&change.key.resource_type), number(change.position));
             let (last_updated, spans) = (change.recorded_at.timestamp_micros(), entries.flat_spans());
-            copy.row(&[&self.log, &kind, &seq, &last_updated, &change.key.id, &entries.tokens, &spans]).await?;
+            copy.row(&[&self.log, &kind, &seq, &last_updated, &change.key.id, &entries.tokens, &spans])
+                .await?;
         }
         copy.finish().await
     }

@@ -37,7 +37,8 @@ impl SearchQuery {
         parameters: &[(String, String)],
         options: &ParseOptions,
     ) -> Result<(SearchQuery, Vec<Issue>), Vec<Issue>> {
-        let mut parser = Parser { registry, log, options, issues: Vec::new(), types: Vec::new(), searched_all: false };
+        let mut parser =
+            Parser { registry, log, options, issues: Vec::new(), types: Vec::new(), searched_all: false };
         let query = parser.query(scope, parameters);
         let (errors, others): (Vec<Issue>, Vec<Issue>) =
             parser.issues.into_iter().partition(|issue| issue.severity == Severity::Error);
@@ -111,12 +112,20 @@ impl Parser<'_> {
             Scope::Type(name) | Scope::Compartment { resource_type: Some(name), .. } => vec![name.clone()],
             Scope::System => all.iter().map(|name| (*name).to_owned()).collect(),
             Scope::Compartment { owner_type, .. } => {
-                let members = definitions::r4().compartment(owner_type).into_iter().flat_map(|owner| owner.members());
+                let members =
+                    definitions::r4().compartment(owner_type).into_iter().flat_map(|owner| owner.members());
                 let members = members.filter(|(_, parameters)| !parameters.is_empty()).map(|(name, _)| name);
-                members.chain([owner_type.as_str()]).map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
+                members
+                    .chain([owner_type.as_str()])
+                    .map(str::to_owned)
+                    .collect::<BTreeSet<_>>()
+                    .into_iter()
+                    .collect()
             }
         };
-        if let Some(unknown) = of_scope.iter().chain(&control.types).find(|name| !all.contains(&name.as_str())) {
+        if let Some(unknown) =
+            of_scope.iter().chain(&control.types).find(|name| !all.contains(&name.as_str()))
+        {
             let text = format!("{} is no resource type of R4", sanitised(unknown));
             self.issues.push(Issue::new(Severity::Error, IssueKind::Invalid, "_type", text));
         }

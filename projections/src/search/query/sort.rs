@@ -28,12 +28,7 @@ pub(crate) struct SortKey {
 }
 
 /// Reads one part of `_sort`. `None` where the index has no order for it.
-pub(super) fn sort_key(
-    registry: &SearchRegistry,
-    log: i16,
-    types: &[String],
-    text: &str,
-) -> Option<SortKey> {
+pub(super) fn sort_key(registry: &SearchRegistry, log: i16, types: &[String], text: &str) -> Option<SortKey> {
     let (code, descending) = text.strip_prefix('-').map_or((text, false), |code| (code, true));
     let by = match (code, types) {
         ("_lastUpdated", _) => SortBy::Recorded,

@@ -114,7 +114,8 @@ impl Statement {
     fn texts(&mut self, beginnings: &[(&i64, &String)]) -> String {
         let keys = self.bind(Value::Bigs(beginnings.iter().map(|(key, _)| **key).collect()));
         let low = self.bind(Value::Texts(beginnings.iter().map(|(_, text)| (*text).clone()).collect()));
-        let high = self.bind(Value::Texts(beginnings.iter().map(|(_, text)| format!("{text}{BEYOND}")).collect()));
+        let high =
+            self.bind(Value::Texts(beginnings.iter().map(|(_, text)| format!("{text}{BEYOND}")).collect()));
         format!(
             "unnest({keys}, {low}, {high}) AS b (key, low, high)
              JOIN {TEXT} AS t ON t.key = b.key AND t.text >= b.low AND t.text < b.high"
@@ -148,12 +149,14 @@ impl Statement {
         // enough and are not wide; the wide ones have an index of their ends.
         let is_bounded = |span: &&SpanBox| span.low.0 != i64::MIN || span.high.0 == i64::MIN;
         let bounded = spans.iter().filter(is_bounded).copied();
-        let narrow = spans.iter().filter(|span| !is_bounded(span)).map(|span| SpanBox {
-            low: (span.high.0.saturating_sub(WIDE), span.low.1),
-            ..*span
-        });
-        let by_beginning: Vec<SpanBox> =
-            bounded.chain(narrow).map(|span| SpanBox { low: (span.low.0, span.low.1.min(span.high.1)), ..span }).collect();
+        let narrow = spans
+            .iter()
+            .filter(|span| !is_bounded(span))
+            .map(|span| SpanBox { low: (span.high.0.saturating_sub(WIDE), span.low.1), ..*span });
+        let by_beginning: Vec<SpanBox> = bounded
+            .chain(narrow)
+            .map(|span| SpanBox { low: (span.low.0, span.low.1.min(span.high.1)), ..span })
+            .collect();
         let wide: Vec<SpanBox> = spans.iter().filter(|span| !is_bounded(span)).copied().collect();
         let boxes = self.boxes(&by_beginning);
         let mut found = format!(
@@ -171,4 +174,3 @@ impl Statement {
         found
     }
 }
-

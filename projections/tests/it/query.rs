@@ -1,0 +1,126 @@
+//! Queries: what is refused, what is left out, and what is said about it.
+
+use anamnesis_projections::search::{Handling, IssueKind, Severity, Summary, Total};
+use serde_json::json;
+
+use crate::world::World;
+
+#[tokio::test]
+async fn unknown_parameters_are_left_out_or_refused() {
+    let world = World::new().await;
+    for query in [
+        "Patient?nonsense=1",
+        "Patient?name:nonsense=1",
+        "Patient?gender:exact=male",
+        "Patient?organization.name=x",
+        "Patient?_has:Observation:patient:code=1",
+        "Patient?_include=Patient:organization",
+        "Location?near=1|2",
+        "Patient?_sort=gender",
+        "Patient?name=",
+        "?name=x",
+        "?_type=Patient,Observation&name=x",
+    ] {
+        let (parsed, issues) = world.query(query).unwrap();
+        assert_eq!(issues.len(), 1, "{query}: {issues:?}");
+        assert_eq!(
+            (issues[0].severity, issues[0].kind),
+            (Severity::Warning, IssueKind::NotSupported),
+            "{query}"
+        );
+        let kept: Vec<&str> = parsed.applied().iter().map(|(name, _)| name.as_str()).collect();
+        assert!(kept.iter().all(|name| *name == "_type"), "{query}: {kept:?}");
+        let refused = world.query_as(query, Handling::Strict).unwrap_err();
+        assert_eq!(refused[0].severity, Severity::Error, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn bad_values_are_refused_under_any_handling() {
+    let world = World::new().await;
+    for query in [
+        "Patient?birthdate=yesterday",
+        "Patient?birthdate=2013-02-30",
+        "Patient?birthdate=xx2013",
+        "RiskAssessment?probability=much",
+        "RiskAssessment?probability=1e999",
+        "RiskAssessment?probability=.5",
+        "Observation?value-quantity=5|mg",
+        "Observation?value-quantity=|s|mg",
+        "Observation?code=a|b|c",
+        "Observation?code=|",
+        "Observation?code=a,,b",
+        "Observation?subject:Organization=1",
+        "Observation?code:missing=maybe",
+        "Patient?_count=-1",
+        "Patient?_count=ten",
+        "Patient?_total=all",
+        "Patient?_summary=some",
+        "Patient?_elements=id&_summary=true",
+        "?_type=Nonsense",
+        "Nonsense?_id=1",
+        "Patient?ct=nonsense",
+    ] {
+        let refused = world.query(query).unwrap_err();
+        assert_eq!(refused[0].kind, IssueKind::Invalid, "{query}");
+        assert!(
+            refused[0].text.len() > 10 && !refused[0].text.contains("yesterday"),
+            "{query}: {}",
+            refused[0].text
+        );
+    }
+}
+
+#[tokio::test]
+async fn all_faults_are_told_at_once() {
+    let world = World::new().await;
+    let refused = world.query("Patient?birthdate=x&_count=y&_id=1&gender=|").unwrap_err();
+    let names: Vec<_> = refused.iter().map(|issue| issue.parameter.as_deref().unwrap()).collect();
+    assert_eq!(names, ["_count", "birthdate", "gender"]);
+}
+
+#[tokio::test]
+async fn counts_are_cut_and_the_self_link_says_so() {
+    let world = World::new().await;
+    let (query, issues) =
+        world.query("Patient?_count=5000&x=y&gender=male&_format=json&_sort=-birthdate").unwrap();
+    assert_eq!(query.count(), 1000);
+    assert_eq!(issues.len(), 2);
+    assert_eq!(issues.iter().filter(|issue| issue.severity == Severity::Information).count(), 1);
+    let applied: Vec<_> = query.applied().iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(applied, ["gender=male", "_count=1000", "_sort=-birthdate"]);
+    let (query, _) = world.query("Patient").unwrap();
+    assert_eq!((query.count(), query.total(), query.summary()), (10, Total::None, Summary::False));
+}
+
+#[tokio::test]
+async fn totals_are_given_when_asked_for() {
+    let world = World::new().await;
+    let patient = |id: usize| json!({"resourceType": "Patient", "id": format!("{id}"), "gender": if id < 5 { "male" } else { "female" }});
+    let written = world.put((0..20).map(patient)).await;
+    let page = world.search("Patient?gender=female&_total=accurate").await;
+    assert_eq!((page.matches.len(), page.total, page.reached), (10, Some(15), written));
+    assert_eq!(world.search("Patient?_total=estimate&_count=1").await.total, Some(20));
+    assert_eq!(world.search("Patient").await.total, None);
+    for query in ["Patient?_summary=count&gender=male", "Patient?_count=0&gender=male"] {
+        let page = world.search(query).await;
+        assert_eq!((page.matches.len(), page.total, page.next), (0, Some(5), None));
+    }
+}
+
+#[tokio::test]
+async fn deleted_resources_are_not_found() {
+    let world = World::new().await;
+    let patient = |name: &str| json!({"resourceType": "Patient", "id": "a", "name": [{"family": name}], "birthDate": "1970-01-01"});
+    world.put([patient("one")]).await;
+    assert_eq!(world.found("Patient?name=one&birthdate=1970").await, "a");
+    world.put([patient("two")]).await;
+    assert_eq!(world.found("Patient?name=one").await, "");
+    assert_eq!(world.found("Patient?name=two&birthdate=1970").await, "a");
+    world.delete("Patient", "a").await;
+    assert_eq!(world.found("Patient?name=two").await, "");
+    assert_eq!(world.found("Patient?birthdate=1970").await, "");
+    assert_eq!(world.found("Patient?_id=a").await, "");
+    world.put([patient("three")]).await;
+    assert_eq!(world.found("Patient?name=three&_id=a").await, "a");
+}

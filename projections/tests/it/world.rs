@@ -1,0 +1,197 @@
+//! A log, its search index and the means to write and to search, in a database of their own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anamnesis_engines::testing::postgres;
+use anamnesis_events::{Draft, Group, Log, LogOptions, Operation, Position, ResourceKey, Version};
+use anamnesis_fhir::search::SearchRegistry;
+use anamnesis_projections::search::{
+    Handling, Issue, ParseOptions, Scope, SearchIndex, SearchPage, SearchProjection, SearchQuery, digest,
+};
+use anamnesis_projections::{Database, DatabaseOptions, Runner, RunnerOptions};
+use chrono::{TimeZone, Utc};
+use serde_json::Value;
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+/// Longer than anything takes that is not broken.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct World {
+    pub(crate) url: String,
+    pub(crate) log: Log,
+    pub(crate) database: Database,
+    pub(crate) runner: Runner,
+    pub(crate) index: SearchIndex,
+    versions: Mutex<HashMap<ResourceKey, (Version, bool)>>,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with(RunnerOptions::default()).await
+    }
+
+    pub(crate) async fn with(options: RunnerOptions) -> Self {
+        let url = postgres().await.fresh_database().await;
+        let log = Log::open(&url, "default", LogOptions::default()).await.unwrap();
+        let database = Database::new(&url, &DatabaseOptions::default()).unwrap();
+        let runner = run(&database, &log, options).await;
+        let registry = SearchRegistry::r4().clone();
+        let index = SearchIndex::new(database.clone(), registry, log.number(), runner.progress());
+        Self { url, log, database, runner, index, versions: Mutex::default() }
+    }
+
+    /// Writes resources, one event each.
+    pub(crate) async fn put(&self, resources: impl IntoIterator<Item = Value>) -> Position {
+        let mut last = Position::ZERO;
+        for resource in resources {
+            last = self.write(vec![Write::Put(resource)], None).await;
+        }
+        last
+    }
+
+    pub(crate) async fn delete(&self, resource_type: &str, id: &str) -> Position {
+        self.write(vec![Write::Delete(ResourceKey::new(resource_type, id))], None).await
+    }
+
+    /// Writes resources as one transaction bundle.
+    pub(crate) async fn bundle(&self, resources: Vec<Value>) -> Position {
+        self.write(resources.into_iter().map(Write::Put).collect(), Some(Uuid::new_v4())).await
+    }
+
+    async fn write(&self, writes: Vec<Write>, transaction: Option<Uuid>) -> Position {
+        let mut versions = self.versions.lock().await;
+        let drafts = writes.into_iter().map(|write| {
+            let (key, payload) = match write {
+                Write::Put(resource) => {
+                    let name = resource["resourceType"].as_str().unwrap();
+                    let key = ResourceKey::new(name, resource["id"].as_str().unwrap());
+                    (key, Some(resource.to_string().into_bytes()))
+                }
+                Write::Delete(key) => (key, None),
+                Write::Broken(key) => (key, Some(b"not JSON".to_vec())),
+            };
+            let (version, was_there) = versions.get(&key).copied().unwrap_or_default();
+            versions.insert(key.clone(), (version.next(), payload.is_some()));
+            draft(key, version.next(), was_there, payload)
+        });
+        let drafts = drafts.collect();
+        let recorded = self.log.append(Group { drafts, transaction }).await.unwrap();
+        recorded.last().unwrap().position
+    }
+
+    /// Writes what no projection can take.
+    pub(crate) async fn put_broken(&self, resource_type: &str, id: &str) -> Position {
+        self.write(vec![Write::Broken(ResourceKey::new(resource_type, id))], None).await
+    }
+
+    /// Waits until everything that is in the log is in the index.
+    pub(crate) async fn settle(&self) -> Position {
+        let head = self.log.head().await.unwrap();
+        self.runner.progress().wait_for(head, PATIENCE).await.unwrap()
+    }
+
+    pub(crate) fn query(&self, query: &str) -> Result<(SearchQuery, Vec<Issue>), Vec<Issue>> {
+        self.query_as(query, Handling::Lenient)
+    }
+
+    pub(crate) fn query_as(
+        &self,
+        query: &str,
+        handling: Handling,
+    ) -> Result<(SearchQuery, Vec<Issue>), Vec<Issue>> {
+        let (path, parameters) = query.split_once('?').unwrap_or((query, ""));
+        let scope = match path.split('/').collect::<Vec<_>>().as_slice() {
+            [""] => Scope::System,
+            [name] => Scope::Type((*name).to_owned()),
+            [owner_type, owner_id, name] => Scope::Compartment {
+                owner_type: (*owner_type).to_owned(),
+                owner_id: (*owner_id).to_owned(),
+                resource_type: (*name != "*").then(|| (*name).to_owned()),
+            },
+            _ => panic!("no such path: {path}"),
+        };
+        let parameters: Vec<(String, String)> = parameters
+            .split('&')
+            .filter(|text| !text.is_empty())
+            .map(|text| text.split_once('=').unwrap_or((text, "")))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        let now = Utc.with_ymd_and_hms(2024, 6, 1, 0, 0, 0).unwrap();
+        let base_url = Some("http://here.org/fhir".to_owned());
+        self.index.parse(&scope, &parameters, &ParseOptions { handling, now, base_url })
+    }
+
+    /// The page that answers a query, with everything that is in the log.
+    pub(crate) async fn search(&self, query: &str) -> SearchPage {
+        self.settle().await;
+        let (query, issues) = self.query(query).unwrap();
+        assert_eq!(issues, [], "{query:?}");
+        self.index.search(&query).await.unwrap()
+    }
+
+    /// The ids of the results, in their order.
+    pub(crate) async fn ids(&self, query: &str) -> Vec<String> {
+        self.search(query).await.matches.into_iter().map(|found| found.id).collect()
+    }
+
+    /// The ids of the results, sorted and joined.
+    pub(crate) async fn found(&self, query: &str) -> String {
+        let joint = if query.contains('?') { '&' } else { '?' };
+        let mut ids = self.ids(&format!("{query}{joint}_count=1000")).await;
+        ids.sort();
+        ids.join(" ")
+    }
+
+    pub(crate) async fn digest(&self) -> [u8; 32] {
+        self.settle().await;
+        digest(&self.database, self.log.number()).await.unwrap()
+    }
+}
+
+/// Starts the search projection over a log.
+pub(crate) async fn run(database: &Database, log: &Log, options: RunnerOptions) -> Runner {
+    let projection = SearchProjection::new(SearchRegistry::r4().clone(), log.number());
+    Runner::start(database.clone(), projection, log.clone(), log.number(), options).await.unwrap()
+}
+
+enum Write {
+    Put(Value),
+    Delete(ResourceKey),
+    Broken(ResourceKey),
+}
+
+fn draft(key: ResourceKey, version: Version, was_there: bool, payload: Option<Vec<u8>>) -> Draft {
+    let operation = match (&payload, was_there) {
+        (None, _) => Operation::Delete,
+        (Some(_), true) => Operation::Update,
+        (Some(_), false) => Operation::Create,
+    };
+    Draft {
+        home: format!("{}/~0", key.resource_type),
+        key,
+        operation,
+        version,
+        touches: Vec::new(),
+        payload: payload.unwrap_or_default(),
+        stamp_at: None,
+        identifiers: Vec::new(),
+        require_no_identifier: Vec::new(),
+        agent: Arc::from("test"),
+        source: None,
+    }
+}
+
+/// Asserts what a table of queries finds.
+pub(crate) async fn expect(world: &World, table: &[(&str, &str)]) {
+    let mut wrong = Vec::new();
+    for (query, expected) in table {
+        let found = world.found(query).await;
+        if found != *expected {
+            wrong.push(format!("{query}: found [{found}], expected [{expected}]"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
