@@ -1,8 +1,99 @@
-//! `/metadata`: what the service can do (R4 http.html section 3.1.0.10).
+//! `/metadata`: what the service can do (R4 http.html section 3.1.0.10), made from the table of interactions, the
+//! search parameters and the service's rules.
+
+use anamnesis_fhir::definitions::r4;
+use bytes::Bytes;
+use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::call::Call;
-use crate::error::Failure;
-pub(crate) fn capabilities(_call: &Call) -> Result<Answer, Failure> {
-    Ok(Answer::ok(&b"{}"[..]))
+use super::interaction::{Listed, TABLE};
+use crate::clock;
+use crate::decide::{Rules, Versioning};
+use crate::error::{Failure, FailureKind, IssueCode};
+
+/// `GET /metadata`
+pub(crate) fn capabilities(call: &Call) -> Result<Answer, Failure> {
+    match call.query.get("mode") {
+        // All that this server offers is normative or says itself that it is not; the statement is the same.
+        None | Some("full" | "normative") => {}
+        Some("terminology") => {
+            let text = "This service has no terminology services, so it has no TerminologyCapabilities.";
+            return Err(Failure::new(FailureKind::Invalid, IssueCode::NotSupported, text));
+        }
+        Some(_) => return Err(Failure::invalid("mode is full, normative or terminology.")),
+    }
+    let service = &call.service;
+    let statement = service.capabilities.get_or_init(|| statement(service.compartments.rules()));
+    Ok(Answer::ok(Bytes::from(with_base(statement, &call.base))))
+}
+
+/// The statement for a client that knows the service by this address.
+fn with_base(statement: &[u8], base: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(statement.len() + base.len() + 128);
+    out.extend_from_slice(br#"{"resourceType":"CapabilityStatement","url":""#);
+    let mut address = Vec::new();
+    anamnesis_fhir::json::escape_into(&mut address, base);
+    out.extend_from_slice(&address);
+    out.extend_from_slice(br#"/metadata","implementation":{"description":"Anamnesis","url":""#);
+    out.extend_from_slice(&address);
+    out.extend_from_slice(br#""},"#);
+    // The rest of the object, without its opening brace.
+    out.extend_from_slice(statement.get(1..).unwrap_or_default());
+    out
+}
+
+fn statement(rules: &Rules) -> Vec<u8> {
+    let resources: Vec<Value> = r4().resource_types().iter().map(|name| resource(name, rules)).collect();
+    let statement = json!({
+        "name": "Anamnesis",
+        "title": "Anamnesis FHIR service",
+        "status": "active",
+        "date": clock::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+        "publisher": "Anamnesis",
+        "kind": "instance",
+        "software": { "name": "Anamnesis", "version": env!("CARGO_PKG_VERSION") },
+        "fhirVersion": r4().fhir_version(),
+        "format": ["application/fhir+json", "json"],
+        "rest": [{
+            "mode": "server",
+            "resource": resources,
+            "interaction": listed(|listed| match listed {
+                Listed::OfSystem(code) => Some(code),
+                _ => None,
+            }),
+            "operation": [{
+                "name": "versions",
+                "definition": "http://hl7.org/fhir/OperationDefinition/CapabilityStatement-versions",
+            }],
+        }],
+    });
+    serde_json::to_vec(&statement).unwrap_or_default()
+}
+
+fn resource(name: &str, rules: &Rules) -> Value {
+    let versioning = match rules.versioning_of(name) {
+        Versioning::Versioned => "versioned",
+        Versioning::VersionedUpdate => "versioned-update",
+    };
+    json!({
+        "type": name,
+        "profile": format!("http://hl7.org/fhir/StructureDefinition/{name}"),
+        "interaction": listed(|listed| match listed {
+            Listed::OfType(code) => Some(code),
+            _ => None,
+        }),
+        "versioning": versioning,
+        "readHistory": true,
+        "updateCreate": rules.update_creates,
+        "conditionalCreate": true,
+        "conditionalRead": "full-support",
+        "conditionalUpdate": true,
+        "conditionalDelete": "multiple",
+        "referencePolicy": ["literal", "logical", "local"],
+    })
+}
+
+fn listed(code: impl Fn(Listed) -> Option<&'static str>) -> Vec<Value> {
+    TABLE.iter().filter_map(|row| code(row.listed)).map(|code| json!({ "code": code })).collect()
 }

@@ -6,6 +6,7 @@ use actix_web::http::{Method, StatusCode, header};
 
 use super::answer::Answer;
 use super::call::{Body, Call, Request};
+use super::interaction::{self, Interaction};
 use super::query::Query;
 use super::route::Place;
 use super::service::Service;
@@ -35,40 +36,48 @@ pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request
         base: request.base,
         correlation_id: request.correlation_id,
     };
-    // A HEAD is a GET whose body is left out when the response is written.
-    let method = if request.method == Method::HEAD { Method::GET } else { request.method };
-    interact(&call, &method, place, request.body).await
+    if request.method == Method::OPTIONS {
+        return Ok(options(&place));
+    }
+    let Some(interaction) = interaction::find(&request.method, &place) else {
+        return Err(Failure::not_allowed(interaction::allow(&place)));
+    };
+    interact(&call, interaction, place, request.body).await
 }
 
-/// The table of interactions.
-async fn interact(call: &Call, method: &Method, place: Place, body: Body) -> Result<Answer, Failure> {
-    match (method, place) {
-        (&Method::GET, Place::Metadata) => capabilities::capabilities(call),
-        (&Method::GET, Place::Versions) => versions::versions(call),
-        (&Method::GET, Place::SystemHistory) => history::system(call).await,
-        (&Method::GET, Place::TypeHistory(resource_type)) => history::of_type(call, resource_type).await,
-        (&Method::GET, Place::InstanceHistory(key)) => history::of_instance(call, key).await,
-        (&Method::GET, Place::Instance(key)) => read::read(call, &key).await,
-        (&Method::GET, Place::Version(key, version)) => vread::vread(call, &key, version).await,
-        (&Method::POST, Place::Type(resource_type)) => match &call.conditions.if_none_exist {
-            None => create::create(call, &resource_type, body).await,
-            Some(criteria) => conditional_create::create(call, &resource_type, criteria, body).await,
+/// Calls the interaction. A place has exactly the names that its interactions need, so the last arm is not reached.
+async fn interact(
+    call: &Call,
+    interaction: Interaction,
+    place: Place,
+    body: Body,
+) -> Result<Answer, Failure> {
+    match (interaction, place) {
+        (Interaction::Read, Place::Instance(key)) => read::read(call, &key).await,
+        (Interaction::VersionRead, Place::Version(key, version)) => vread::vread(call, &key, version).await,
+        (Interaction::Update, Place::Instance(key)) => update::update(call, key, body).await,
+        (Interaction::Delete, Place::Instance(key)) => delete::delete(call, key).await,
+        (Interaction::HistoryOfInstance, Place::InstanceHistory(key)) => {
+            history::of_instance(call, key).await
+        }
+        (Interaction::HistoryOfType, Place::TypeHistory(name)) => history::of_type(call, name).await,
+        (Interaction::HistoryOfSystem, _) => history::system(call).await,
+        (Interaction::Create, Place::Type(name)) => match &call.conditions.if_none_exist {
+            None => create::create(call, &name, body).await,
+            Some(criteria) => conditional_create::create(call, &name, criteria, body).await,
         },
-        (&Method::PUT, Place::Type(resource_type)) => {
-            conditional_update::update(call, &resource_type, body).await
+        (Interaction::ConditionalUpdate, Place::Type(name)) => {
+            conditional_update::update(call, &name, body).await
         }
-        (&Method::DELETE, Place::Type(resource_type)) => {
-            conditional_delete::delete(call, &resource_type).await
-        }
-        (&Method::PUT, Place::Instance(key)) => update::update(call, key, body).await,
-        (&Method::DELETE, Place::Instance(key)) => delete::delete(call, key).await,
-        (&Method::OPTIONS, place) => Ok(options(&place)),
-        (_, place) => Err(Failure::not_allowed(place.allow())),
+        (Interaction::ConditionalDelete, Place::Type(name)) => conditional_delete::delete(call, &name).await,
+        (Interaction::Capabilities, _) => capabilities::capabilities(call),
+        (Interaction::Versions, _) => versions::versions(call),
+        (_, place) => Err(Failure::not_allowed(interaction::allow(&place))),
     }
 }
 
 fn options(place: &Place) -> Answer {
     let mut answer = Answer::new(StatusCode::NO_CONTENT);
-    answer.headers.push((header::ALLOW, place.allow().to_owned()));
+    answer.headers.push((header::ALLOW, interaction::allow(place)));
     answer
 }

@@ -9,7 +9,7 @@ use super::answer::{Answer, Style, respond};
 use super::call::{Body, Conditions, Request};
 use super::route::Place;
 use super::service::{Service, Services};
-use super::{body, dispatch, negotiate, query};
+use super::{body, dispatch, interaction, negotiate, query};
 use crate::clock;
 use crate::error::Failure;
 
@@ -97,8 +97,8 @@ async fn receive(
     if !matches!(*method, Method::POST | Method::PUT) {
         return Ok(Body::None);
     }
-    if !place.allow().split(", ").any(|allowed| allowed == method.as_str()) {
-        return Err(Failure::not_allowed(place.allow()));
+    if interaction::find(method, place).is_none() {
+        return Err(Failure::not_allowed(interaction::allow(place)));
     }
     negotiate::body_type(request.headers())?;
     body::read(request.headers(), payload, service.options.body_bytes_max).await.map(Body::Bytes)

@@ -8,6 +8,7 @@ use anamnesis_events::{Event, Operation, ResourceKey};
 use super::answer::Answer;
 use super::call::Call;
 use super::negotiate;
+use super::subset::Subset;
 use crate::error::Failure;
 
 /// `GET /Patient/1`
@@ -21,12 +22,13 @@ pub(crate) fn answer(call: &Call, event: Event) -> Result<Answer, Failure> {
     if event.operation == Operation::Delete {
         return Err(Failure::gone(event.version));
     }
+    let subset = Subset::parse(&call.query)?;
     let modified = SystemTime::from(event.recorded_at);
     let known = negotiate::is_not_modified(&call.conditions, event.version, modified)?;
     let mut answer = Answer::new(if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
     answer.version = Some(event.version);
     answer.modified = Some(event.recorded_at);
-    answer.body = (!known).then_some(event.payload);
+    answer.body = (!known).then(|| subset.of(&event.payload));
     Ok(answer)
 }
 

@@ -8,6 +8,7 @@ use anamnesis_events::{ResourceKey, Version};
 use anamnesis_fhir::definitions::r4;
 use percent_encoding::percent_decode_str;
 
+use super::interaction::PlaceKind;
 use crate::error::{Failure, IssueCode};
 
 /// What a path names. Resource types are known ones and ids are well formed.
@@ -42,15 +43,22 @@ pub(super) enum Place {
 }
 
 impl Place {
-    /// The methods that are served here, for the header `Allow`.
-    pub(crate) fn allow(&self) -> &'static str {
+    /// What sort of place it is.
+    pub(super) fn kind(&self) -> PlaceKind {
         match self {
-            Self::System => "GET, HEAD, POST",
-            Self::Metadata | Self::Versions | Self::SystemHistory | Self::TypeHistory(_) => "GET, HEAD",
-            Self::InstanceHistory(_) | Self::Version(..) | Self::Compartment(..) => "GET, HEAD",
-            Self::SystemSearch | Self::TypeSearch(_) | Self::CompartmentSearch(..) => "POST",
-            Self::Type(_) => "GET, HEAD, POST, PUT, DELETE",
-            Self::Instance(_) => "GET, HEAD, PUT, DELETE",
+            Self::System => PlaceKind::System,
+            Self::Metadata => PlaceKind::Metadata,
+            Self::Versions => PlaceKind::Versions,
+            Self::SystemHistory => PlaceKind::SystemHistory,
+            Self::SystemSearch => PlaceKind::SystemSearch,
+            Self::Type(_) => PlaceKind::Type,
+            Self::TypeHistory(_) => PlaceKind::TypeHistory,
+            Self::TypeSearch(_) => PlaceKind::TypeSearch,
+            Self::Instance(_) => PlaceKind::Instance,
+            Self::InstanceHistory(_) => PlaceKind::InstanceHistory,
+            Self::Version(..) => PlaceKind::Version,
+            Self::Compartment(..) => PlaceKind::Compartment,
+            Self::CompartmentSearch(..) => PlaceKind::CompartmentSearch,
         }
     }
 

@@ -1,7 +1,7 @@
 //! A FHIR service: its log, its actors and its settings, found by workspace and name.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anamnesis_events::Log;
 
@@ -49,7 +49,31 @@ pub struct Service {
     /// Limits and settings.
     pub options: ApiOptions,
     /// Keeps clients with the same criteria apart.
-    pub turns: Turns,
+    pub(crate) turns: Turns,
+    /// The CapabilityStatement, made when it is first asked for.
+    pub(crate) capabilities: Arc<OnceLock<Vec<u8>>>,
+}
+
+impl Service {
+    /// A service of a workspace.
+    #[must_use]
+    pub fn new(
+        workspace: impl Into<String>,
+        name: impl Into<String>,
+        log: Log,
+        compartments: Compartments,
+        options: ApiOptions,
+    ) -> Self {
+        Self {
+            workspace: workspace.into(),
+            name: name.into(),
+            log,
+            compartments,
+            options,
+            turns: Turns::default(),
+            capabilities: Arc::default(),
+        }
+    }
 }
 
 /// All services of this server, by workspace and name. Cheap to clone.

@@ -132,12 +132,5 @@ fn service(workspace: &str, name: &str, log: &Log, settings: &Settings) -> anyho
         page_size_max: settings.fhir.page_size_max,
         ..ApiOptions::default()
     };
-    Ok(Service {
-        workspace: workspace.to_owned(),
-        name: name.to_owned(),
-        log: log.clone(),
-        compartments,
-        options,
-        turns: Default::default(),
-    })
+    Ok(Service::new(workspace, name, log.clone(), compartments, options))
 }

@@ -10,6 +10,7 @@ mod support;
 
 mod actors;
 mod bad_input;
+mod capabilities;
 mod concurrency;
 mod conditional;
 mod create;

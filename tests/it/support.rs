@@ -75,14 +75,8 @@ impl Server {
         let url = testing::postgres().await.fresh_database().await;
         let log = Log::open(&url, "default", LogOptions::default()).await.unwrap();
         let compartments = Compartments::start(log.clone(), setup.rules, setup.actors).unwrap();
-        let services = Services::new(vec![Service {
-            workspace: "default".into(),
-            name: "fhir".into(),
-            log: log.clone(),
-            compartments: compartments.clone(),
-            options: setup.api,
-            turns: Default::default(),
-        }]);
+        let service = Service::new("default", "fhir", log.clone(), compartments.clone(), setup.api);
+        let services = Services::new(vec![service]);
         let (sender, receiver) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {

@@ -1,0 +1,110 @@
+//! The table of interactions: what is served where. `Allow`, the dispatcher and `/metadata` follow it.
+
+use actix_web::http::Method;
+
+use super::route::Place;
+
+/// Something that a client can do (R4 http.html).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Interaction {
+    Read,
+    VersionRead,
+    Update,
+    Delete,
+    HistoryOfInstance,
+    Create,
+    ConditionalUpdate,
+    ConditionalDelete,
+    HistoryOfType,
+    HistoryOfSystem,
+    Capabilities,
+    Versions,
+}
+
+/// The sorts of places, without the names in them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PlaceKind {
+    System,
+    Metadata,
+    Versions,
+    SystemHistory,
+    SystemSearch,
+    Type,
+    TypeHistory,
+    TypeSearch,
+    Instance,
+    InstanceHistory,
+    Version,
+    Compartment,
+    CompartmentSearch,
+}
+
+/// Where the CapabilityStatement lists an interaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Listed {
+    /// In `rest.resource.interaction`, with this code.
+    OfType(&'static str),
+    /// In `rest.interaction`, with this code.
+    OfSystem(&'static str),
+    /// Elsewhere: as a flag of the type, an operation, or not at all.
+    Elsewhere,
+}
+
+/// One row of the table.
+pub(super) struct Row {
+    pub(super) method: Method,
+    pub(super) place: PlaceKind,
+    pub(super) interaction: Interaction,
+    pub(super) listed: Listed,
+}
+
+const fn row(method: Method, place: PlaceKind, interaction: Interaction, listed: Listed) -> Row {
+    Row { method, place, interaction, listed }
+}
+
+/// What is served. HEAD is served wherever GET is.
+pub(super) const TABLE: &[Row] = &[
+    row(Method::GET, PlaceKind::Instance, Interaction::Read, Listed::OfType("read")),
+    row(Method::GET, PlaceKind::Version, Interaction::VersionRead, Listed::OfType("vread")),
+    row(Method::PUT, PlaceKind::Instance, Interaction::Update, Listed::OfType("update")),
+    row(Method::DELETE, PlaceKind::Instance, Interaction::Delete, Listed::OfType("delete")),
+    row(
+        Method::GET,
+        PlaceKind::InstanceHistory,
+        Interaction::HistoryOfInstance,
+        Listed::OfType("history-instance"),
+    ),
+    row(Method::GET, PlaceKind::TypeHistory, Interaction::HistoryOfType, Listed::OfType("history-type")),
+    row(Method::POST, PlaceKind::Type, Interaction::Create, Listed::OfType("create")),
+    row(Method::PUT, PlaceKind::Type, Interaction::ConditionalUpdate, Listed::Elsewhere),
+    row(Method::DELETE, PlaceKind::Type, Interaction::ConditionalDelete, Listed::Elsewhere),
+    row(
+        Method::GET,
+        PlaceKind::SystemHistory,
+        Interaction::HistoryOfSystem,
+        Listed::OfSystem("history-system"),
+    ),
+    row(Method::GET, PlaceKind::Metadata, Interaction::Capabilities, Listed::Elsewhere),
+    row(Method::GET, PlaceKind::Versions, Interaction::Versions, Listed::Elsewhere),
+];
+
+/// The interaction of a method at a place; a HEAD is a GET whose body is left out when the answer is written.
+pub(super) fn find(method: &Method, place: &Place) -> Option<Interaction> {
+    let method = if *method == Method::HEAD { &Method::GET } else { method };
+    let kind = place.kind();
+    TABLE.iter().find(|row| row.place == kind && row.method == *method).map(|row| row.interaction)
+}
+
+/// The methods that are served at a place, for the header `Allow`.
+pub(super) fn allow(place: &Place) -> String {
+    let kind = place.kind();
+    let mut methods: Vec<&str> = Vec::new();
+    for row in TABLE.iter().filter(|row| row.place == kind) {
+        methods.push(row.method.as_str());
+        if row.method == Method::GET {
+            methods.push("HEAD");
+        }
+    }
+    methods.sort_unstable();
+    methods.join(", ")
+}

@@ -1,0 +1,49 @@
+//! `GET /metadata` and `GET /$versions`
+
+use crate::support::test;
+
+#[test]
+fn metadata_says_what_is_served() {
+    test(|server| async move {
+        let answer = server.get("/metadata").await;
+        assert_eq!(answer.status, 200);
+        let json = answer.json();
+        assert_eq!(json["resourceType"], "CapabilityStatement");
+        assert_eq!(json["fhirVersion"], "4.0.1");
+        assert_eq!(json["implementation"]["url"], server.base);
+        let resources = json["rest"][0]["resource"].as_array().unwrap();
+        assert_eq!(resources.len(), 146);
+        let patient = resources.iter().find(|resource| resource["type"] == "Patient").unwrap();
+        let interactions: Vec<&str> = patient["interaction"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|interaction| interaction["code"].as_str().unwrap())
+            .collect();
+        for code in ["read", "vread", "update", "delete", "history-instance", "history-type", "create"] {
+            assert!(interactions.contains(&code), "{code}");
+        }
+        assert_eq!(patient["versioning"], "versioned");
+        for (mode, status) in [("full", 200), ("normative", 200), ("terminology", 400), ("x", 400)] {
+            assert_eq!(server.get(&format!("/metadata?mode={mode}")).await.status.as_u16(), status, "{mode}");
+        }
+    });
+}
+
+#[test]
+fn metadata_is_valid_r4() {
+    test(|server| async move {
+        let statement = server.get("/metadata").await;
+        let stored = server.post("/CapabilityStatement", statement.bytes).await;
+        assert_eq!(stored.status, 201, "{}", stored.text().chars().take(2000).collect::<String>());
+    });
+}
+
+#[test]
+fn versions_names_r4() {
+    test(|server| async move {
+        let json = server.get("/$versions").await.json();
+        assert_eq!(json["resourceType"], "Parameters");
+        assert_eq!(json["parameter"][0]["valueString"], "4.0");
+    });
+}
