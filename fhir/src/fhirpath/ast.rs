@@ -13,6 +13,9 @@ pub const EXPRESSION_BYTES_MAX: usize = 64 << 10;
 /// R4's deepest published expression needs about 70.
 pub const EXPRESSION_DEPTH_MAX: usize = 250;
 
+/// Deepest nesting of parentheses, arguments and signs that is parsed.
+pub const EXPRESSION_NESTING_MAX: usize = 100;
+
 /// One node of the syntax tree with everything below it (FHIRPath 2.0.0, appendix B, rule `expression`).
 ///
 /// Two expressions are equal where their trees are; where they stood in their texts does not matter.
@@ -38,7 +41,8 @@ impl Expression {
     ///
     /// # Errors
     /// [`ParseError`](super::ParseError) with the byte offset of the first fault, also where the text is longer
-    /// than [`EXPRESSION_BYTES_MAX`] or its tree deeper than [`EXPRESSION_DEPTH_MAX`].
+    /// than [`EXPRESSION_BYTES_MAX`], nested deeper than [`EXPRESSION_NESTING_MAX`], or its tree deeper than
+    /// [`EXPRESSION_DEPTH_MAX`].
     pub fn parse(text: &str) -> Result<Self, super::ParseError> {
         parser::parse(text)
     }

@@ -1,8 +1,8 @@
 //! The parser: operator precedence over tokens, bounded in length and depth (FHIRPath 2.0.0, appendix B).
 
 use super::ast::{
-    BinaryOperator, EXPRESSION_BYTES_MAX, EXPRESSION_DEPTH_MAX, Expression, ExpressionKind, Literal,
-    POSTFIX_BINDING, SIGN_BINDING, TYPE_BINDING, TypeName, TypeOperator,
+    BinaryOperator, EXPRESSION_BYTES_MAX, EXPRESSION_DEPTH_MAX, EXPRESSION_NESTING_MAX, Expression,
+    ExpressionKind, Literal, SIGN_BINDING, TYPE_BINDING, TypeName, TypeOperator,
 };
 use super::lexer::{Lexer, Token};
 use super::unit::CalendarUnit;
@@ -14,7 +14,7 @@ use rust_decimal::Decimal;
 pub enum ParseErrorKind {
     /// Longer than [`EXPRESSION_BYTES_MAX`].
     TooLong,
-    /// Nested deeper than [`EXPRESSION_DEPTH_MAX`].
+    /// Nested deeper than [`EXPRESSION_NESTING_MAX`], or a chain longer than [`EXPRESSION_DEPTH_MAX`].
     TooDeep,
     /// A comment without its end.
     UnfinishedComment,
@@ -36,7 +36,7 @@ impl std::fmt::Display for ParseErrorKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::TooLong => write!(f, "expression is longer than {EXPRESSION_BYTES_MAX} bytes"),
-            Self::TooDeep => write!(f, "expression is nested deeper than {EXPRESSION_DEPTH_MAX}"),
+            Self::TooDeep => f.write_str("expression is nested too deeply or has too long a chain"),
             Self::UnfinishedComment => f.write_str("comment has no end"),
             Self::UnfinishedString => f.write_str("string has no end"),
             Self::BadEscape => f.write_str("unknown escape"),
@@ -115,40 +115,50 @@ impl Parser<'_> {
     }
 
     /// Everything that binds at least as strongly as `binding`.
+    ///
+    /// The steps have functions of their own: this one recurs, and its frame must stay small.
     fn expression(&mut self, binding: u8, nesting: usize) -> Result<Tree, ParseError> {
-        if nesting >= EXPRESSION_DEPTH_MAX {
+        if nesting >= EXPRESSION_NESTING_MAX {
             return Err(ParseError { offset: self.offset, kind: ParseErrorKind::TooDeep });
         }
         let mut left = self.prefix(nesting)?;
         loop {
-            let offset = self.offset;
-            if let Some(operator) = self.binary_operator() {
+            left = if let Some(operator) = self.binary_operator() {
                 if operator.binding() < binding {
                     return Ok(left);
                 }
-                self.advance()?;
-                let right = self.expression(operator.binding() + 1, nesting + 1)?;
-                let depth = left.depth.max(right.depth);
-                let (left_node, right_node) = (Box::new(left.node), Box::new(right.node));
-                let kind = ExpressionKind::Binary { operator, left: left_node, right: right_node };
-                left = self.tree(offset, depth, kind)?;
+                self.binary(operator, left, nesting)?
             } else if let Some(operator) = self.type_operator() {
                 if TYPE_BINDING < binding {
                     return Ok(left);
                 }
+                self.type_operation(operator, left)?
+            } else if self.at_symbol(".") {
                 self.advance()?;
-                let type_name = self.type_name()?;
-                let kind = ExpressionKind::Type { operator, operand: Box::new(left.node), type_name };
-                left = self.tree(offset, left.depth, kind)?;
-            } else if self.at_symbol(".") && POSTFIX_BINDING >= binding {
-                self.advance()?;
-                left = self.invocation(Some(left), nesting)?;
-            } else if self.at_symbol("[") && POSTFIX_BINDING >= binding {
-                left = self.item(left, nesting)?;
+                self.invocation(Some(left), nesting)?
+            } else if self.at_symbol("[") {
+                self.item(left, nesting)?
             } else {
                 return Ok(left);
-            }
+            };
         }
+    }
+
+    fn binary(&mut self, operator: BinaryOperator, left: Tree, nesting: usize) -> Result<Tree, ParseError> {
+        let offset = self.offset;
+        self.advance()?;
+        let right = self.expression(operator.binding() + 1, nesting + 1)?;
+        let depth = left.depth.max(right.depth);
+        let (left, right) = (Box::new(left.node), Box::new(right.node));
+        self.tree(offset, depth, ExpressionKind::Binary { operator, left, right })
+    }
+
+    fn type_operation(&mut self, operator: TypeOperator, left: Tree) -> Result<Tree, ParseError> {
+        let offset = self.offset;
+        self.advance()?;
+        let type_name = self.type_name()?;
+        let operand = Box::new(left.node);
+        self.tree(offset, left.depth, ExpressionKind::Type { operator, operand, type_name })
     }
 
     fn item(&mut self, base: Tree, nesting: usize) -> Result<Tree, ParseError> {
@@ -225,36 +235,45 @@ impl Parser<'_> {
 
     /// A term with the signs before it.
     fn prefix(&mut self, nesting: usize) -> Result<Tree, ParseError> {
-        let offset = self.offset;
-        if self.at_symbol("+") || self.at_symbol("-") {
-            let negative = self.at_symbol("-");
-            self.advance()?;
-            let operand = self.expression(SIGN_BINDING, nesting + 1)?;
-            let kind = ExpressionKind::Sign { negative, operand: Box::new(operand.node) };
-            return self.tree(offset, operand.depth, kind);
-        }
-        if self.at_symbol("(") {
-            self.advance()?;
-            let inner = self.expression(0, nesting + 1)?;
-            self.expect_symbol(")")?;
-            return Ok(inner);
-        }
-        if self.at_symbol("{") {
-            self.advance()?;
-            self.expect_symbol("}")?;
-            return self.tree(offset, 0, ExpressionKind::Empty);
-        }
         match &self.token {
-            Token::Word(word) if matches!(&**word, "true" | "false") => {
-                let value = **word == *"true";
-                self.advance()?;
-                self.tree(offset, 0, ExpressionKind::Literal(Literal::Boolean(value)))
-            }
-            Token::Word(word) if is_operator_word(word) => self.expected("a term"),
-            Token::Word(_) | Token::Quoted(_) | Token::Special(_) => self.invocation(None, nesting),
+            Token::Symbol("+" | "-") => self.sign(nesting),
+            Token::Symbol("(") => self.parentheses(nesting),
+            Token::Symbol("{") => self.empty(),
             Token::Symbol(_) | Token::End => self.expected("a term"),
+            Token::Word(word) if is_operator_word(word) => self.expected("a term"),
+            Token::Word(word) if matches!(&**word, "true" | "false") => self.boolean(),
+            Token::Word(_) | Token::Quoted(_) | Token::Special(_) => self.invocation(None, nesting),
             _ => self.literal(),
         }
+    }
+
+    fn sign(&mut self, nesting: usize) -> Result<Tree, ParseError> {
+        let offset = self.offset;
+        let negative = self.at_symbol("-");
+        self.advance()?;
+        let operand = self.expression(SIGN_BINDING, nesting + 1)?;
+        let kind = ExpressionKind::Sign { negative, operand: Box::new(operand.node) };
+        self.tree(offset, operand.depth, kind)
+    }
+
+    fn parentheses(&mut self, nesting: usize) -> Result<Tree, ParseError> {
+        self.advance()?;
+        let inner = self.expression(0, nesting + 1)?;
+        self.expect_symbol(")")?;
+        Ok(inner)
+    }
+
+    fn empty(&mut self) -> Result<Tree, ParseError> {
+        let offset = self.offset;
+        self.advance()?;
+        self.expect_symbol("}")?;
+        self.tree(offset, 0, ExpressionKind::Empty)
+    }
+
+    fn boolean(&mut self) -> Result<Tree, ParseError> {
+        let offset = self.offset;
+        let value = self.advance()? == Token::Word("true".into());
+        self.tree(offset, 0, ExpressionKind::Literal(Literal::Boolean(value)))
     }
 
     fn literal(&mut self) -> Result<Tree, ParseError> {
@@ -294,28 +313,36 @@ impl Parser<'_> {
 
     /// A member, a function call, or one of `$this`, `$index`, `$total`.
     fn invocation(&mut self, base: Option<Tree>, nesting: usize) -> Result<Tree, ParseError> {
+        if matches!(self.token, Token::Special(_)) && base.is_none() {
+            return self.special();
+        }
         let offset = self.offset;
-        if let Token::Special(name) = &self.token {
-            let kind = match &**name {
-                "this" => ExpressionKind::This,
-                "index" => ExpressionKind::Index,
-                "total" => ExpressionKind::Total,
-                _ => return self.expected("$this, $index or $total"),
-            };
-            if base.is_some() {
-                return self.expected("a member or a function");
-            }
-            self.advance()?;
-            return self.tree(offset, 0, kind);
-        }
         let name = self.identifier("a member or a function")?;
-        let mut depth = base.as_ref().map_or(0, |tree| tree.depth);
+        let depth = base.as_ref().map_or(0, |tree| tree.depth);
         let base = base.map(|tree| Box::new(tree.node));
-        if !self.at_symbol("(") {
-            return self.tree(offset, depth, ExpressionKind::Member { base, name });
+        if self.at_symbol("(") {
+            let (arguments, argument_depth) = self.arguments(nesting)?;
+            let kind = ExpressionKind::Call { base, function: name, arguments };
+            return self.tree(offset, depth.max(argument_depth), kind);
         }
+        self.tree(offset, depth, ExpressionKind::Member { base, name })
+    }
+
+    fn special(&mut self) -> Result<Tree, ParseError> {
+        let kind = match &self.token {
+            Token::Special(name) if **name == *"this" => ExpressionKind::This,
+            Token::Special(name) if **name == *"index" => ExpressionKind::Index,
+            Token::Special(name) if **name == *"total" => ExpressionKind::Total,
+            _ => return self.expected("$this, $index or $total"),
+        };
+        let offset = self.offset;
         self.advance()?;
-        let mut arguments = Vec::new();
+        self.tree(offset, 0, kind)
+    }
+
+    fn arguments(&mut self, nesting: usize) -> Result<(Vec<Expression>, usize), ParseError> {
+        self.advance()?;
+        let (mut arguments, mut depth) = (Vec::new(), 0);
         while !self.at_symbol(")") {
             if !arguments.is_empty() {
                 self.expect_symbol(",")?;
@@ -325,7 +352,7 @@ impl Parser<'_> {
             arguments.push(argument.node);
         }
         self.advance()?;
-        self.tree(offset, depth, ExpressionKind::Call { base, function: name, arguments })
+        Ok((arguments, depth))
     }
 }
 
