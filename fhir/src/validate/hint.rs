@@ -1,5 +1,6 @@
 //! Hints for names that are nearly right.
 
+use super::walk::Walk;
 use crate::definitions::{Definitions, Structure};
 
 /// Names that differ by more edits than this are different words.
@@ -10,7 +11,15 @@ const NAME_LENGTH_MAX: usize = 64;
 const CHOICES_MAX: usize = 12;
 
 /// What may have been meant by a member name that the structure does not have; empty where nothing is near.
-pub(super) fn for_member(structure: &Structure, name: &str) -> String {
+pub(super) fn for_member(walk: &Walk<'_>, structure: &Structure, name: &str) -> String {
+    // A body may have a million unknown names, and a hint costs more than all other checks of a member.
+    if walk.issues.is_full() {
+        return String::new();
+    }
+    member(structure, name)
+}
+
+fn member(structure: &Structure, name: &str) -> String {
     if let Some(choice) =
         structure.elements().iter().find(|element| element.is_choice && element.name == name)
     {
@@ -33,7 +42,14 @@ pub(super) fn for_member(structure: &Structure, name: &str) -> String {
 }
 
 /// The resource type that may have been meant; empty where nothing is near.
-pub(super) fn for_resource_type(definitions: &Definitions, name: &str) -> String {
+pub(super) fn for_resource_type(walk: &Walk<'_>, name: &str) -> String {
+    if walk.issues.is_full() {
+        return String::new();
+    }
+    resource_type(walk.definitions, name)
+}
+
+fn resource_type(definitions: &Definitions, name: &str) -> String {
     match nearest(name, definitions.resource_types().iter().copied()) {
         Some(near) => format!("; is '{near}' meant?"),
         None => String::new(),
@@ -89,13 +105,13 @@ mod tests {
     fn near_names_are_found_and_far_ones_are_not() {
         assert_eq!((edits("kitten", "sitting"), edits("", "abc"), edits("abc", "abc")), (3, 3, 0));
         let patient = r4().structure("Patient").unwrap();
-        assert_eq!(for_member(patient, "birthdate"), "; is 'birthDate' meant?");
-        assert_eq!(for_member(patient, "nmae"), "");
-        assert_eq!(for_member(patient, "adress"), "; is 'address' meant?");
-        assert!(for_member(patient, "deceased").contains("deceasedBoolean | deceasedDateTime"));
-        assert_eq!(for_member(patient, "favouriteColour"), "");
+        assert_eq!(member(patient, "birthdate"), "; is 'birthDate' meant?");
+        assert_eq!(member(patient, "nmae"), "");
+        assert_eq!(member(patient, "adress"), "; is 'address' meant?");
+        assert!(member(patient, "deceased").contains("deceasedBoolean | deceasedDateTime"));
+        assert_eq!(member(patient, "favouriteColour"), "");
         let observation = r4().structure("Observation").unwrap();
-        assert_eq!(for_member(observation, "valueAddress"), "; value[x] cannot have this type");
-        assert_eq!(for_resource_type(r4(), "patient"), "; is 'Patient' meant?");
+        assert_eq!(member(observation, "valueAddress"), "; value[x] cannot have this type");
+        assert_eq!(resource_type(r4(), "patient"), "; is 'Patient' meant?");
     }
 }

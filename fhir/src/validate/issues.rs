@@ -105,6 +105,11 @@ impl Issues {
         Issues { list: Vec::new(), max, beyond: 0, worst_beyond: Severity::Information }
     }
 
+    /// Whether what is added now is only counted, so that no work need go into its message.
+    pub(super) fn is_full(&self) -> bool {
+        self.list.len() >= self.max
+    }
+
     /// Adds an issue about a place and the value that stands there.
     pub(super) fn add(
         &mut self,
@@ -113,7 +118,7 @@ impl Issues {
         value: Value<'_>,
         diagnostics: fmt::Arguments<'_>,
     ) {
-        if self.list.len() >= self.max {
+        if self.is_full() {
             self.beyond += 1;
             self.worst_beyond = self.worst_beyond.max(severity);
             return;

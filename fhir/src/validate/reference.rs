@@ -50,8 +50,7 @@ pub(super) fn check<'a>(walk: &mut Walk<'_>, value: Value<'a>, found: ElementMat
             }
             Form::Absolute => {}
             Form::Bad(why) => {
-                let meant =
-                    text.split('/').next().map(|name| hint::for_resource_type(walk.definitions, name));
+                let meant = text.split('/').next().map(|name| hint::for_resource_type(walk, name));
                 let message = format_args!("the reference {why}{}", meant.unwrap_or_default());
                 walk.issues.error(IssueCode::Value, &path, *member, message);
             }
@@ -81,7 +80,7 @@ fn declared_type<'a>(
     if !walk.definitions.is_resource(name) {
         // An absolute address may be that of a logical model.
         if !text.contains(':') {
-            let meant = hint::for_resource_type(walk.definitions, name);
+            let meant = hint::for_resource_type(walk, name);
             let message = format_args!("'{}' is no resource type of R4{meant}", hint::printable(name));
             walk.issues.error(IssueCode::Value, &path, member, message);
         }

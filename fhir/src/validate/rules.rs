@@ -1,5 +1,8 @@
 //! The invariants of R4 that nearly every resource meets, checked without FHIRPath.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+
 use super::issues::IssueCode;
 use super::scope::Scope;
 use super::walk::{At, Walk};
@@ -87,10 +90,11 @@ fn observation<'a>(walk: &mut Walk<'_>, value: Value<'a>, at: At<'_, 'a>) {
     }
     let codings = |object: Value<'a>| object.get("code").and_then(|code| code.get("coding"));
     let (Some(own), Some(components)) = (codings(value), value.get("component")) else { return };
+    let own: HashSet<_> = own.items().map(meaning).collect();
     let path = at.path.child("component");
     for (index, component) in components.items().enumerate() {
-        let parts = codings(component).into_iter().flat_map(Value::items);
-        if parts.into_iter().any(|part| own.items().any(|coding| is_same_coding(part, coding))) {
+        let mut parts = codings(component).into_iter().flat_map(Value::items);
+        if parts.any(|part| own.contains(&meaning(part))) {
             let message =
                 format_args!("a component cannot have the code of an Observation with a value (obs-7)");
             walk.issues.error(IssueCode::Invariant, &path.item(index), component, message);
@@ -98,9 +102,9 @@ fn observation<'a>(walk: &mut Walk<'_>, value: Value<'a>, at: At<'_, 'a>) {
     }
 }
 
-fn is_same_coding(left: Value<'_>, right: Value<'_>) -> bool {
-    let same = |name| left.get(name).map(Value::as_str) == right.get(name).map(Value::as_str);
-    left.len() == right.len() && ["system", "version", "code", "display"].into_iter().all(same)
+/// What FHIRPath compares of two codings, but for extensions and `userSelected`.
+fn meaning(coding: Value<'_>) -> [Option<Cow<'_, str>>; 4] {
+    ["system", "version", "code", "display"].map(|name| coding.get(name).and_then(Value::as_str))
 }
 
 /// sqty-1: a SimpleQuantity has no comparator.
@@ -142,7 +146,7 @@ pub(super) fn contained<'a>(walk: &mut Walk<'_>, value: Value<'a>, index: usize,
             let message = format_args!("a contained resource must have an id");
             walk.issues.error(IssueCode::Required, &path, value, message);
         }
-        Some(id) if at.scope.contained.iter().take(index).any(|other| other.id.as_ref() == Some(id)) => {
+        Some(_) if at.scope.is_repeated(index) => {
             let message = format_args!("another contained resource has the same id");
             walk.issues.error(IssueCode::Invariant, &path, value.get("id").unwrap_or(value), message);
         }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::collections::HashMap;
 
 use smallvec::SmallVec;
 
@@ -11,6 +12,8 @@ use crate::json::Value;
 #[derive(Debug, Default)]
 pub(super) struct Scope<'a> {
     pub(super) contained: SmallVec<[Contained<'a>; 2]>,
+    /// The first contained resource of each id; empty (and not allocated) where nothing is contained.
+    by_id: HashMap<Cow<'a, str>, usize>,
     /// Whether `Patient?identifier=…` is a reference here.
     pub(super) conditional_references: bool,
 }
@@ -36,9 +39,14 @@ pub(super) enum Target<'s, 'a> {
 }
 
 impl<'a> Scope<'a> {
+    /// What is around the outermost resource.
+    pub(super) fn outside(conditional_references: bool) -> Self {
+        Scope { conditional_references, ..Scope::default() }
+    }
+
     /// Looks at the contained resources of a resource.
     pub(super) fn of(resource: Value<'a>, conditional_references: bool) -> Self {
-        let contained = match resource.get("contained") {
+        let contained: SmallVec<[Contained<'a>; 2]> = match resource.get("contained") {
             None => SmallVec::new(),
             Some(list) => list
                 .items()
@@ -50,7 +58,19 @@ impl<'a> Scope<'a> {
                 })
                 .collect(),
         };
-        Scope { contained, conditional_references }
+        let mut by_id = HashMap::new();
+        for (index, contained) in contained.iter().enumerate() {
+            if let Some(id) = &contained.id {
+                by_id.entry(id.clone()).or_insert(index);
+            }
+        }
+        Scope { contained, by_id, conditional_references }
+    }
+
+    /// Whether an earlier contained resource has the id of this one.
+    pub(super) fn is_repeated(&self, index: usize) -> bool {
+        let id = self.contained.get(index).and_then(|contained| contained.id.as_deref());
+        id.and_then(|id| self.by_id.get(id)).is_some_and(|first| *first != index)
     }
 
     /// Follows a text that begins with `#`, from inside a contained resource or from the container, and
@@ -63,7 +83,7 @@ impl<'a> Scope<'a> {
             }
             return Target::Container;
         }
-        match self.contained.iter().find(|contained| contained.id.as_deref() == Some(fragment)) {
+        match self.by_id.get(fragment).and_then(|index| self.contained.get(*index)) {
             Some(contained) => {
                 contained.is_linked.set(true);
                 Target::Contained(contained)

@@ -124,3 +124,36 @@ fn hints_name_what_was_meant() {
         "the reference must be Type/id, an absolute URL, a urn or #id; is 'Organization' meant?"
     );
 }
+
+/// Each of these took hours when a list was searched for each item of another.
+#[test]
+fn hostile_bodies_take_no_longer_than_their_length() {
+    const COUNT: usize = 60_000;
+    let repeat = |item: &str| vec![item; COUNT].join(",");
+    let numbered = |item: &str| {
+        (0..COUNT).map(|index| item.replace('#', &index.to_string())).collect::<Vec<_>>().join(",")
+    };
+    let nulls = repeat("null");
+    let codings = numbered(r##"{"code":"#"}"##);
+    let bodies = [
+        format!(r#"{{"resourceType":"Patient","name":[{{"given":[{nulls}],"_given":[{nulls}]}}]}}"#),
+        format!(r#"{{"resourceType":"Patient",{}}}"#, numbered(r##""birthDat#":1"##)),
+        format!(
+            r#"{{"resourceType":"Patient","contained":[{}]}}"#,
+            numbered(r##"{"resourceType":"Basic","id":"#"}"##)
+        ),
+        format!(
+            r#"{{"resourceType":"Patient","contained":[{}]}}"#,
+            repeat(r#"{"resourceType":"Basic","id":"a"}"#)
+        ),
+        format!(
+            r#"{{"resourceType":"Observation","valueInteger":1,"code":{{"coding":[{codings}]}},"component":[{}]}}"#,
+            numbered(r##"{"code":{"coding":[{"code":"x#"}]}}"##)
+        ),
+    ];
+    let start = std::time::Instant::now();
+    for body in bodies {
+        assert!(!issues_in(&body, &Options::default()).is_empty());
+    }
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+}

@@ -20,7 +20,7 @@ pub(super) fn run(resource: Value<'_>, options: &Options) -> Vec<Issue> {
     let root =
         type_name.as_deref().and_then(|name| definitions.resource(name)).map_or("Resource", |row| row.name);
     let path = Path::root(root);
-    let outside = Scope { conditional_references: options.conditional_references, ..Scope::default() };
+    let outside = Scope::outside(options.conditional_references);
     let at = At { path: &path, scope: &outside, inside: None, depth: 0 };
     walk.resource(resource, at, Role::Independent);
     walk.issues.finish(resource.document().text(), root)
@@ -97,7 +97,7 @@ impl Walk<'_> {
         };
         let found = self.definitions.resource(&name);
         if found.is_none() {
-            let meant = hint::for_resource_type(self.definitions, &name);
+            let meant = hint::for_resource_type(self, &name);
             let shown = hint::printable(&name);
             let message = format_args!("'{shown}' is no resource type of R4{meant}");
             self.issues.error(IssueCode::Structure, path, member, message);
@@ -137,7 +137,7 @@ impl Walk<'_> {
     }
 
     fn unknown(&mut self, structure: &Structure, name: &str, member: Value<'_>, at: At<'_, '_>) {
-        let meant = hint::for_member(structure, name);
+        let meant = hint::for_member(self, structure, name);
         let shown = hint::printable(name);
         let message = format_args!("{} has no element '{shown}'{meant}", structure.name);
         // A name that is no word of FHIRPath would make the expression unreadable.
@@ -266,9 +266,12 @@ impl Walk<'_> {
             );
             self.issues.error(IssueCode::Structure, at.path, list, message);
         }
-        for (index, item) in list.items().enumerate().filter(|(_, item)| item.is_null()) {
-            let is_filled =
-                other.and_then(|other| other.items().nth(index)).is_some_and(|other| !other.is_null());
+        let mut others = other.into_iter().flat_map(Value::items);
+        for (index, item) in list.items().enumerate() {
+            let is_filled = others.next().is_some_and(|other| !other.is_null());
+            if !item.is_null() {
+                continue;
+            }
             // Where both are null the fault is told once, at the values.
             let is_told = found.is_companion && other.is_some();
             if !is_filled && !is_told {

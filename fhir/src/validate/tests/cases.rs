@@ -319,6 +319,14 @@ fn codes_come_from_required_value_sets() {
     ] {
         assert_eq!(condition(bad), ["code-invalid Condition.clinicalStatus"]);
     }
+    let unit = |system: &str| {
+        let unit = json!({"coding": [{"system": system, "code": "mg"}]});
+        let resource = json!({"resourceType": "RiskEvidenceSynthesis", "status": "draft", "population": {"display": "x"},
+            "exposure": {"display": "x"}, "outcome": {"display": "x"}, "riskEstimate": {"unitOfMeasure": unit}});
+        short(&issues_of(&resource))
+    };
+    assert!(unit("http://unitsofmeasure.org").is_empty());
+    assert_eq!(unit("http://y"), ["code-invalid RiskEvidenceSynthesis.riskEstimate.unitOfMeasure"]);
     let parameters = json!({"resourceType": "Parameters", "parameter": [{"name": "m", "valueMoney": {"value": 1, "currency": "euro"}}]});
     assert_eq!(short(&issues_of(&parameters)), ["code-invalid Parameters.parameter[0].value.currency"]);
 }
