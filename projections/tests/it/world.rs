@@ -57,7 +57,7 @@ impl World {
     }
 
     /// Writes resources as one transaction bundle.
-    pub(crate) async fn bundle(&self, resources: Vec<Value>) -> Position {
+    pub(crate) async fn bundle(&self, resources: impl IntoIterator<Item = Value>) -> Position {
         self.write(resources.into_iter().map(Write::Put).collect(), Some(Uuid::new_v4())).await
     }
 
