@@ -17,6 +17,7 @@
 
 mod compile;
 mod filter;
+mod general;
 mod parameter;
 mod registry;
 mod walker;

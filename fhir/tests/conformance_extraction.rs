@@ -9,6 +9,10 @@ use anamnesis_fhir::search::SearchRegistry;
 
 #[path = "support/corpus.rs"]
 mod corpus;
+#[path = "support/oracle.rs"]
+mod oracle;
+
+use oracle::Oracle;
 
 #[test]
 fn one_walk_finds_what_each_parameter_finds() {
@@ -36,6 +40,16 @@ fn one_walk_finds_what_each_parameter_finds() {
     }
     assert!(count > 18_000, "{count} values");
     assert!(used.len() > 900, "{} parameters of a type with values", used.len());
+}
+
+/// The general engine and the walkers are two readings of the same expressions, made apart.
+#[test]
+fn walkers_find_what_the_fhirpath_engine_finds() {
+    let mut oracle = Oracle::default();
+    for document in corpus::resources() {
+        oracle.compare(&corpus::type_of(document.root()), document.root());
+    }
+    oracle.finish(15_000, 900);
 }
 
 #[test]

@@ -88,6 +88,12 @@ impl<'a> Value<'a> {
         std::ptr::eq(self.document, other.document) && self.index == other.index
     }
 
+    /// The value that `other` names, as lasting as this handle; `None` where it is of another document.
+    #[must_use]
+    pub fn counterpart(self, other: Value<'_>) -> Option<Value<'a>> {
+        std::ptr::eq(self.document, other.document).then(|| Value::new(self.document, other.index))
+    }
+
     /// The document that holds this value.
     #[must_use]
     pub fn document(self) -> &'a Document {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::general::Finder;
 use super::walker::Walker;
 use super::{Extracted, Found, SearchParameterKind};
 use crate::definitions;
@@ -98,7 +99,7 @@ impl From<&definitions::SearchParameter> for ParameterDefinition {
 pub struct SearchParameter {
     pub(super) definition: Arc<ParameterDefinition>,
     pub(super) resource_type: &'static str,
-    pub(super) walker: Option<Walker>,
+    pub(super) finder: Option<Finder>,
     pub(super) components: Vec<Component>,
 }
 
@@ -150,7 +151,7 @@ impl SearchParameter {
     /// which have no expression.
     #[must_use]
     pub fn has_expression(&self) -> bool {
-        self.walker.is_some()
+        self.finder.is_some()
     }
 
     /// All that the definition says.
@@ -172,9 +173,9 @@ impl SearchParameter {
     }
 
     /// As [`Self::extract`], handing over each value.
-    pub fn extract_each<'a>(&self, root: Value<'a>, mut each: impl FnMut(Extracted<'a>)) {
-        if let Some(walker) = &self.walker {
-            walker.walk(root, root, &mut |_, extracted| each(extracted));
+    pub fn extract_each<'a>(&self, root: Value<'a>, each: impl FnMut(Extracted<'a>)) {
+        if let Some(finder) = &self.finder {
+            finder.find(root, each);
         }
     }
 }

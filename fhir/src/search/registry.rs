@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use super::compile::Compiler;
+use super::general::Finder;
 use super::walker::Walker;
 use super::{Component, Extracted, ParameterDefinition, SearchParameter, SearchParameterError};
 use crate::definitions::{Structure, r4};
@@ -11,10 +12,17 @@ use crate::fhirpath::Expression;
 use crate::json::Value;
 
 /// The search parameters that a server knows. Cheap to clone; never changed, only extended into a new one.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SearchRegistry(Arc<Inner>);
 
-#[derive(Debug)]
+impl std::fmt::Debug for SearchRegistry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SearchRegistry")
+            .field("parameters", &self.0.definitions.len())
+            .finish_non_exhaustive()
+    }
+}
+
 struct Inner {
     definitions: Vec<Arc<ParameterDefinition>>,
     by_url: HashMap<String, Arc<ParameterDefinition>>,
@@ -23,12 +31,13 @@ struct Inner {
 }
 
 /// The parameters of one resource type.
-#[derive(Debug)]
 struct TypeEntry {
     structure: &'static Structure,
     /// Sorted by code.
     parameters: Vec<Arc<SearchParameter>>,
-    /// The walker over all of them; made when the first resource of the type comes.
+    /// Those of them that no walker can find.
+    general: Vec<Arc<SearchParameter>>,
+    /// The walker over all others; made when the first resource of the type comes.
     all: OnceLock<Walker>,
 }
 
@@ -108,6 +117,9 @@ impl SearchRegistry {
                 each(parameter, extracted);
             }
         });
+        for parameter in &entry.general {
+            parameter.extract_each(root, |extracted| each(parameter, extracted));
+        }
     }
 
     fn of(definitions: Vec<Arc<ParameterDefinition>>) -> Self {
@@ -156,7 +168,11 @@ impl SearchRegistry {
             let parameter = compile(structure, definition, &self.0.by_url)?;
             by_code.insert(&definition.code, Arc::new(parameter));
         }
-        Ok(TypeEntry { structure, parameters: by_code.into_values().collect(), all: OnceLock::new() })
+        let parameters: Vec<_> = by_code.into_values().collect();
+        let is_general =
+            |parameter: &&Arc<SearchParameter>| matches!(parameter.finder, Some(Finder::General(_)));
+        let general = parameters.iter().filter(is_general).cloned().collect();
+        Ok(TypeEntry { structure, parameters, general, all: OnceLock::new() })
     }
 }
 
@@ -181,9 +197,11 @@ impl TypeEntry {
         let mut compiler = Compiler::new(r4(), self.structure, &mut walker);
         let start = [compiler.start()];
         for (slot, parameter) in self.parameters.iter().enumerate() {
-            // What compiled alone compiles together; a parameter that does not is not there.
             let Ok(slot) = u32::try_from(slot) else { break };
-            if let Ok(Some(expression)) = parse(&parameter.definition) {
+            // What compiled alone compiles together.
+            if let Some(Finder::Walker(_)) = parameter.finder
+                && let Ok(Some(expression)) = parse(&parameter.definition)
+            {
                 let _places = compiler.add(&expression, &start, slot);
             }
         }
@@ -217,14 +235,22 @@ fn compile(
     let mut parameter = SearchParameter {
         definition: Arc::clone(definition),
         resource_type: structure.name,
-        walker: None,
+        finder: None,
         components: Vec::new(),
     };
     let Some(expression) = parse(definition)? else { return Ok(parameter) };
     let mut walker = Walker::new();
     let mut compiler = Compiler::new(r4(), structure, &mut walker);
     let start = [compiler.start()];
-    let places = compiler.add(&expression, &start, 0).map_err(failed)?;
+    let places = match compiler.add(&expression, &start, 0) {
+        Ok(places) => places,
+        // The parts of a composite need the types of what the whole finds, which only a walker knows.
+        Err(reason) if !definition.components.is_empty() => return Err(failed(reason)),
+        Err(reason) => {
+            parameter.finder = Some(Finder::general(expression).map_err(|_| failed(reason))?);
+            return Ok(parameter);
+        }
+    };
     for (url, part) in &definition.components {
         let Some(of_part) = by_url.get(url.as_str()) else {
             let (code, definition) = (definition.code.clone(), url.clone());
@@ -239,6 +265,6 @@ fn compile(
         parameter.components.push(Component { definition: Arc::clone(of_part), walker });
     }
     walker.finish(ALTERNATIVES_MAX);
-    parameter.walker = (!walker.is_fruitless()).then_some(walker);
+    parameter.finder = (!walker.is_fruitless()).then_some(Finder::Walker(walker));
     Ok(parameter)
 }
