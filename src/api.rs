@@ -22,10 +22,10 @@ mod interaction;
 pub mod negotiate;
 mod page;
 mod pretty;
-mod query;
+pub(crate) mod query;
 mod read;
 pub mod resource;
-mod route;
+pub(crate) mod route;
 mod service;
 mod subset;
 mod update;
@@ -39,6 +39,8 @@ pub use answer::Answer;
 pub use call::{Body, Call, Conditions, Request};
 pub use dispatch::dispatch;
 pub use http::not_found;
+pub use negotiate::Return;
+pub(crate) use query::Query;
 pub use service::{ApiOptions, Service, Services};
 
 /// Mounts all services, and the introspection of each workspace's actors.

@@ -1,17 +1,60 @@
 //! Batch and transaction bundles (R4 http.html#transaction): many interactions in one request.
 //!
-//! A batch is many requests in one: each entry succeeds or fails by itself. A transaction is one write: its entries
-//! are read ([`entry`]), their targets and references resolved ([`resolve`]), all decided together and recorded as
-//! one group of events ([`transaction`]), in the order DELETE, POST, PUT, GET and all or nothing.
+//! A batch is many requests in one: each entry succeeds or fails by itself ([`batch`]). A transaction is one write:
+//! its entries are read ([`entry`]), its conditions matched ([`conditions`]), its links resolved ([`resolve`]) and all
+//! of it is decided and recorded together ([`transaction`]), in the order DELETE, POST, PUT, GET and all or nothing.
 
 mod batch;
+mod conditions;
 mod entry;
+mod plan;
 mod resolve;
 mod response;
 mod target;
 mod transaction;
 
-pub use batch::run as run_batch;
-pub use entry::{BundleKind, Entry, Method, read};
-pub use target::Target;
-pub use transaction::run as run_transaction;
+use actix_web::http::StatusCode;
+use anamnesis_events::Position;
+use anamnesis_fhir::json::{Document, Limits};
+
+use crate::api::{Answer, Body, Call};
+use crate::error::{Failure, FailureKind, IssueCode};
+use entry::BundleKind;
+
+/// `POST /` with a Bundle.
+///
+/// # Errors
+/// The bundle cannot be understood; for a transaction, whatever one of its entries fails with.
+pub(crate) async fn run(call: &Call, body: Body) -> Result<Answer, Failure> {
+    let document = receive(call, body).await?;
+    let (kind, entries) = entry::read(document.root(), &call.base, call.service.options.bundle_entries_max)?;
+    let (answers, position) = match kind {
+        BundleKind::Batch => batch::run(call, entries).await,
+        BundleKind::Transaction => transaction::run(call, &document, entries).await?,
+    };
+    let mut answer = Answer::new(StatusCode::OK);
+    answer.position = position;
+    answer.body = Some(response::bundle(kind, &call.correlation_id, &answers).into());
+    Ok(answer)
+}
+
+/// What a bundle comes to: an answer for each entry, and the last position that was written.
+type Outcome = (Vec<response::Answer>, Option<Position>);
+
+/// Parses the bundle, off the HTTP worker where it is large.
+async fn receive(call: &Call, body: Body) -> Result<Document, Failure> {
+    let bytes = match body {
+        Body::Document(document) => return Ok(document),
+        Body::Bytes(bytes) if !bytes.is_empty() => bytes,
+        _ => {
+            let text = "The body is empty; a Bundle is expected.";
+            return Err(Failure::new(FailureKind::Invalid, IssueCode::Required, text));
+        }
+    };
+    let parse = |bytes: Vec<u8>| Document::parse(bytes, &Limits::default());
+    if bytes.len() <= call.service.options.inline_bytes_max {
+        return Ok(parse(bytes)?);
+    }
+    let parsed = actix_web::web::block(move || parse(bytes)).await.map_err(|_stopped| Failure::internal())?;
+    Ok(parsed?)
+}

@@ -6,6 +6,7 @@
 pub mod actors;
 pub mod api;
 pub mod app;
+mod bundle;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -66,7 +66,6 @@ pub struct Call {
     pub(crate) query: Query,
     pub(crate) conditions: Conditions,
     pub(crate) prefer: Prefer,
-    #[expect(dead_code, reason = "read by searches, which come with their index")]
     pub(crate) eventual: bool,
     pub(crate) base: String,
     pub(crate) correlation_id: String,

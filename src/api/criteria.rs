@@ -6,6 +6,7 @@
 //!
 //! Other than in a search, every criterion must be understood: a misspelt one would widen what is deleted.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anamnesis_events::Identifier;
@@ -27,7 +28,7 @@ pub struct Matches {
     /// What must hold when a resource is created because nothing matched.
     pub unless_held: Vec<Identifier>,
     /// Keeps others with the same criteria waiting until the write is done.
-    _turn: Option<OwnedMutexGuard<()>>,
+    pub held: Option<Held>,
 }
 
 /// Who may match and write under which criteria: a fixed number of locks, by hash of the criteria.
@@ -42,16 +43,41 @@ impl Default for Turns {
     }
 }
 
+/// Keeps others with the same criteria waiting until it is dropped.
+#[derive(Debug)]
+pub struct Held(#[expect(dead_code, reason = "held, not read")] Vec<OwnedMutexGuard<()>>);
+
 impl Turns {
-    async fn wait(&self, resource_type: &str, criteria: &[(String, String)]) -> Option<OwnedMutexGuard<()>> {
+    /// Takes the turns of all these criteria, in the order of the locks and each lock once, so that two writers with
+    /// several criteria cannot wait for each other. Criteria that are one identifier need no turn.
+    pub(crate) async fn wait_for_all<'q>(&self, all: impl Iterator<Item = (&'q str, &'q Query)>) -> Held {
+        let wanted: BTreeSet<usize> = all
+            .map(|(resource_type, query)| (resource_type, sorted(query)))
+            .filter(|(_, criteria)| one_identifier(criteria).is_none())
+            .map(|(resource_type, criteria)| self.index(resource_type, &criteria))
+            .collect();
+        let mut held = Vec::with_capacity(wanted.len());
+        for lock in wanted.into_iter().filter_map(|index| self.0.get(index)) {
+            held.push(lock.clone().lock_owned().await);
+        }
+        Held(held)
+    }
+
+    fn index(&self, resource_type: &str, criteria: &[(String, String)]) -> usize {
         let mut text = resource_type.to_owned();
         for (name, value) in criteria {
             text.extend(["\0", name, "\0", value]);
         }
         let count = u64::try_from(self.0.len()).unwrap_or(1);
-        let index = usize::try_from(fnv1a(text.as_bytes()) % count).unwrap_or(0);
-        Some(self.0.get(index)?.clone().lock_owned().await)
+        usize::try_from(fnv1a(text.as_bytes()) % count).unwrap_or(0)
     }
+}
+
+fn sorted(criteria: &Query) -> Vec<(String, String)> {
+    let mut criteria: Vec<(String, String)> = criteria.others(&GENERAL).cloned().collect();
+    criteria.sort();
+    criteria.dedup();
+    criteria
 }
 
 /// Finds what criteria match. `criteria` is a query, with or without the type before it; `count_max` is how many
@@ -65,19 +91,31 @@ pub(crate) async fn matches(
     criteria: &Query,
     count_max: usize,
 ) -> Result<Matches, Failure> {
-    let mut criteria: Vec<(String, String)> = criteria.others(&GENERAL).cloned().collect();
-    criteria.sort();
-    criteria.dedup();
+    let held = call.service.turns.wait_for_all(std::iter::once((resource_type, criteria))).await;
+    let matches = matches_in_turn(call, resource_type, criteria, count_max).await?;
+    Ok(Matches { held: Some(held), ..matches })
+}
+
+/// [`matches`] for a caller that holds the turn of these criteria.
+///
+/// # Errors
+/// As [`matches`].
+pub(crate) async fn matches_in_turn(
+    call: &Call,
+    resource_type: &str,
+    criteria: &Query,
+    count_max: usize,
+) -> Result<Matches, Failure> {
+    let criteria = sorted(criteria);
     if let Some(identifier) = one_identifier(&criteria) {
         let mut ids = call.service.log.find_identifier(resource_type, &identifier).await?;
         ids.truncate(count_max.max(2));
-        return Ok(Matches { ids, unless_held: vec![identifier], _turn: None });
+        return Ok(Matches { ids, unless_held: vec![identifier], held: None });
     }
     if criteria.iter().all(|(_, value)| value.is_empty()) {
         let text = "A conditional interaction needs criteria; there are none.";
         return Err(Failure::new(FailureKind::PreconditionFailed, IssueCode::Required, text));
     }
-    let _turn = call.service.turns.wait(resource_type, &criteria).await;
     let text = "Criteria other than one identifier are not offered yet.";
     Err(Failure::new(FailureKind::Invalid, IssueCode::NotSupported, text))
 }

@@ -66,6 +66,7 @@ async fn interact(
             None => create::create(call, &name, body).await,
             Some(criteria) => conditional_create::create(call, &name, criteria, body).await,
         },
+        (Interaction::Batch | Interaction::Transaction, _) => crate::bundle::run(call, body).await,
         (Interaction::ConditionalUpdate, Place::Type(name)) => {
             conditional_update::update(call, &name, body).await
         }

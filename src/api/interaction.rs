@@ -17,6 +17,8 @@ pub(super) enum Interaction {
     ConditionalDelete,
     HistoryOfType,
     HistoryOfSystem,
+    Transaction,
+    Batch,
     Capabilities,
     Versions,
 }
@@ -84,6 +86,9 @@ pub(super) const TABLE: &[Row] = &[
         Interaction::HistoryOfSystem,
         Listed::OfSystem("history-system"),
     ),
+    // Both are posted to the service itself; the bundle says which it is.
+    row(Method::POST, PlaceKind::System, Interaction::Transaction, Listed::OfSystem("transaction")),
+    row(Method::POST, PlaceKind::System, Interaction::Batch, Listed::OfSystem("batch")),
     row(Method::GET, PlaceKind::Metadata, Interaction::Capabilities, Listed::Elsewhere),
     row(Method::GET, PlaceKind::Versions, Interaction::Versions, Listed::Elsewhere),
 ];
@@ -106,5 +111,6 @@ pub(super) fn allow(place: &Place) -> String {
         }
     }
     methods.sort_unstable();
+    methods.dedup();
     methods.join(", ")
 }

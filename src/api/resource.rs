@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anamnesis_events::ResourceKey;
-use anamnesis_fhir::json::{Document, Kind, Limits};
+use anamnesis_fhir::json::{Document, Kind, Limits, Value};
 use anamnesis_fhir::validate;
 
 use super::call::{Body, Call};
@@ -72,6 +72,18 @@ pub fn check(document: &Document, expected_type: &str) -> Result<(), Failure> {
         }
         Some(_) => {}
     }
+    refuse_errors(root)
+}
+
+/// Checks a transaction: the bundle and every resource in it.
+///
+/// # Errors
+/// 400 with all that is wrong, wherever in the bundle.
+pub(crate) fn check_bundle(document: &Document) -> Result<(), Failure> {
+    refuse_errors(document.root())
+}
+
+fn refuse_errors(root: Value<'_>) -> Result<(), Failure> {
     let issues = validate::validate(root, &validate::Options::default());
     if !issues.iter().any(|issue| issue.severity.is_error()) {
         return Ok(());

@@ -19,6 +19,8 @@ pub struct ApiOptions {
     pub page_size: usize,
     /// Entries on a page at most (AHDS: 1000).
     pub page_size_max: usize,
+    /// Entries of a batch or transaction (AHDS: 500).
+    pub bundle_entries_max: usize,
     /// The address that clients know the service by, without a last slash; from the request's `Host` where not set.
     pub public_url: Option<String>,
 }
@@ -30,6 +32,7 @@ impl Default for ApiOptions {
             inline_bytes_max: 256 << 10,
             page_size: 10,
             page_size_max: 1000,
+            bundle_entries_max: 500,
             public_url: None,
         }
     }

@@ -130,6 +130,7 @@ fn service(workspace: &str, name: &str, log: &Log, settings: &Settings) -> anyho
         body_bytes_max: settings.http.body_bytes_max,
         page_size: settings.fhir.page_size,
         page_size_max: settings.fhir.page_size_max,
+        bundle_entries_max: settings.fhir.bundle_entries_max,
         ..ApiOptions::default()
     };
     Ok(Service::new(workspace, name, log.clone(), compartments, options))

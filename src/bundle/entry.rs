@@ -7,7 +7,7 @@ use crate::error::{Failure, FailureKind, Issue, IssueCode};
 
 /// What kind of bundle it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BundleKind {
+pub(super) enum BundleKind {
     /// Each entry by itself.
     Batch,
     /// All or nothing.
@@ -16,7 +16,7 @@ pub enum BundleKind {
 
 /// The methods that entries may have, in the order in which a transaction does them (R4 http.html#trules).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Method {
+pub(super) enum Method {
     /// `DELETE`
     Delete,
     /// `POST`
@@ -44,19 +44,6 @@ impl Method {
         })
     }
 
-    /// The method as HTTP writes it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Delete => "DELETE",
-            Self::Post => "POST",
-            Self::Put => "PUT",
-            Self::Patch => "PATCH",
-            Self::Get => "GET",
-            Self::Head => "HEAD",
-        }
-    }
-
     fn has_body(self) -> bool {
         matches!(self, Self::Post | Self::Put | Self::Patch)
     }
@@ -64,16 +51,14 @@ impl Method {
 
 /// One entry.
 #[derive(Debug, Clone)]
-pub struct Entry<'a> {
+pub(super) struct Entry<'a> {
     /// Its place in the bundle, from 0.
     pub index: usize,
     /// `fullUrl`: how other entries name its resource.
     pub full_url: Option<String>,
     /// What is to be done.
     pub method: Method,
-    /// `request.url` as it stands.
-    pub url: String,
-    /// Where that points; `None` for other servers.
+    /// Where `request.url` points.
     pub target: Target,
     /// The resource.
     pub resource: Option<Value<'a>>,
@@ -90,14 +75,14 @@ pub struct Entry<'a> {
 impl Entry<'_> {
     /// The FHIRPath of the entry.
     #[must_use]
-    pub fn path(&self) -> String {
+    pub(super) fn path(&self) -> String {
         path(self.index)
     }
 }
 
 /// The FHIRPath of the n-th entry, from 0.
 #[must_use]
-pub fn path(index: usize) -> String {
+pub(super) fn path(index: usize) -> String {
     format!("Bundle.entry[{index}]")
 }
 
@@ -105,14 +90,14 @@ pub fn path(index: usize) -> String {
 pub(super) type Problem = (IssueCode, &'static str, &'static str);
 
 /// The outcome of reading one entry.
-pub type EntryRead<'a> = Result<Entry<'a>, Failure>;
+pub(super) type EntryRead<'a> = Result<Entry<'a>, Failure>;
 
 /// Reads a bundle that has been validated as a resource. An entry that cannot be understood is a failure of its own,
 /// so that a batch can go on without it.
 ///
 /// # Errors
 /// The bundle is of another type, or has more than `entries_max` entries.
-pub fn read<'a>(
+pub(super) fn read<'a>(
     bundle: Value<'a>,
     base: &str,
     entries_max: usize,
@@ -148,10 +133,13 @@ fn read_entry<'a>(index: usize, entry: Value<'a>, base: &str) -> EntryRead<'a> {
     let Some(request) = entry.get("request").filter(|request| request.kind() == Kind::Object) else {
         return Err(fail((IssueCode::Required, "Every entry needs a request.", "request")));
     };
-    let text = |name: &str| request.get(name).and_then(|value| value.as_str()).map(std::borrow::Cow::into_owned);
+    let text =
+        |name: &str| request.get(name).and_then(|value| value.as_str()).map(std::borrow::Cow::into_owned);
     let method = match text("method").as_deref().map(Method::parse) {
         Some(Some(method)) => method,
-        Some(None) => return Err(fail((IssueCode::CodeInvalid, "This is no HTTP verb of R4.", "request.method"))),
+        Some(None) => {
+            return Err(fail((IssueCode::CodeInvalid, "This is no HTTP verb of R4.", "request.method")));
+        }
         None => return Err(fail((IssueCode::Required, "A request needs a method.", "request.method"))),
     };
     let Some(url) = text("url") else {
@@ -165,7 +153,6 @@ fn read_entry<'a>(index: usize, entry: Value<'a>, base: &str) -> EntryRead<'a> {
         index,
         full_url: entry.get("fullUrl").and_then(|value| value.as_str()).map(std::borrow::Cow::into_owned),
         method,
-        url,
         target,
         resource: entry.get("resource"),
         if_match: text("ifMatch"),
@@ -181,7 +168,8 @@ fn read_entry<'a>(index: usize, entry: Value<'a>, base: &str) -> EntryRead<'a> {
 
 /// The first thing about an entry that cannot be carried out.
 fn problem(entry: &Entry<'_>) -> Option<Problem> {
-    let resource_type = entry.resource.and_then(|resource| resource.get("resourceType")).and_then(|t| t.as_str());
+    let resource_type =
+        entry.resource.and_then(|resource| resource.get("resourceType")).and_then(|t| t.as_str());
     match (entry.method, &entry.target) {
         _ if entry.method.has_body() && entry.resource.is_none() => {
             Some((IssueCode::Required, "This method needs a resource.", "resource"))

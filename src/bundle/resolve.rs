@@ -46,7 +46,8 @@ impl Identities {
         while let Some(at) = rest.find("urn") {
             let (before, from) = rest.split_at(at);
             out.push_str(before);
-            let prefix = ["urn:uuid:", "urn%3Auuid%3A", "urn%3auuid%3a"].into_iter().find(|p| from.starts_with(p));
+            let prefix =
+                ["urn:uuid:", "urn%3Auuid%3A", "urn%3auuid%3a"].into_iter().find(|p| from.starts_with(p));
             let name = prefix.and_then(|prefix| from.get(prefix.len()..prefix.len() + UUID_LENGTH));
             match (prefix, name.and_then(|uuid| self.find(&format!("urn:uuid:{uuid}")))) {
                 (Some(prefix), Some(local)) => {
@@ -129,9 +130,9 @@ pub(super) fn rewrite(
     if !issues.is_empty() {
         return Err(issues);
     }
-    splice.apply_within(resource.document().text(), resource.span()).map_err(|_overlap| {
-        vec![Issue::error(IssueCode::Exception, "The links of this resource overlap.")]
-    })
+    splice
+        .apply_within(resource.document().text(), resource.span())
+        .map_err(|_overlap| vec![Issue::error(IssueCode::Exception, "The links of this resource overlap.")])
 }
 
 fn local(link: &Link<'_>, identities: &Identities, conditions: &HashMap<String, String>) -> Option<String> {
@@ -190,7 +191,8 @@ mod tests {
     fn references_to_nowhere_are_reported_with_their_place() {
         let text = r#"{"resourceType":"Observation","performer":[{"reference":"Practitioner/1"},{"reference":"urn:uuid:0"}]}"#;
         let document = Document::parse(text, &Limits::default()).unwrap();
-        let issues = rewrite(document.root(), "Bundle.entry[2].resource", &identities(), &HashMap::new()).unwrap_err();
+        let issues =
+            rewrite(document.root(), "Bundle.entry[2].resource", &identities(), &HashMap::new()).unwrap_err();
         assert_eq!(issues.len(), 1);
         assert_eq!(issues[0].expression, ["Bundle.entry[2].resource.performer[1].reference"]);
     }
@@ -220,7 +222,10 @@ mod tests {
         let document = Document::parse(text, &Limits::default()).unwrap();
         let found = conditional_references(document.root(), "r");
         assert_eq!(found.len(), 1);
-        assert_eq!((found[0].resource_type.as_str(), found[0].query.as_str()), ("Patient", "identifier=http://a|1"));
+        assert_eq!(
+            (found[0].resource_type.as_str(), found[0].query.as_str()),
+            ("Patient", "identifier=http://a|1")
+        );
         assert_eq!(found[0].path, "r.subject.reference");
     }
 }

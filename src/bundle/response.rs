@@ -41,7 +41,11 @@ pub(super) fn bundle(kind: BundleKind, id: &str, answers: &[Answer]) -> Vec<u8> 
     let mut out = Vec::with_capacity(size + 128);
     out.extend_from_slice(br#"{"resourceType":"Bundle""#);
     member(&mut out, "id", id);
-    member(&mut out, "type", if kind == BundleKind::Batch { "batch-response" } else { "transaction-response" });
+    member(
+        &mut out,
+        "type",
+        if kind == BundleKind::Batch { "batch-response" } else { "transaction-response" },
+    );
     if !answers.is_empty() {
         out.extend_from_slice(br#","entry":["#);
         for (index, answer) in answers.iter().enumerate() {

@@ -4,7 +4,7 @@ use anamnesis_fhir::definitions::r4;
 
 /// The target of an entry, below the service's base.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub(super) enum Target {
     /// `Patient`: a type, for a create.
     Type(String),
     /// `Patient/1`: one resource.
@@ -19,7 +19,7 @@ impl Target {
     /// Takes a url apart. `base` is the service's own address without a last slash: absolute urls below it count as
     /// relative ones. `None` for urls of other servers.
     #[must_use]
-    pub fn parse(url: &str, base: &str) -> Option<Self> {
+    pub(super) fn parse(url: &str, base: &str) -> Option<Self> {
         let relative = match url.strip_prefix(base) {
             Some(rest) if rest.is_empty() || rest.starts_with(['/', '?']) => rest,
             _ if url.contains("://") && !url.contains('?') => return None,
@@ -48,9 +48,21 @@ impl Target {
     }
 }
 
+impl Target {
+    /// Path and query below the service.
+    #[must_use]
+    pub(super) fn path_and_query(&self) -> (String, String) {
+        match self {
+            Self::Type(kind) => (kind.clone(), String::new()),
+            Self::Instance(kind, id) => (format!("{kind}/{id}"), String::new()),
+            Self::Conditional(path, query) | Self::Other(path, query) => (path.clone(), query.clone()),
+        }
+    }
+}
+
 /// R4 datatypes.html#id: 1 to 64 letters, digits, `-` and `.`.
 #[must_use]
-pub fn is_id(text: &str) -> bool {
+pub(super) fn is_id(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.')
 }
@@ -66,10 +78,16 @@ mod tests {
         let parse = |url| Target::parse(url, BASE);
         assert_eq!(parse("Patient"), Some(Target::Type("Patient".into())));
         assert_eq!(parse("/Patient/1"), Some(Target::Instance("Patient".into(), "1".into())));
-        assert_eq!(parse("http://h:1/default/fhir/Patient/1"), Some(Target::Instance("Patient".into(), "1".into())));
+        assert_eq!(
+            parse("http://h:1/default/fhir/Patient/1"),
+            Some(Target::Instance("Patient".into(), "1".into()))
+        );
         let conditional = Target::Conditional("Patient".into(), "identifier=http://x|1".into());
         assert_eq!(parse("Patient?identifier=http://x|1"), Some(conditional));
-        assert_eq!(parse("Patient/1/_history"), Some(Target::Other("Patient/1/_history".into(), String::new())));
+        assert_eq!(
+            parse("Patient/1/_history"),
+            Some(Target::Other("Patient/1/_history".into(), String::new()))
+        );
         assert_eq!(parse("metadata"), Some(Target::Other("metadata".into(), String::new())));
         assert_eq!(parse("patient/1"), Some(Target::Other("patient/1".into(), String::new())));
         assert_eq!(parse("http://other/Patient/1"), None);

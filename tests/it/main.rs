@@ -10,6 +10,7 @@ mod support;
 
 mod actors;
 mod bad_input;
+mod bundle;
 mod capabilities;
 mod concurrency;
 mod conditional;

@@ -1,0 +1,81 @@
+//! A batch: every entry is a request of its own, and fails by itself (R4 http.html#brules).
+
+use actix_web::http::Method as HttpMethod;
+use anamnesis_events::Position;
+
+use super::Outcome;
+use super::entry::{Entry, EntryRead, Method};
+use super::response::Answer;
+use crate::api::{self, Body, Call, Conditions, Request, Return};
+use crate::error::Failure;
+
+/// Carries out the entries one after the other, as Azure Health Data Services does by default.
+pub(super) async fn run(call: &Call, entries: Vec<EntryRead<'_>>) -> Outcome {
+    let mut answers = Vec::with_capacity(entries.len());
+    let mut last: Option<Position> = None;
+    for entry in entries {
+        let outcome = match entry {
+            Ok(entry) => dispatch(call, &entry).await,
+            Err(failure) => Err(failure),
+        };
+        answers.push(match outcome {
+            Ok(answer) => {
+                last = last.max(answer.position);
+                answered(call, answer)
+            }
+            Err(failure) => Answer::refused(&failure, &call.correlation_id),
+        });
+    }
+    (answers, last)
+}
+
+/// Serves an entry as the request that it stands for.
+pub(super) async fn dispatch(call: &Call, entry: &Entry<'_>) -> Result<api::Answer, Failure> {
+    let (path, query) = entry.target.path_and_query();
+    let request = Request {
+        method: http_method(entry.method),
+        path,
+        query,
+        conditions: Conditions {
+            if_match: entry.if_match.clone(),
+            if_none_match: entry.if_none_match.clone(),
+            if_modified_since: entry.if_modified_since.clone(),
+            if_none_exist: entry.if_none_exist.clone(),
+        },
+        prefer: call.prefer,
+        eventual: call.eventual,
+        body: entry.resource.map_or(Body::None, |resource| Body::Bytes(resource.raw().as_bytes().to_vec())),
+        base: call.base.clone(),
+        correlation_id: call.correlation_id.clone(),
+    };
+    // A bundle within a bundle is refused when entries are read, so this goes one level deep; the type does not know.
+    Box::pin(api::dispatch(&call.service, request)).await
+}
+
+/// An answer as an entry of the response.
+pub(super) fn answered(call: &Call, answer: api::Answer) -> Answer {
+    let is_write = answer.position.is_some();
+    let (resource, outcome) = match call.prefer.answer {
+        Return::Outcome if is_write => (None, answer.body),
+        _ => (answer.body, None),
+    };
+    Answer {
+        status: answer.status,
+        location: answer.location,
+        version: answer.version,
+        modified: answer.modified,
+        resource,
+        outcome,
+    }
+}
+
+fn http_method(method: Method) -> HttpMethod {
+    match method {
+        Method::Delete => HttpMethod::DELETE,
+        Method::Post => HttpMethod::POST,
+        Method::Put => HttpMethod::PUT,
+        Method::Patch => HttpMethod::PATCH,
+        Method::Get => HttpMethod::GET,
+        Method::Head => HttpMethod::HEAD,
+    }
+}

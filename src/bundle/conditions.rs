@@ -1,0 +1,82 @@
+//! The conditions of a transaction, matched together: `ifNoneExist`, conditional updates and deletes, and conditional
+//! references.
+
+use std::collections::{BTreeMap, HashMap};
+
+use anamnesis_events::Identifier;
+
+use super::entry::{Entry, Method};
+use super::resolve::ConditionalReference;
+use super::target::Target;
+use crate::api::criteria::{self, Turns};
+use crate::api::{Call, Query};
+use crate::error::{Failure, FailureKind, IssueCode};
+
+/// What a condition matched.
+#[derive(Debug, Clone)]
+pub(super) struct Matched {
+    /// The ids; at most two are looked for.
+    pub(super) ids: Vec<String>,
+    /// What must hold when a resource is created because nothing matched.
+    pub(super) unless_held: Vec<Identifier>,
+}
+
+/// A condition: a resource type and a query.
+pub(super) type Condition = (String, String);
+
+/// The condition of an entry, if it has one.
+pub(super) fn condition(entry: &Entry<'_>) -> Option<Condition> {
+    match (entry.method, &entry.target, &entry.if_none_exist) {
+        (Method::Post, Target::Type(kind), Some(query)) => Some((kind.clone(), query.clone())),
+        (Method::Put | Method::Delete, Target::Conditional(kind, query), _) => {
+            Some((kind.clone(), query.clone()))
+        }
+        _ => None,
+    }
+}
+
+/// Matches every condition once. Other writers with the same criteria are kept waiting until the guard is dropped.
+///
+/// # Errors
+/// Criteria that are not understood, with the place of the first entry that has them.
+pub(super) async fn match_all(
+    call: &Call,
+    wanted: &BTreeMap<Condition, String>,
+) -> Result<(HashMap<Condition, Matched>, criteria::Held), Failure> {
+    let mut queries = Vec::with_capacity(wanted.len());
+    for ((kind, query), path) in wanted {
+        let query = criteria::parse(query).map_err(|failure| failure.at(path.clone()))?;
+        queries.push((kind.as_str(), query));
+    }
+    let held = hold(&call.service.turns, &queries).await;
+    let mut matched = HashMap::with_capacity(wanted.len());
+    for ((condition, path), (kind, query)) in wanted.iter().zip(&queries) {
+        let found = criteria::matches_in_turn(call, kind, query, 2).await.map_err(|f| f.at(path.clone()))?;
+        matched.insert(condition.clone(), Matched { ids: found.ids, unless_held: found.unless_held });
+    }
+    Ok((matched, held))
+}
+
+/// Takes the turns of all criteria in one order, so that two transactions cannot wait for each other.
+async fn hold(turns: &Turns, queries: &[(&str, Query)]) -> criteria::Held {
+    turns.wait_for_all(queries.iter().map(|(kind, query)| (*kind, query))).await
+}
+
+/// The local reference for a conditional one: to the one resource that matches.
+///
+/// # Errors
+/// 400 where none matches, 412 where many do.
+pub(super) fn one_match(reference: &ConditionalReference, matched: &Matched) -> Result<String, Failure> {
+    match matched.ids.as_slice() {
+        [id] => Ok(format!("{}/{id}", reference.resource_type)),
+        [] => {
+            let text = "No resource matches this conditional reference.";
+            Err(Failure::new(FailureKind::Invalid, IssueCode::NotFound, text).at(reference.path.clone()))
+        }
+        _ => {
+            let text = "More than one resource matches this conditional reference.";
+            let failure = Failure::new(FailureKind::PreconditionFailed, IssueCode::MultipleMatches, text);
+            Err(failure.at(reference.path.clone()))
+        }
+    }
+}

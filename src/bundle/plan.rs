@@ -1,0 +1,268 @@
+//! The plan of a transaction: which resource each entry is about, and the command it comes to. Pure.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use anamnesis_events::ResourceKey;
+use anamnesis_fhir::json::{Document, Limits, Value};
+
+use super::conditions::{Condition, Matched, condition, one_match};
+use super::entry::{Entry, Method};
+use super::resolve::{ConditionalReference, Identities, conditional_references, rewrite};
+use super::target::Target;
+use crate::api::negotiate;
+use crate::api::{Conditions, route};
+use crate::decide::conditional::{self, ConditionalCreate, ConditionalUpdate};
+use crate::decide::{Candidate, Command, Expected};
+use crate::error::{Failure, FailureKind, IssueCode};
+
+/// What an entry comes to.
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    /// A command for the log.
+    Write(Command),
+    /// A resource that was there already (`ifNoneExist`).
+    Found(ResourceKey),
+    /// Nothing matches what is to be deleted.
+    Nothing,
+    /// To be read when everything is written, with links of the bundle in its query resolved.
+    Read(String, String),
+}
+
+/// What stays the same however often a transaction is tried: the entries, the ids of new resources, the conditional
+/// references.
+pub(super) struct Reading<'a> {
+    pub(super) entries: Vec<Entry<'a>>,
+    new_ids: Vec<String>,
+    references: Vec<ConditionalReference>,
+}
+
+impl<'a> Reading<'a> {
+    /// Reads what all tries have in common.
+    ///
+    /// # Errors
+    /// Two entries with one `fullUrl` (R4 bdl-7), or with the same condition for creating.
+    pub(super) fn new(entries: Vec<Entry<'a>>, new_id: impl Fn() -> String) -> Result<Self, Failure> {
+        let mut names = HashSet::new();
+        let mut creates = HashSet::new();
+        for entry in &entries {
+            if let Some(name) = entry.full_url.as_deref().filter(|name| !names.insert(name.to_owned())) {
+                debug_assert!(!name.is_empty(), "validation refuses empty strings");
+                return Err(duplicate("Two entries have this fullUrl.", format!("{}.fullUrl", entry.path())));
+            }
+            if entry.method == Method::Post
+                && let Some(condition) = condition(entry)
+                && !creates.insert(condition)
+            {
+                let path = format!("{}.request.ifNoneExist", entry.path());
+                return Err(duplicate("Two entries create a resource on this condition.", path));
+            }
+        }
+        let references = entries
+            .iter()
+            .filter_map(|entry| Some((entry.resource?, format!("{}.resource", entry.path()))))
+            .flat_map(|(resource, path)| conditional_references(resource, &path))
+            .collect();
+        let new_ids = entries.iter().map(|_| new_id()).collect();
+        Ok(Self { entries, new_ids, references })
+    }
+
+    /// All conditions that are to be matched, with the place of the first that has each.
+    pub(super) fn conditions(&self) -> BTreeMap<Condition, String> {
+        let mut wanted = BTreeMap::new();
+        for entry in &self.entries {
+            if let Some(condition) = condition(entry) {
+                wanted.entry(condition).or_insert_with(|| entry.path());
+            }
+        }
+        for reference in &self.references {
+            let condition = (reference.resource_type.clone(), reference.query.clone());
+            wanted.entry(condition).or_insert_with(|| reference.path.clone());
+        }
+        wanted
+    }
+
+    /// The steps of all entries, in their order.
+    ///
+    /// # Errors
+    /// What one entry is refused for; two entries that are about one resource.
+    pub(super) fn plan(
+        &self,
+        matched: &HashMap<Condition, Matched>,
+        bases: &[String],
+    ) -> Result<Vec<Step>, Failure> {
+        let mut targets = Vec::with_capacity(self.entries.len());
+        for (entry, new_id) in self.entries.iter().zip(&self.new_ids) {
+            targets.push(target(entry, new_id, matched).map_err(|failure| failure.at(entry.path()))?);
+        }
+        self.refuse_overlaps(&targets)?;
+        let identities = self.identities(&targets);
+        let references = self.matched_references(matched, &targets)?;
+        let steps = self.entries.iter().zip(targets);
+        steps.map(|(entry, target)| step(entry, target, &identities, &references, bases)).collect()
+    }
+
+    /// R4 http.html#trules: a resource is written by one entry at most.
+    fn refuse_overlaps(&self, targets: &[Planned]) -> Result<(), Failure> {
+        let mut written = HashSet::new();
+        for (entry, target) in self.entries.iter().zip(targets) {
+            if let Some(key) = target.written()
+                && !written.insert(key.clone())
+            {
+                let text = "Another entry of the transaction is about the same resource.";
+                return Err(duplicate(text, format!("{}.request.url", entry.path())));
+            }
+        }
+        Ok(())
+    }
+
+    fn identities(&self, targets: &[Planned]) -> Identities {
+        let mut identities = Identities::default();
+        for (entry, target) in self.entries.iter().zip(targets) {
+            if let (Some(full_url), Some(key)) = (&entry.full_url, target.named()) {
+                identities.add(full_url, &key.to_string(), entry.method == Method::Post);
+            }
+        }
+        identities
+    }
+
+    /// Conditional references: to what an entry of this bundle makes on the same condition, else to the one match.
+    fn matched_references(
+        &self,
+        matched: &HashMap<Condition, Matched>,
+        targets: &[Planned],
+    ) -> Result<HashMap<String, String>, Failure> {
+        let mut made: HashMap<Condition, String> = HashMap::new();
+        for (entry, target) in self.entries.iter().zip(targets) {
+            if let (Some(condition), Some(key)) = (condition(entry), target.named()) {
+                made.insert(condition, key.to_string());
+            }
+        }
+        let mut local = HashMap::new();
+        for reference in &self.references {
+            let condition = (reference.resource_type.clone(), reference.query.clone());
+            let found = match (made.get(&condition), matched.get(&condition)) {
+                (Some(key), _) => key.clone(),
+                (None, Some(matched)) => one_match(reference, matched)?,
+                (None, None) => return Err(Failure::internal()),
+            };
+            local.insert(reference.text.clone(), found);
+        }
+        Ok(local)
+    }
+}
+
+/// The resource that an entry is about.
+enum Planned {
+    /// A new resource, or a new version: the key, what is expected, and what must not be held by another.
+    Put(ResourceKey, Expected, Vec<anamnesis_events::Identifier>, bool),
+    Found(ResourceKey),
+    Delete(ResourceKey, Expected),
+    Nothing,
+    Read,
+}
+
+impl Planned {
+    fn written(&self) -> Option<&ResourceKey> {
+        match self {
+            Self::Put(key, ..) | Self::Delete(key, _) => Some(key),
+            Self::Found(_) | Self::Nothing | Self::Read => None,
+        }
+    }
+
+    /// The resource that the entry's `fullUrl` stands for.
+    fn named(&self) -> Option<&ResourceKey> {
+        match self {
+            Self::Put(key, ..) | Self::Found(key) => Some(key),
+            Self::Delete(..) | Self::Nothing | Self::Read => None,
+        }
+    }
+}
+
+fn target(
+    entry: &Entry<'_>,
+    new_id: &str,
+    matched: &HashMap<Condition, Matched>,
+) -> Result<Planned, Failure> {
+    let expected = negotiate::expected(&Conditions {
+        if_match: entry.if_match.clone(),
+        // On a read the same element means something else, and is looked at there.
+        if_none_match: entry
+            .if_none_match
+            .clone()
+            .filter(|_| !matches!(entry.method, Method::Get | Method::Head)),
+        ..Conditions::default()
+    })?;
+    let found = condition(entry).and_then(|condition| matched.get(&condition));
+    let ids = found.map(|matched| matched.ids.as_slice()).unwrap_or_default();
+    let unless_held = || found.map(|matched| matched.unless_held.clone()).unwrap_or_default();
+    let key = |kind: &str, id: &str| Ok::<_, Failure>(ResourceKey::new(route::resource_type(kind)?, id));
+    Ok(match (entry.method, &entry.target) {
+        (Method::Post, Target::Type(kind)) => match conditional::create(ids)? {
+            ConditionalCreate::Found(id) => Planned::Found(key(kind, &id)?),
+            ConditionalCreate::Create => {
+                Planned::Put(key(kind, new_id)?, Expected::Anything, unless_held(), true)
+            }
+        },
+        (Method::Put, Target::Instance(kind, id)) => {
+            if body_id(entry).as_deref() != Some(id) {
+                let text = "The id in the resource is not the one in the url.";
+                return Err(Failure::invalid(text));
+            }
+            Planned::Put(key(kind, id)?, expected, Vec::new(), false)
+        }
+        (Method::Put, Target::Conditional(kind, _)) => {
+            match conditional::update(ids, body_id(entry).as_deref())? {
+                ConditionalUpdate::Create => Planned::Put(key(kind, new_id)?, expected, unless_held(), false),
+                ConditionalUpdate::CreateAs(id) => {
+                    Planned::Put(key(kind, &id)?, expected, unless_held(), false)
+                }
+                ConditionalUpdate::Update(id) => Planned::Put(key(kind, &id)?, expected, Vec::new(), false),
+            }
+        }
+        (Method::Delete, Target::Instance(kind, id)) => Planned::Delete(key(kind, id)?, expected),
+        (Method::Delete, Target::Conditional(kind, _)) => match conditional::delete(ids, None)? {
+            [] => Planned::Nothing,
+            [id, ..] => Planned::Delete(key(kind, id)?, expected),
+        },
+        _ => Planned::Read,
+    })
+}
+
+fn body_id(entry: &Entry<'_>) -> Option<String> {
+    entry.resource?.get("id").and_then(Value::as_str).map(std::borrow::Cow::into_owned)
+}
+
+fn step(
+    entry: &Entry<'_>,
+    target: Planned,
+    identities: &Identities,
+    references: &HashMap<String, String>,
+    bases: &[String],
+) -> Result<Step, Failure> {
+    Ok(match target {
+        Planned::Found(key) => Step::Found(key),
+        Planned::Nothing => Step::Nothing,
+        Planned::Delete(key, expected) => Step::Write(Command::Delete { key, expected }),
+        Planned::Read => {
+            let (path, query) = entry.target.path_and_query();
+            Step::Read(path, identities.rewrite_query(&query))
+        }
+        Planned::Put(key, expected, unless_held, is_new) => {
+            let resource = entry.resource.ok_or_else(Failure::internal)?;
+            let path = format!("{}.resource", entry.path());
+            let text = rewrite(resource, &path, identities, references)
+                .map_err(|issues| Failure::with_issues(FailureKind::Invalid, issues))?;
+            let document = Document::parse(text, &Limits::default())?;
+            let candidate = Arc::new(Candidate::new(key, document, bases));
+            Step::Write(match is_new {
+                true => Command::Create { candidate, unless_held },
+                false => Command::Update { candidate, expected, unless_held },
+            })
+        }
+    })
+}
+
+fn duplicate(text: &'static str, path: String) -> Failure {
+    Failure::new(FailureKind::Invalid, IssueCode::Duplicate, text).at(path)
+}

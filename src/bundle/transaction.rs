@@ -1,0 +1,220 @@
+//! A transaction: all entries are recorded as one group of events, or none is (R4 http.html#trules).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use anamnesis_events::{AppendError, Draft, Group, Operation, Position, Recorded, ResourceKey};
+use anamnesis_fhir::json::Document;
+
+use super::conditions::match_all;
+use super::entry::{Entry, EntryRead, Method};
+use super::plan::{Reading, Step};
+use super::response::Answer;
+use super::{Outcome, batch};
+use crate::actors::WriteError;
+use crate::api::criteria::TRIES_MAX;
+use crate::api::{Call, Return, resource};
+use crate::clock;
+use crate::decide::{Command, Current, Decision, decide};
+use crate::error::{Failure, Issue, outcome};
+
+/// Carries out a transaction; again from its conditions on where others changed what they matched.
+pub(super) async fn run(
+    call: &Call,
+    document: &Document,
+    entries: Vec<EntryRead<'_>>,
+) -> Result<Outcome, Failure> {
+    let entries = all(entries)?;
+    resource::check_bundle(document)?;
+    let reading = Reading::new(entries, clock::new_resource_id)?;
+    let conditions = reading.conditions();
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let (matched, _held) = match_all(call, &conditions).await?;
+        let steps = reading.plan(&matched, &call.service.compartments.rules().bases)?;
+        match write(call, &reading.entries, &steps).await {
+            Err(Tried::Again(_)) if tries < TRIES_MAX => {}
+            Err(Tried::Again(error)) => return Err(error.into()),
+            Err(Tried::Refused(failure)) => return Err(failure),
+            Ok(written) => return answer(call, &reading.entries, &steps, written).await,
+        }
+    }
+}
+
+/// All entries, or everything that is wrong with them.
+fn all(entries: Vec<EntryRead<'_>>) -> Result<Vec<Entry<'_>>, Failure> {
+    let mut good = Vec::with_capacity(entries.len());
+    let mut issues = Vec::new();
+    let mut kind = None;
+    for entry in entries {
+        match entry {
+            Ok(entry) => good.push(entry),
+            Err(failure) => {
+                issues.extend(failure.issues().iter().cloned());
+                kind.get_or_insert(failure.kind());
+            }
+        }
+    }
+    match kind {
+        None => Ok(good),
+        Some(kind) => Err(Failure::with_issues(kind, issues)),
+    }
+}
+
+enum Tried {
+    /// Others were quicker; from the conditions on once more.
+    Again(WriteError),
+    Refused(Failure),
+}
+
+/// What became of the entries that write, by their place in the bundle.
+struct Written {
+    recorded: HashMap<usize, (ResourceKey, Operation, Recorded)>,
+    /// Resources as they stand, for entries that changed nothing.
+    current: HashMap<ResourceKey, Arc<Current>>,
+    last: Option<Position>,
+}
+
+/// Decides about all commands from one state of the log and records what they come to.
+async fn write(call: &Call, entries: &[Entry<'_>], steps: &[Step]) -> Result<Written, Tried> {
+    let current = load(call, steps).await.map_err(|error| Tried::Refused(error.into()))?;
+    for step in steps {
+        // What a condition found may have been deleted since.
+        if let Step::Found(key) = step
+            && current.get(key).is_none_or(|current| current.deleted)
+        {
+            return Err(Tried::Again(WriteError::Contended { tries: 1 }));
+        }
+    }
+    let mut order: Vec<usize> = (0..steps.len()).collect();
+    order.sort_by_key(|index| entries.get(*index).map(|entry| entry.method));
+    let provenance = call.provenance();
+    let mut drafts: Vec<Draft> = Vec::new();
+    let mut of_entry = Vec::new();
+    for index in order {
+        let (Some(Step::Write(command)), Some(entry)) = (steps.get(index), entries.get(index)) else {
+            continue;
+        };
+        let known = current.get(command.key()).map(AsRef::as_ref);
+        let decision = decide(command, known, call.service.compartments.rules(), &provenance)
+            .map_err(|refusal| Tried::Refused(Failure::from(refusal).at(entry.path())))?;
+        if let Decision::Append(draft) = decision {
+            of_entry.push((index, draft.key.clone(), draft.operation));
+            drafts.push(*draft);
+        }
+    }
+    let Some(home) = busiest_home(&drafts) else {
+        return Ok(Written { recorded: HashMap::new(), current, last: None });
+    };
+    let group = Group { drafts, transaction: Some(clock::new_transaction_id()) };
+    let recorded = match call.service.compartments.commit(&home, group).await {
+        Ok(recorded) => recorded,
+        Err(error @ WriteError::Log(AppendError::Conflict { .. })) => return Err(Tried::Again(error)),
+        Err(error) => return Err(Tried::Refused(error.into())),
+    };
+    let last = recorded.last().map(|recorded| recorded.position);
+    let recorded = of_entry
+        .into_iter()
+        .zip(recorded)
+        .map(|((index, key, operation), r)| (index, (key, operation, r)))
+        .collect();
+    Ok(Written { recorded, current, last })
+}
+
+/// The newest versions of the resources that decisions and answers need.
+async fn load(call: &Call, steps: &[Step]) -> Result<HashMap<ResourceKey, Arc<Current>>, WriteError> {
+    let keys: Vec<ResourceKey> = steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Write(command) if command.needs_current() => Some(command.key().clone()),
+            Step::Found(key) => Some(key.clone()),
+            _ => None,
+        })
+        .collect();
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let current = call.service.compartments.current(&keys).await?;
+    Ok(keys.into_iter().zip(current).filter_map(|(key, current)| Some((key, current?))).collect())
+}
+
+/// The compartment through whose queue a transaction goes: the one that most of it lives in.
+fn busiest_home(drafts: &[Draft]) -> Option<String> {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for draft in drafts {
+        *counts.entry(&draft.home).or_default() += 1;
+    }
+    counts.into_iter().max_by(|a, b| (a.1, b.0).cmp(&(b.1, a.0))).map(|(home, _)| home.to_owned())
+}
+
+/// The answers in the order of the entries; reads are done now, when everything is written.
+async fn answer(
+    call: &Call,
+    entries: &[Entry<'_>],
+    steps: &[Step],
+    mut written: Written,
+) -> Result<Outcome, Failure> {
+    let mut answers = Vec::with_capacity(entries.len());
+    for (index, (entry, step)) in entries.iter().zip(steps).enumerate() {
+        answers.push(match step {
+            Step::Nothing => Answer::new(StatusCode::NO_CONTENT),
+            Step::Found(key) => unchanged(call, key, &written.current),
+            Step::Write(command) => match written.recorded.remove(&index) {
+                Some((key, operation, recorded)) => recorded_answer(call, &key, operation, recorded),
+                None if matches!(command, Command::Delete { .. }) => {
+                    let version = written.current.get(command.key()).map(|current| current.version);
+                    Answer { version, ..Answer::new(StatusCode::NO_CONTENT) }
+                }
+                None => unchanged(call, command.key(), &written.current),
+            },
+            Step::Read(path, query) => read(call, entry, path, query).await,
+        });
+    }
+    Ok((answers, written.last))
+}
+
+fn recorded_answer(call: &Call, key: &ResourceKey, operation: Operation, recorded: Recorded) -> Answer {
+    let (status, text) = match operation {
+        Operation::Create => (StatusCode::CREATED, "The resource was created."),
+        Operation::Update => (StatusCode::OK, "The resource was updated."),
+        Operation::Delete => (StatusCode::NO_CONTENT, "The resource was deleted."),
+    };
+    let is_delete = operation == Operation::Delete;
+    let mut answer = Answer {
+        location: (!is_delete).then(|| call.location(key, recorded.version)),
+        version: Some(recorded.version),
+        modified: Some(recorded.recorded_at),
+        ..Answer::new(status)
+    };
+    match call.prefer.answer {
+        Return::Representation if !is_delete => answer.resource = Some(recorded.payload),
+        Return::Outcome => answer.outcome = Some(outcome("", &[Issue::information(text)]).into()),
+        _ => {}
+    }
+    answer
+}
+
+/// An entry that changed nothing: the resource as it stands.
+fn unchanged(call: &Call, key: &ResourceKey, current: &HashMap<ResourceKey, Arc<Current>>) -> Answer {
+    let Some(current) = current.get(key) else { return Answer::new(StatusCode::OK) };
+    Answer {
+        location: Some(call.location(key, current.version)),
+        version: Some(current.version),
+        modified: Some(current.recorded_at),
+        resource: (call.prefer.answer == Return::Representation).then(|| current.payload.clone()),
+        ..Answer::new(StatusCode::OK)
+    }
+}
+
+/// A read that fails is told in its entry: everything else has been recorded by then.
+async fn read(call: &Call, entry: &Entry<'_>, path: &str, query: &str) -> Answer {
+    debug_assert!(matches!(entry.method, Method::Get | Method::Head), "only reads are left");
+    let mut entry = entry.clone();
+    entry.target = super::target::Target::Other(path.to_owned(), query.to_owned());
+    match batch::dispatch(call, &entry).await {
+        Ok(answer) => batch::answered(call, answer),
+        Err(failure) => Answer::refused(&failure, &call.correlation_id),
+    }
+}
