@@ -1,6 +1,6 @@
 //! Search parameters: which they are, and what values a resource has for them.
 //!
-//! Each expression of a SearchParameter is compiled once into a small tree of JSON member names ([`Walker`]) that
+//! Each expression of a SearchParameter is compiled once into a small tree of JSON member names that
 //! walks [`crate::json::Value`]s: types, choices (`valueQuantity`), casts and filters are decided while compiling, by
 //! the definitions. A tree that holds all parameters of a resource type is walked once per resource.
 //!
