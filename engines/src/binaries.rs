@@ -10,6 +10,9 @@ const POSTGRES_OLDEST: u32 = 15;
 /// The oldest nats-server that will do: JetStream with expected sequences that hold.
 const NATS_OLDEST: (u32, u32) = (2, 9);
 
+/// Why most folders are passed by, which is not worth saying for each.
+const ABSENT: &str = "not there";
+
 /// Where programs are looked for, in this order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SearchPath {
@@ -52,7 +55,7 @@ impl SearchPath {
                     return Ok(found);
                 }
                 Ok(found) => other = other.or(Some(found)),
-                Err(reason) => searched.push(format!("{} ({reason})", bin.display())),
+                Err(reason) => searched.push(tried(&bin, &reason)),
             }
         }
         match (wanted, other) {
@@ -76,7 +79,7 @@ impl SearchPath {
             match version_of(&program).and_then(|text| nats_version(&text)) {
                 Ok(version) if version >= NATS_OLDEST => return Ok(NatsProgram { program, version }),
                 Ok((major, minor)) => searched.push(format!("{} (is {major}.{minor})", program.display())),
-                Err(reason) => searched.push(format!("{} ({reason})", program.display())),
+                Err(reason) => searched.push(tried(&folder, &reason)),
             }
         }
         Err(not_found("nats-server", "2.9", &searched))
@@ -102,7 +105,8 @@ impl SearchPath {
             let root = bin.parent().unwrap_or(&bin).to_owned();
             (bin, root)
         }));
-        found.retain(|(bin, _)| bin.is_dir());
+        let mut seen = std::collections::BTreeSet::new();
+        found.retain(|(bin, _)| bin.is_dir() && seen.insert(bin.clone()));
         found
     }
 }
@@ -134,7 +138,7 @@ fn trailing_number(folder: &Path) -> u32 {
 
 fn postgres_at(bin: &Path, root: &Path) -> Result<PostgresPrograms, String> {
     // Distributions link `postgres` into PATH folders; its companions are beside the real file.
-    let program = bin.join("postgres").canonicalize().map_err(|_| "no postgres".to_owned())?;
+    let program = bin.join("postgres").canonicalize().map_err(|_| ABSENT.to_owned())?;
     let real = program.parent().unwrap_or(bin).to_owned();
     let root = if real == *bin { root.to_owned() } else { real.parent().unwrap_or(&real).to_owned() };
     let major = postgres_version(&version_of(&program)?)?;
@@ -150,7 +154,7 @@ fn postgres_at(bin: &Path, root: &Path) -> Result<PostgresPrograms, String> {
 /// What `program --version` prints. A version is asked, not guessed: it also proves that the program runs here.
 fn version_of(program: &Path) -> Result<String, String> {
     if !program.is_file() {
-        return Err("not there".to_owned());
+        return Err(ABSENT.to_owned());
     }
     let output = Command::new(program)
         .arg("--version")
@@ -186,6 +190,14 @@ fn nats_version(text: &str) -> Result<(u32, u32), String> {
 fn database_version(folder: &Path) -> Option<String> {
     let text = std::fs::read_to_string(folder.join("PG_VERSION")).ok()?;
     Some(text.trim().to_owned())
+}
+
+/// A folder that was searched; with the reason, where there was something.
+fn tried(folder: &Path, reason: &str) -> String {
+    match reason {
+        ABSENT => folder.display().to_string(),
+        reason => format!("{} ({reason})", folder.display()),
+    }
 }
 
 fn not_found(program: &'static str, oldest: &'static str, searched: &[String]) -> EngineError {

@@ -1,7 +1,7 @@
 //! Starts, watches and stops the private engines of one data folder.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::sync::watch;
 
@@ -12,7 +12,7 @@ use crate::lock::{self, DataLock};
 use crate::nats::Nats;
 use crate::place::Places;
 use crate::postgres::{Postgres, database_folder};
-use crate::supervisor::{EngineState, Supervised};
+use crate::supervisor::{Engine, EngineState, Supervised};
 
 /// Where a root server keeps what another user must reach, when the data folder is closed to that user.
 const SHARED: &str = "/var/lib/anamnesis";
@@ -76,24 +76,18 @@ impl Engines {
         let places = Places::prepare(&options.data, SHARED.as_ref(), account)?;
         let lock = lock::take(&places.data)?;
         let search = SearchPath { folders: options.programs, path: options.path };
-        let postgres = async {
-            if !options.postgres {
-                return Ok(None);
-            }
-            let found = search.postgres(&database_folder(&places)?)?;
-            let bin = places.reachable(&found.root, &found.bin)?;
-            tracing::info!(version = found.major, programs = %bin.display(), "starting the private Postgres");
-            let postgres = Postgres::new(&places, bin, options.runtime.as_deref())?;
-            Supervised::start(postgres).await.map(Some)
+        // Everything is looked for before anything is started.
+        let postgres = match options.postgres {
+            true => Some(postgres(&search, &places, options.runtime.as_deref())?),
+            false => None,
         };
-        let nats = async {
-            if !options.nats {
-                return Ok(None);
-            }
-            let program = nats_program(&search, &places)?;
-            Supervised::start(Nats::new(&places, program, NATS_FIRST_PORT)?).await.map(Some)
+        let nats = match options.nats {
+            true => Some(Nats::new(&places, nats_program(&search, &places)?, NATS_FIRST_PORT)?),
+            false => None,
         };
-        let (postgres, nats) = tokio::try_join!(postgres, nats)?;
+        // Both are waited for: if one fails, the other is dropped below, and thereby stopped.
+        let (postgres, nats) = tokio::join!(start(postgres), start(nats));
+        let (postgres, nats) = (postgres?, nats?);
         Ok(Engines { nats, postgres, _lock: lock })
     }
 
@@ -125,6 +119,21 @@ impl Engines {
             }
         }
     }
+}
+
+async fn start<E: Engine>(engine: Option<E>) -> Result<Option<Supervised>, EngineError> {
+    match engine {
+        Some(engine) => Supervised::start(engine).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The Postgres to run, where the engines' user can reach it.
+fn postgres(search: &SearchPath, places: &Places, runtime: Option<&Path>) -> Result<Postgres, EngineError> {
+    let found = search.postgres(&database_folder(places)?)?;
+    let bin = places.reachable(&found.root, &found.bin)?;
+    tracing::info!(version = found.major, programs = %bin.display(), "starting the private Postgres");
+    Postgres::new(places, bin, runtime)
 }
 
 /// The nats-server to run, where the engines' user can reach it.

@@ -29,9 +29,10 @@ pub(crate) async fn stop(
             engine = program, processes = ?raw(&found), signal = ?signal,
             "stopping processes that an earlier server left behind"
         );
-        for pid in found {
+        // Those at the top look after their own children, to whom the same signal means something else.
+        for pid in found.iter().filter(|pid| !parent(**pid).is_some_and(|parent| found.contains(&parent))) {
             // It may have ended by itself in the meantime.
-            let _ = kill_process(pid, *signal);
+            let _ = kill_process(*pid, *signal);
         }
         let deadline = Instant::now() + *patience;
         while Instant::now() < deadline {
@@ -64,6 +65,13 @@ pub(crate) fn find(program: &str, folder: &Path) -> Vec<Pid> {
         .collect()
 }
 
+/// The parent of a process: the second field after the name, which may itself hold anything.
+fn parent(pid: Pid) -> Option<Pid> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    Pid::from_raw(fields.split(' ').nth(1)?.parse().ok()?)
+}
+
 fn is_running_in(process: &Path, program: &str, folder: &Path) -> bool {
     match (process.join("exe").read_link(), process.join("cwd").read_link()) {
         (Ok(executable), Ok(directory)) => {
@@ -80,6 +88,7 @@ fn is_running_in(process: &Path, program: &str, folder: &Path) -> bool {
     }
 }
 
+/// The numbers of processes, for a message.
 fn raw(pids: &[Pid]) -> Vec<i32> {
     pids.iter().map(|pid| pid.as_raw_nonzero().get()).collect()
 }

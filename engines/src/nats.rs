@@ -133,6 +133,8 @@ impl Engine for Nats {
         })
     }
 
+    async fn abandon(&mut self) {}
+
     /// It listens only when JetStream has read its files again, and says so in its greeting.
     async fn is_ready(&mut self) -> bool {
         let Ok(Ok(line)) = timeout(GREETING_WITHIN, self.greeting()).await else { return false };
@@ -161,4 +163,41 @@ impl Engine for Nats {
 /// A text as the server's configuration language quotes it.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nats(data: &std::path::Path) -> Nats {
+        let places = Places::prepare(data, data, None).unwrap();
+        Nats::new(&places, "/bin/false".into(), 14_222).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_port_that_worked_is_taken_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut first = nats(folder.path());
+        first.port = 23_456;
+        first.settle().await.unwrap();
+        assert_eq!(nats(folder.path()).url(), "nats://127.0.0.1:23456");
+    }
+
+    #[test]
+    fn a_port_in_use_is_passed_by_and_one_outside_the_range_is_not_tried() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = nats(folder.path());
+        let taken = (20_000..).find_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()).unwrap();
+        server.port = taken.local_addr().unwrap().port();
+        assert_ne!(server.free_port().unwrap(), server.port);
+        server.port = 60_000;
+        assert!(PORTS.contains(&server.free_port().unwrap()));
+        assert!(server.try_otherwise("listen tcp 127.0.0.1:60000: bind: address already in use"));
+        assert!(!server.try_otherwise("no space left on device"));
+    }
+
+    #[test]
+    fn folders_with_quotes_survive_the_configuration() {
+        assert_eq!(quoted("/a \"b\"\\c"), "\"/a \\\"b\\\"\\\\c\"");
+    }
 }

@@ -26,12 +26,19 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Fast shutdown writes a checkpoint; immediate shutdown is a crash that the next start recovers from.
 const STOP: &[(Signal, Duration)] =
     &[(Signal::INT, Duration::from_secs(60)), (Signal::QUIT, Duration::from_secs(10))];
-/// Backends that outlived their postmaster leave at TERM; the kill is for those that hang.
+/// The same for one that an earlier server left behind.
 const CLEAN_UP: &[(Signal, Duration)] = &[
-    (Signal::INT, Duration::from_secs(30)),
+    (Signal::INT, Duration::from_secs(60)),
     (Signal::QUIT, Duration::from_secs(10)),
     (Signal::KILL, Duration::from_secs(10)),
 ];
+/// Children that outlived their postmaster understand only this: INT would make them wait for its orders.
+const CLEAN_UP_ORPHANS: &[(Signal, Duration)] =
+    &[(Signal::QUIT, Duration::from_secs(10)), (Signal::KILL, Duration::from_secs(10))];
+
+/// The same for an `initdb` whose result nobody wants any more.
+const CLEAN_UP_INITDB: &[(Signal, Duration)] =
+    &[(Signal::INT, Duration::from_secs(10)), (Signal::KILL, Duration::from_secs(5))];
 
 /// What the name of a database folder begins with while it is being made.
 const UNFINISHED: &str = "making-";
@@ -71,7 +78,7 @@ impl Postgres {
         }
         tracing::info!(folder = %self.folder.display(), "making a new database");
         let home = self.folder.parent().unwrap_or(&self.folder);
-        self.remove_unfinished(home)?;
+        self.remove_unfinished(home).await?;
         let making = home.join(format!("{UNFINISHED}{}", std::process::id()));
         let mut command = leashed(&self.bin.join("initdb"), "INT");
         command
@@ -81,8 +88,7 @@ impl Postgres {
             .args(["--data-checksums", "--no-instructions", "--set", "listen_addresses="])
             .current_dir(home)
             .stdin(Stdio::null())
-            .process_group(0)
-            .kill_on_drop(true);
+            .process_group(0);
         become_user(&mut command, self.account.as_ref());
         let setup = |message: String| EngineError::Setup { program: "initdb", message };
         let output = timeout(INITDB_WITHIN, command.output())
@@ -95,12 +101,14 @@ impl Postgres {
         std::fs::rename(&making, &self.folder).map_err(EngineError::io("could not name", &self.folder))
     }
 
-    /// Removes what interrupted attempts to make a database left behind.
-    fn remove_unfinished(&self, home: &Path) -> Result<(), EngineError> {
+    /// Ends and removes what interrupted attempts to make a database left behind.
+    async fn remove_unfinished(&self, home: &Path) -> Result<(), EngineError> {
+        // It cleans up after itself, if it is given the time.
+        leftovers::stop("initdb", home, CLEAN_UP_INITDB).await?;
         for entry in std::fs::read_dir(home).map_err(EngineError::io("could not read", home))? {
-            let entry = entry.map_err(EngineError::io("could not read", home))?;
-            if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
-                let path = entry.path();
+            let path = entry.map_err(EngineError::io("could not read", home))?.path();
+            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNFINISHED)) {
+                leftovers::stop("postgres", &path, CLEAN_UP_ORPHANS).await?;
                 std::fs::remove_dir_all(&path).map_err(EngineError::io("could not remove", &path))?;
             }
         }
@@ -126,15 +134,27 @@ impl Postgres {
         Ok(())
     }
 
-    /// Removes a pid file whose process is known not to be a Postgres on this folder: after a crash of the
-    /// machine the number may belong to anybody, and Postgres would refuse to start.
+    /// Whether the process that the pid file names is a Postgres on this folder, and not a stranger by now.
+    fn has_postmaster(&self) -> bool {
+        let text = std::fs::read_to_string(self.folder.join("postmaster.pid")).unwrap_or_default();
+        let named: Option<i32> = text.lines().next().and_then(|line| line.trim().parse().ok());
+        leftovers::find("postgres", &self.folder).iter().any(|pid| Some(pid.as_raw_nonzero().get()) == named)
+    }
+
+    /// Removes the lock files of a Postgres that is known to be dead. They name a process by its number alone,
+    /// which after a crash may belong to anybody, and then Postgres would refuse to start.
     fn forget_dead_postmaster(&self) -> Result<(), EngineError> {
-        let path = self.folder.join("postmaster.pid");
-        match std::fs::remove_file(&path) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(EngineError::io("could not remove", &path)(error)),
+        let socket = self.socket.join(format!(".s.PGSQL.{PORT}"));
+        let socket_lock = self.socket.join(format!(".s.PGSQL.{PORT}.lock"));
+        for path in [self.folder.join("postmaster.pid"), socket_lock, socket] {
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(EngineError::io("could not remove", &path)(error));
+                }
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     fn client(&self, database: &str) -> Config {
@@ -150,7 +170,8 @@ impl Engine for Postgres {
     const STOP: &'static [(Signal, Duration)] = STOP;
 
     async fn prepare(&mut self) -> Result<Launch, EngineError> {
-        leftovers::stop("postgres", &self.folder, CLEAN_UP).await?;
+        let signals = if self.has_postmaster() { CLEAN_UP } else { CLEAN_UP_ORPHANS };
+        leftovers::stop("postgres", &self.folder, signals).await?;
         self.forget_dead_postmaster()?;
         self.initialise().await?;
         self.configure()?;
@@ -162,6 +183,13 @@ impl Engine for Postgres {
             log: self.log.clone(),
             orphan_signal: "INT",
         })
+    }
+
+    async fn abandon(&mut self) {
+        let home = self.folder.parent().unwrap_or(&self.folder);
+        if let Err(error) = self.remove_unfinished(home).await {
+            tracing::warn!(%error, "the making of a database could not be given up");
+        }
     }
 
     async fn is_ready(&mut self) -> bool {

@@ -46,6 +46,8 @@ pub(crate) trait Engine: Send + 'static {
 
     /// Removes what a killed one left behind, writes the settings, and says what to start.
     async fn prepare(&mut self) -> Result<Launch, EngineError>;
+    /// Ends what `prepare` had under way when it was given up.
+    async fn abandon(&mut self);
     /// Whether it answers now.
     async fn is_ready(&mut self) -> bool;
     /// What must be done once it answers.
@@ -87,8 +89,11 @@ impl Supervised {
             .name(E::NAME.to_owned())
             .spawn(move || run(engine, state_writer, inbox, started))
             .map_err(EngineError::io("could not start a thread for", E::NAME))?;
-        let url = outcome.await.map_err(|_| EngineError::Stopped { engine: E::NAME })??;
-        Ok(Supervised { name: E::NAME, url, state, orders: Some(orders), thread: Some(thread) })
+        // From here on the engine has an owner: a caller that goes away drops it, which stops the engine.
+        let (orders, thread) = (Some(orders), Some(thread));
+        let mut supervised = Supervised { name: E::NAME, url: String::new(), state, orders, thread };
+        supervised.url = outcome.await.map_err(|_| EngineError::Stopped { engine: E::NAME })??;
+        Ok(supervised)
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -145,7 +150,10 @@ fn run<E: Engine>(
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime.map_err(EngineError::io("could not start a runtime for", E::NAME)) {
-        Ok(runtime) => runtime.block_on(supervise(Keeper { engine, state }, inbox, started)),
+        Ok(runtime) => {
+            let keeper = Keeper { engine, state, starting: None };
+            runtime.block_on(supervise(keeper, inbox, started));
+        }
         Err(error) => drop(started.send(Err(error))),
     }
 }
@@ -154,6 +162,8 @@ fn run<E: Engine>(
 struct Keeper<E> {
     engine: E,
     state: watch::Sender<EngineState>,
+    /// The process while it starts; kept here so that it can be stopped when the start is given up.
+    starting: Option<Running>,
 }
 
 /// What the engine should be doing.
@@ -169,16 +179,19 @@ async fn supervise<E: Engine>(
     started: oneshot::Sender<Result<String, EngineError>>,
 ) {
     let mut pause = BACK_OFF.0;
-    let mut situation = match keeper.first_start().await {
-        Ok(running) => {
-            if started.send(Ok(keeper.engine.url())).is_err() {
-                // Whoever wanted it has gone away in the meantime.
-                running.stop(E::STOP).await;
-                return;
-            }
+    let first = tokio::select! {
+        first = keeper.first_start() => Some(first),
+        // No order can have been given yet, so this is the owner letting go.
+        _ = inbox.recv() => None,
+    };
+    let mut situation = match first {
+        Some(Ok(running)) => {
+            // If nobody waits any more, the first look for orders tells.
+            let _ = started.send(Ok(keeper.engine.url()));
             Situation::Up(running, Instant::now())
         }
-        Err(error) => return drop(started.send(Err(error))),
+        Some(Err(error)) => return drop(started.send(Err(error))),
+        None => return keeper.give_up().await,
     };
     loop {
         situation = match situation {
@@ -262,18 +275,19 @@ impl<E: Engine> Keeper<E> {
     async fn start(&mut self) -> Result<Running, EngineError> {
         self.state.send_replace(EngineState::Starting);
         let launch = self.engine.prepare().await?;
-        let mut running = launch.start()?;
+        self.starting = Some(launch.start()?);
         let begun = Instant::now();
         let mut reported = begun;
         while !self.engine.is_ready().await {
-            if let Some(status) = running.ended() {
-                let (log, tail) = (running.log.clone(), running.tail());
+            if let Some((status, ended)) = self.starting.as_mut().and_then(|it| Some((it.ended()?, it))) {
+                let (log, tail) = (ended.log.clone(), ended.tail());
+                self.starting = None;
                 return Err(EngineError::Exited { engine: E::NAME, status, log, tail });
             }
             if begun.elapsed() > READY_WITHIN {
-                let log = running.log.clone();
-                running.stop(E::STOP).await;
-                return Err(EngineError::NotReady { engine: E::NAME, seconds: READY_WITHIN.as_secs(), log });
+                self.give_up().await;
+                let (seconds, log) = (READY_WITHIN.as_secs(), launch.log);
+                return Err(EngineError::NotReady { engine: E::NAME, seconds, log });
             }
             if reported.elapsed() > STARTING_REPORT {
                 reported = Instant::now();
@@ -282,10 +296,19 @@ impl<E: Engine> Keeper<E> {
             sleep(READY_POLL).await;
         }
         if let Err(error) = self.engine.settle().await {
-            running.stop(E::STOP).await;
+            self.give_up().await;
             return Err(error);
         }
+        let running = self.starting.take().ok_or(EngineError::Stopped { engine: E::NAME })?;
         self.state.send_replace(running.pid().map_or(EngineState::Starting, EngineState::Running));
         Ok(running)
+    }
+
+    /// Stops what was started but not finished.
+    async fn give_up(&mut self) {
+        match self.starting.take() {
+            Some(running) => drop(running.stop(E::STOP).await),
+            None => self.engine.abandon().await,
+        }
     }
 }

@@ -61,10 +61,10 @@ fn gone(pid: u32) -> bool {
 }
 
 #[tokio::test]
-async fn what_was_written_is_there_after_a_restart_on_the_same_addresses() {
+async fn what_was_written_is_there_after_a_restart_on_the_same_address() {
     let folder = folder();
     let first = Engines::start(options(folder.path())).await.unwrap();
-    let (database, nats) = (first.database_url().unwrap().to_owned(), first.nats_url().unwrap().to_owned());
+    let database = first.database_url().unwrap().to_owned();
     query(&database, "CREATE TABLE kept (x text); INSERT INTO kept VALUES ('yes')").await;
     assert_eq!(query(&database, "SHOW fsync").await, ["on"]);
     assert_eq!(query(&database, "SHOW data_checksums").await, ["on"]);
@@ -76,7 +76,6 @@ async fn what_was_written_is_there_after_a_restart_on_the_same_addresses() {
 
     let second = Engines::start(options(folder.path())).await.unwrap();
     assert_eq!(second.database_url().unwrap(), database);
-    assert_eq!(second.nats_url().unwrap(), nats);
     assert_eq!(query(&database, "SELECT x FROM kept").await, ["yes"]);
     second.stop().await;
 }
@@ -172,7 +171,8 @@ async fn a_pid_file_that_names_a_stranger_is_no_obstacle() {
     let mut stranger = Command::new("sleep").arg("60").spawn().unwrap();
     let database = folder.path().join("postgres/data").canonicalize().unwrap();
     let pid_file = format!("{}\n{}\n1\n5432\n", stranger.id(), database.display());
-    std::fs::write(database.join("postmaster.pid"), pid_file).unwrap();
+    std::fs::write(database.join("postmaster.pid"), &pid_file).unwrap();
+    std::fs::write(folder.path().join("run/.s.PGSQL.5432.lock"), &pid_file).unwrap();
 
     Engines::start(options(folder.path())).await.unwrap().stop().await;
 
@@ -191,4 +191,24 @@ async fn an_interrupted_attempt_to_make_a_database_is_no_obstacle() {
     assert_eq!(query(engines.database_url().unwrap(), "SELECT 'there'").await, ["there"]);
     engines.stop().await;
     assert!(!half_made.exists());
+}
+
+#[tokio::test]
+async fn a_start_that_nobody_waits_for_any_more_leaves_nothing_running() {
+    let folder = folder();
+    for _ in 0..5 {
+        let start = Engines::start(options(folder.path()));
+        // Let it get as far as it gets in a moment, then give up.
+        let _ = timeout(Duration::from_millis(300), start).await.map(drop);
+        let inside = |pid: &u32| {
+            let directory = std::fs::read_link(format!("/proc/{pid}/cwd"));
+            directory.is_ok_and(|directory| directory.starts_with(folder.path().canonicalize().unwrap()))
+        };
+        let left: Vec<u32> = std::fs::read_dir("/proc")
+            .unwrap()
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .filter(inside)
+            .collect();
+        assert_eq!(left, Vec::<u32>::new());
+    }
 }
