@@ -20,9 +20,9 @@ CREATE TABLE anamnesis.event (
     kind              smallint    NOT NULL,  -- 1 ResourceCreated, 2 ResourceUpdated, 3 ResourceDeleted
     kind_version      smallint    NOT NULL,
     transaction_id    uuid,
-    resource_type     text        NOT NULL,
-    id                text        NOT NULL,
-    home              text        NOT NULL,
+    resource_type     text        NOT NULL COLLATE "C",
+    id                text        NOT NULL COLLATE "C",
+    home              text        NOT NULL COLLATE "C",
     touches           text,                  -- compartments other than the home, sorted, one a line
     agent             text        NOT NULL,
     source            text,
@@ -43,23 +43,29 @@ CREATE TABLE anamnesis.event_partition (
     until_seq bigint NOT NULL
 );
 
+-- The name of a resource in the head table: the first 16 bytes of the SHA-256 of `type/id`. A third as long
+-- as the names it stands for, which are in the event.
+CREATE FUNCTION anamnesis.resource_key(resource_type text, id text) RETURNS uuid
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT encode(substring(sha256(convert_to(resource_type || '/' || id, 'UTF8')) FOR 16), 'hex')::uuid
+$$;
+
 -- Where each resource stands: what appends are compared with, and how a resource is read by its id.
 CREATE TABLE anamnesis.head (
     seq           bigint   NOT NULL,
     version       integer  NOT NULL,
     log           smallint NOT NULL,
     deleted       boolean  NOT NULL,
-    resource_type text     NOT NULL,
-    id            text     NOT NULL,
+    key           uuid     NOT NULL,
     identifiers   uuid[],                    -- its rows in anamnesis.identifier, so that they can be found again
-    PRIMARY KEY (log, resource_type, id)
+    PRIMARY KEY (log, key)
 ) WITH (fillfactor = 90);
 
 -- Who holds an identifier. The key is a hash of type, system and value: short, and no names in the index.
 CREATE TABLE anamnesis.identifier (
     log smallint NOT NULL,
     key uuid     NOT NULL,
-    id  text     NOT NULL,
+    id  text     NOT NULL COLLATE "C",
     PRIMARY KEY (log, key, id)
 );
 
@@ -116,7 +122,7 @@ DECLARE
     walked bigint;
 BEGIN
     SELECT seq INTO walked FROM anamnesis.head
-        WHERE log = wanted_log AND resource_type = wanted_type AND id = wanted_id;
+        WHERE log = wanted_log AND key = anamnesis.resource_key(wanted_type, wanted_id);
     WHILE walked > position_at AND walked > wanted_seq LOOP
         SELECT prev_seq INTO walked FROM anamnesis.event WHERE log = wanted_log AND seq = walked;
     END LOOP;

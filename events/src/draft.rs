@@ -104,6 +104,9 @@ fn check_draft(draft: &Draft) -> Result<(), &'static str> {
     if !names.into_iter().chain(compartments).all(is_name) {
         return Err("types, ids and compartments must have 1 to 255 bytes without control characters");
     }
+    if draft.key.resource_type.contains('/') {
+        return Err("a type must not have a slash");
+    }
     if draft.touches.len() > TOUCHES_MAX {
         return Err("the event touches too many compartments");
     }

@@ -179,7 +179,7 @@ impl Appender {
         };
         let known = self.known.map_or(Position::ZERO, |tail| tail.position);
         let (tail, recorded) =
-            self.timed(session.begin(known, &keys, &required_free)).await.map_err(Failure::Retry)?;
+            self.timed(session.begin(known, keys, &required_free)).await.map_err(Failure::Retry)?;
         self.check(tail)?;
         self.known = tail;
         let position = tail.map_or(Position::ZERO, |tail| tail.position);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Duration, Utc};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::decide::{Lost, Verdict, Won, compartment_key};
+use super::decide::{Lost, Verdict, Won, compartment_key, resource_key};
 use super::transaction::{Tail, Writes};
 use crate::codec::{CodecError, Encoder};
 use crate::{AppendError, Draft, Event, Group, Recorded, STAMP_LENGTH, Transaction, envelope};
@@ -94,7 +94,7 @@ pub(crate) fn prepare(
         let never_existed = before.version == crate::Version::NONE;
         let heads =
             if never_existed { &mut prepared.writes.heads_new } else { &mut prepared.writes.heads_moved };
-        heads.push(key, &before, &after);
+        heads.push(resource_key(&key), &before, &after);
     }
     Ok(prepared)
 }

@@ -5,7 +5,6 @@
 //! position nor stands in the way of its neighbours.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -103,6 +102,13 @@ pub(crate) fn identifier_key(resource_type: &str, identifier: &Identifier) -> Uu
     short_hash(hash)
 }
 
+/// The key of a resource in the head table: the first 16 bytes of the SHA-256 of `type/id`. No type has a
+/// slash, so no two resources have the same text.
+pub(crate) fn resource_key(key: &ResourceKey) -> Uuid {
+    let hash = Sha256::new().chain_update(key.resource_type.as_bytes());
+    short_hash(hash.chain_update(b"/").chain_update(key.id.as_bytes()))
+}
+
 /// The key of a compartment in the link table: the first 16 bytes of the SHA-256 of its name.
 pub(crate) fn compartment_key(compartment: &str) -> Uuid {
     short_hash(Sha256::new().chain_update(compartment.as_bytes()))
@@ -181,15 +187,10 @@ impl Trial<'_> {
     }
 }
 
-/// Every resource that the groups name, once.
-pub(crate) fn keys<'a>(groups: impl Iterator<Item = &'a Group>) -> Vec<(Arc<str>, String)> {
-    let mut keys: Vec<_> = groups
-        .flat_map(|group| &group.drafts)
-        .map(|draft| (draft.key.resource_type.clone(), draft.key.id.clone()))
-        .collect();
-    keys.sort_unstable();
-    keys.dedup();
-    keys
+/// Every resource that the groups name, by its key in the head table.
+pub(crate) fn keys<'a>(groups: impl Iterator<Item = &'a Group>) -> HashMap<Uuid, ResourceKey> {
+    let drafts = groups.flat_map(|group| &group.drafts);
+    drafts.map(|draft| (resource_key(&draft.key), draft.key.clone())).collect()
 }
 
 /// Every identifier that the groups require to be free, once.

@@ -4,6 +4,7 @@ use chrono::{DateTime, Duration, Utc};
 use tokio_postgres::types::ToSql;
 
 use super::Log;
+use super::decide::{compartment_key, resource_key};
 use super::read::check_limit;
 use super::row::{self, COLUMNS};
 use crate::{Event, LogError, Position, ResourceKey};
@@ -65,22 +66,19 @@ impl Log {
         let limit = i64::try_from(range.limit).unwrap_or(i64::MAX);
         let current_at = bounds.current_at.map(Position::to_sql);
         let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![log, &after, &before, &limit];
-        let (first, second);
+        let key;
         match &scope {
-            HistoryScope::Instance(key) => {
-                (first, second) = (key.resource_type.to_string(), key.id.clone());
-                parameters.extend::<[&(dyn ToSql + Sync); 2]>([&first, &second]);
+            HistoryScope::Instance(resource) => {
+                key = resource_key(resource);
+                parameters.push(&key);
             }
-            HistoryScope::Type(name) | HistoryScope::Compartment(name) => {
-                first = name.clone();
-                parameters.push(&first);
+            HistoryScope::Type(name) => parameters.push(name),
+            HistoryScope::Compartment(name) => {
+                key = compartment_key(name);
+                parameters.push(name);
+                parameters.push(&key);
             }
             HistoryScope::System => {}
-        }
-        let key;
-        if let HistoryScope::Compartment(name) = &scope {
-            key = super::decide::compartment_key(name);
-            parameters.push(&key);
         }
         if let Some(position) = &current_at {
             parameters.push(position);
@@ -146,7 +144,7 @@ fn statement(scope: &HistoryScope, ascending: bool, current_at: Option<usize>) -
             "WITH RECURSIVE walk (seq, prev_seq) AS (
                  SELECT e.seq, e.prev_seq FROM anamnesis.head AS h
                  JOIN anamnesis.event AS e ON e.log = $1 AND e.seq = h.seq
-                 WHERE h.log = $1 AND h.resource_type = $5 AND h.id = $6
+                 WHERE h.log = $1 AND h.key = $5
                UNION ALL
                  SELECT e.seq, e.prev_seq FROM walk AS w
                  JOIN anamnesis.event AS e ON e.log = $1 AND e.seq = w.prev_seq

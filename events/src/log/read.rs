@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use deadpool_postgres::{Client, PoolError};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
+use uuid::Uuid;
 
 use super::Log;
-use super::decide::identifier_key;
+use super::decide::{identifier_key, resource_key};
 use super::row::{self, COLUMNS};
 use crate::{Event, Head, Identifier, LogError, Position, ResourceKey, Version};
 
@@ -31,15 +32,13 @@ impl Log {
     /// # Errors
     /// When the database cannot be read.
     pub async fn heads(&self, keys: &[ResourceKey]) -> Result<Vec<Option<Head>>, LogError> {
-        let types: Vec<&str> = keys.iter().map(|key| &*key.resource_type).collect();
-        let ids: Vec<&str> = keys.iter().map(|key| key.id.as_str()).collect();
+        let wanted: Vec<Uuid> = keys.iter().map(resource_key).collect();
         let statement = "SELECT wanted.n, h.version, h.seq, h.deleted, e.home
-            FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS wanted (resource_type, id, n)
-            JOIN anamnesis.head AS h
-              ON h.log = $1 AND h.resource_type = wanted.resource_type AND h.id = wanted.id
+            FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (key, n)
+            JOIN anamnesis.head AS h ON h.log = $1 AND h.key = wanted.key
             JOIN anamnesis.event AS e ON e.log = $1 AND e.seq = h.seq";
         let mut heads = vec![None; keys.len()];
-        for row in self.query(statement, &[&self.inner.number, &types, &ids]).await? {
+        for row in self.query(statement, &[&self.inner.number, &wanted]).await? {
             let ordinal: i64 = row.try_get(0)?;
             let place = usize::try_from(ordinal - 1).ok().and_then(|index| heads.get_mut(index));
             if let Some(place) = place {
@@ -62,9 +61,9 @@ impl Log {
         let statement = format!(
             "SELECT {COLUMNS} FROM anamnesis.head AS h
              JOIN anamnesis.event AS e ON e.log = $1 AND e.seq = h.seq
-             WHERE h.log = $1 AND h.resource_type = $2 AND h.id = $3"
+             WHERE h.log = $1 AND h.key = $2"
         );
-        let rows = self.query(&statement, &[&self.inner.number, &&*key.resource_type, &key.id]).await?;
+        let rows = self.query(&statement, &[&self.inner.number, &resource_key(key)]).await?;
         rows.first().map(row::event).transpose()
     }
 
@@ -77,16 +76,16 @@ impl Log {
             "WITH RECURSIVE walk (seq, prev_seq, version) AS (
                  SELECT e.seq, e.prev_seq, e.version FROM anamnesis.head AS h
                  JOIN anamnesis.event AS e ON e.log = $1 AND e.seq = h.seq
-                 WHERE h.log = $1 AND h.resource_type = $2 AND h.id = $3
+                 WHERE h.log = $1 AND h.key = $2
                UNION ALL
                  SELECT e.seq, e.prev_seq, e.version FROM walk AS w
                  JOIN anamnesis.event AS e ON e.log = $1 AND e.seq = w.prev_seq
-                 WHERE w.version > $4)
+                 WHERE w.version > $3)
              SELECT {COLUMNS} FROM anamnesis.event AS e
-             WHERE e.log = $1 AND e.seq = (SELECT seq FROM walk WHERE version = $4)"
+             WHERE e.log = $1 AND e.seq = (SELECT seq FROM walk WHERE version = $3)"
         );
-        let parameters: [&(dyn ToSql + Sync); 4] =
-            [&self.inner.number, &&*key.resource_type, &key.id, &version.to_sql()];
+        let parameters: [&(dyn ToSql + Sync); 3] =
+            [&self.inner.number, &resource_key(key), &version.to_sql()];
         self.query(&statement, &parameters).await?.first().map(row::event).transpose()
     }
 

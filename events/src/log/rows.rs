@@ -7,7 +7,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::decide::HeadState;
-use crate::{Event, ResourceKey};
+use crate::Event;
 
 /// One statement parameter.
 pub(crate) type Sql<'a> = &'a (dyn ToSql + Sync);
@@ -90,8 +90,7 @@ impl EventRows {
 /// Rows of `anamnesis.head`: new ones, or moved ones with the version that they are expected to have.
 #[derive(Default)]
 pub(crate) struct HeadRows {
-    resource_type: Vec<String>,
-    id: Vec<String>,
+    key: Vec<Uuid>,
     seq: Vec<i64>,
     version: Vec<i32>,
     deleted: Vec<bool>,
@@ -100,9 +99,8 @@ pub(crate) struct HeadRows {
 }
 
 impl HeadRows {
-    pub(crate) fn push(&mut self, key: ResourceKey, before: &HeadState, after: &HeadState) {
-        self.resource_type.push(key.resource_type.to_string());
-        self.id.push(key.id);
+    pub(crate) fn push(&mut self, key: Uuid, before: &HeadState, after: &HeadState) {
+        self.key.push(key);
         self.seq.push(after.position.to_sql());
         self.version.push(after.version.to_sql());
         self.deleted.push(after.deleted);
@@ -111,19 +109,19 @@ impl HeadRows {
     }
 
     pub(crate) fn parameters_new(&self) -> Parameters<'_> {
-        (!self.id.is_empty()).then(|| self.columns().to_vec())
+        (!self.key.is_empty()).then(|| self.columns().to_vec())
     }
 
     pub(crate) fn parameters_moved(&self) -> Parameters<'_> {
-        (!self.id.is_empty()).then(|| {
+        (!self.key.is_empty()).then(|| {
             let mut columns = self.columns().to_vec();
             columns.push(&self.expected);
             columns
         })
     }
 
-    fn columns(&self) -> [Sql<'_>; 6] {
-        [&self.resource_type, &self.id, &self.seq, &self.version, &self.deleted, &self.identifiers]
+    fn columns(&self) -> [Sql<'_>; 5] {
+        [&self.key, &self.seq, &self.version, &self.deleted, &self.identifiers]
     }
 }
 

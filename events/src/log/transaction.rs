@@ -5,7 +5,6 @@
 //! Postgres aborts the transaction and the COMMIT behind it becomes a rollback.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures::future::{OptionFuture, join_all};
@@ -22,10 +21,8 @@ const LOCK: &str = "SELECT 1 FROM anamnesis.log WHERE log = $1 FOR UPDATE";
 const TAIL: &str = "SELECT seq, hash, recorded_at FROM anamnesis.event
     WHERE log = $1 AND seq >= $2 ORDER BY seq DESC LIMIT 1";
 const HASH: &str = "SELECT hash FROM anamnesis.event WHERE log = $1 AND seq = $2";
-const HEADS: &str = "SELECT h.resource_type, h.id, h.version, h.deleted, h.seq, h.identifiers
-    FROM unnest($2::text[], $3::text[]) AS wanted (resource_type, id)
-    JOIN anamnesis.head AS h
-      ON h.log = $1 AND h.resource_type = wanted.resource_type AND h.id = wanted.id";
+const HEADS: &str = "SELECT key, version, deleted, seq, identifiers
+    FROM anamnesis.head WHERE log = $1 AND key = ANY ($2)";
 const HOLDERS: &str = "SELECT key, id FROM anamnesis.identifier WHERE log = $1 AND key = ANY ($2)";
 const EVENTS: &str = "INSERT INTO anamnesis.event (log, seq, recorded_at, prev_seq, version,
         transaction_index, transaction_size, kind, kind_version, transaction_id, resource_type, id, home,
@@ -33,21 +30,20 @@ const EVENTS: &str = "INSERT INTO anamnesis.event (log, seq, recorded_at, prev_s
     SELECT $1, * FROM unnest($2::bigint[], $3::timestamptz[], $4::bigint[], $5::integer[], $6::integer[],
         $7::integer[], $8::smallint[], $9::smallint[], $10::uuid[], $11::text[], $12::text[], $13::text[],
         $14::text[], $15::text[], $16::text[], $17::bytea[], $18::bytea[])";
-const HEADS_NEW: &str =
-    "INSERT INTO anamnesis.head (log, resource_type, id, seq, version, deleted, identifiers)
-    SELECT $1, made.resource_type, made.id, made.seq, made.version, made.deleted,
+const HEADS_NEW: &str = "INSERT INTO anamnesis.head (log, key, seq, version, deleted, identifiers)
+    SELECT $1, made.key, made.seq, made.version, made.deleted,
            CASE WHEN made.identifiers <> '' THEN made.identifiers::uuid[] END
-    FROM unnest($2::text[], $3::text[], $4::bigint[], $5::integer[], $6::boolean[], $7::text[])
-      AS made (resource_type, id, seq, version, deleted, identifiers)";
+    FROM unnest($2::uuid[], $3::bigint[], $4::integer[], $5::boolean[], $6::text[])
+      AS made (key, seq, version, deleted, identifiers)";
 const HEADS_MOVED: &str = "WITH moved AS (
     UPDATE anamnesis.head AS h
     SET seq = new.seq, version = new.version, deleted = new.deleted,
         identifiers = CASE WHEN new.identifiers <> '' THEN new.identifiers::uuid[] END
-    FROM unnest($2::text[], $3::text[], $4::bigint[], $5::integer[], $6::boolean[], $7::text[], $8::integer[])
-      AS new (resource_type, id, seq, version, deleted, identifiers, expected)
-    WHERE h.log = $1 AND h.resource_type = new.resource_type AND h.id = new.id AND h.version = new.expected
+    FROM unnest($2::uuid[], $3::bigint[], $4::integer[], $5::boolean[], $6::text[], $7::integer[])
+      AS new (key, seq, version, deleted, identifiers, expected)
+    WHERE h.log = $1 AND h.key = new.key AND h.version = new.expected
     RETURNING 1)
-    SELECT anamnesis.fence(count(*), cardinality($2::text[])) FROM moved";
+    SELECT anamnesis.fence(count(*), cardinality($2::uuid[])) FROM moved";
 const LINKS: &str = "INSERT INTO anamnesis.link (log, seq, compartment)
     SELECT $1, * FROM unnest($2::bigint[], $3::uuid[])";
 const IDENTIFIERS_LEFT: &str = "DELETE FROM anamnesis.identifier AS i
@@ -128,16 +124,15 @@ impl Session {
     pub(crate) async fn begin(
         &self,
         known: Position,
-        keys: &[(Arc<str>, String)],
+        keys: HashMap<Uuid, ResourceKey>,
         required_free: &[Uuid],
     ) -> Result<(Option<Tail>, Recorded), Error> {
         let (client, statements, log) = (&self.client, &self.statements, &self.log);
         let known = known.to_sql();
-        let types: Vec<&str> = keys.iter().map(|(resource_type, _)| &**resource_type).collect();
-        let ids: Vec<&str> = keys.iter().map(|(_, id)| id.as_str()).collect();
+        let wanted: Vec<Uuid> = keys.keys().copied().collect();
         let only_log: [Sql<'_>; 1] = [log];
         let from_known: [Sql<'_>; 2] = [log, &known];
-        let of_keys: [Sql<'_>; 3] = [log, &types, &ids];
+        let of_keys: [Sql<'_>; 2] = [log, &wanted];
         let of_identifiers: [Sql<'_>; 2] = [log, &required_free];
         let holders: OptionFuture<_> =
             (!required_free.is_empty()).then(|| client.query(&statements.holders, &of_identifiers)).into();
@@ -151,7 +146,7 @@ impl Session {
         begun?;
         locked?;
         let tail = tail?.map(|row| tail_of(&row)).transpose()?;
-        let mut recorded = Recorded { heads: heads_of(&heads?)?, holders: HashMap::new() };
+        let mut recorded = Recorded { heads: heads_of(&heads?, keys)?, holders: HashMap::new() };
         for row in holders.transpose()?.unwrap_or_default() {
             recorded.holders.entry(row.try_get(0)?).or_default().push(row.try_get(1)?);
         }
@@ -221,16 +216,21 @@ pub(crate) fn tail_of(row: &Row) -> Result<Tail, Error> {
     })
 }
 
-fn heads_of(rows: &[Row]) -> Result<HashMap<ResourceKey, HeadState>, Error> {
-    let head = |row: &Row| {
-        let key = ResourceKey { resource_type: Arc::from(row.try_get::<_, &str>(0)?), id: row.try_get(1)? };
+fn heads_of(
+    rows: &[Row],
+    mut keys: HashMap<Uuid, ResourceKey>,
+) -> Result<HashMap<ResourceKey, HeadState>, Error> {
+    let mut heads = HashMap::with_capacity(rows.len());
+    for row in rows {
         let state = HeadState {
-            version: Version::from_sql(row.try_get(2)?),
-            deleted: row.try_get(3)?,
-            position: Position::from_sql(row.try_get(4)?),
-            identifiers: row.try_get::<_, Option<Vec<Uuid>>>(5)?.unwrap_or_default(),
+            version: Version::from_sql(row.try_get(1)?),
+            deleted: row.try_get(2)?,
+            position: Position::from_sql(row.try_get(3)?),
+            identifiers: row.try_get::<_, Option<Vec<Uuid>>>(4)?.unwrap_or_default(),
         };
-        Ok((key, state))
-    };
-    rows.iter().map(head).collect()
+        if let Some(key) = keys.remove(&row.try_get::<_, Uuid>(0)?) {
+            heads.insert(key, state);
+        }
+    }
+    Ok(heads)
 }

@@ -31,7 +31,7 @@ async fn the_first_event_has_position_one_and_reads_back() {
         (Kind::ResourceCreated, 1, Operation::Create)
     );
     assert_eq!((event.transaction, event.previous), (None, None));
-    assert_eq!(event.hash, envelope::chain(&envelope::genesis("default"), &event));
+    assert_eq!(event.hash, envelope::chain(&envelope::genesis(log.workspace()), &event));
     log.close().await;
 }
 
@@ -106,6 +106,7 @@ async fn drafts_that_could_not_be_read_back_are_refused() {
         Draft { version: Version::NONE, ..good() },
         Draft { key: key(""), ..good() },
         Draft { key: key("a\nb"), ..good() },
+        Draft { key: ResourceKey::new("A/b", "c"), ..good() },
         Draft { home: "x".repeat(256), ..good() },
         Draft { touches: vec!["Patient/1\nPatient/2".into()], ..good() },
         Draft { agent: "\0".into(), ..good() },
@@ -123,7 +124,7 @@ async fn drafts_that_could_not_be_read_back_are_refused() {
 #[tokio::test]
 async fn a_group_beyond_the_limits_is_refused() {
     let options = LogOptions { group_events_max: 2, queue_bytes_max: 1000, ..LogOptions::default() };
-    let log = Log::open(&database().await, "default", options).await.unwrap();
+    let log = fresh_log_with(options).await;
     let three = (0..3).map(|n| write(key(&n.to_string()), 1, "a")).collect();
     assert!(matches!(log.append(group(three)).await, Err(AppendError::TooLarge { events: 3, .. })));
     let long = write(key("1"), 1, &"x".repeat(1000));
@@ -133,7 +134,7 @@ async fn a_group_beyond_the_limits_is_refused() {
 #[tokio::test]
 async fn what_does_not_fit_the_queue_is_refused_as_overload_and_the_rest_is_recorded() {
     let options = LogOptions { queue_groups_max: 4, ..LogOptions::default() };
-    let log = Log::open(&database().await, "default", options).await.unwrap();
+    let log = fresh_log_with(options).await;
     let writes = (0..40).map(|n| log.append(Group::single(write(key(&n.to_string()), 1, "a"))));
     let results = futures::future::join_all(writes).await;
     let refused = results.iter().filter(|result| **result == Err(AppendError::Overloaded)).count();
@@ -146,7 +147,7 @@ async fn what_does_not_fit_the_queue_is_refused_as_overload_and_the_rest_is_reco
 #[tokio::test]
 async fn memory_of_the_queue_is_bounded_and_given_back() {
     let options = LogOptions { queue_bytes_max: 3000, ..LogOptions::default() };
-    let log = Log::open(&database().await, "default", options).await.unwrap();
+    let log = fresh_log_with(options).await;
     for round in 0..3 {
         let write = |n: u32| write(key(&format!("{round}-{n}")), 1, &"x".repeat(1200));
         let writes = (0..4).map(|n| log.append(Group::single(write(n))));
@@ -188,7 +189,7 @@ async fn times_strictly_increase_also_when_the_clock_jumps_back() {
         chrono::DateTime::from_timestamp(seconds + count, 0).unwrap()
     };
     let options = LogOptions { clock: std::sync::Arc::new(clock), ..LogOptions::default() };
-    let log = Log::open(&database().await, "default", options).await.unwrap();
+    let log = fresh_log_with(options).await;
     for n in 0..10 {
         log.append(group(vec![write(key(&n.to_string()), 1, "a"), write(key(&format!("{n}b")), 1, "a")]))
             .await

@@ -18,7 +18,7 @@ async fn example() -> Log {
     let now = AtomicI64::new(0);
     let clock = Arc::new(move || second(now.fetch_add(1, Ordering::SeqCst) + 1));
     let options = LogOptions { clock, ..LogOptions::default() };
-    let log = Log::open(&database().await, "default", options).await.unwrap();
+    let log = fresh_log_with(options).await;
     let (a, b, patient) = (key("a"), key("b"), ResourceKey::new("Patient", "1"));
     let touching = Draft { touches: vec!["Patient/1".into()], ..write(a.clone(), 2, "") };
     let drafts = [

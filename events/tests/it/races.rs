@@ -48,6 +48,9 @@ async fn race(kill: bool) {
     let events = check_whole(&logs[0]).await;
     assert_eq!(followed, events.iter().map(|event| (event.position, event.hash)).collect::<Vec<_>>());
     check_outcomes(&events, &outcomes);
+    let conflict = |outcome: &Outcome| matches!(outcome.answer, Err(AppendError::Conflict { .. }));
+    let otherwise = outcomes.iter().filter(|outcome| outcome.answer.is_err() && !conflict(outcome)).count();
+    assert!(kill || otherwise == 0, "{otherwise} appends failed though the database was there");
     for log in logs {
         log.close().await;
     }

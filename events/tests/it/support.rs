@@ -6,15 +6,24 @@ use anamnesis_engines::testing::postgres;
 use anamnesis_events::{
     Draft, Event, Group, Log, LogOptions, Operation, Position, ResourceKey, STAMP_PLACEHOLDER, Version,
 };
+use tokio::sync::OnceCell;
 
-/// The address of an empty database.
+/// The address of an empty database, for tests that look into it or break it.
 pub(crate) async fn database() -> String {
     postgres().await.fresh_database().await
 }
 
-/// A log in a database of its own.
+/// A new log in the database that most tests share: making and dropping one for each would take longer
+/// than the tests.
 pub(crate) async fn fresh_log() -> Log {
-    open(&database().await).await
+    fresh_log_with(LogOptions::default()).await
+}
+
+pub(crate) async fn fresh_log_with(options: LogOptions) -> Log {
+    static SHARED: OnceCell<String> = OnceCell::const_new();
+    let database = SHARED.get_or_init(database).await;
+    let workspace = uuid::Uuid::new_v4().to_string();
+    Log::open(database, &workspace, options).await.unwrap()
 }
 
 /// A log in this database; a second one is a second appender.
