@@ -19,7 +19,7 @@
 mod binding;
 mod hint;
 mod issues;
-mod narrative;
+pub(crate) mod narrative;
 mod path;
 mod primitive;
 mod reference;

@@ -62,6 +62,7 @@ pub struct Context<'a> {
     pub(super) resolver: Option<&'a dyn Resolver>,
     pub(super) terminology: Option<&'a dyn Terminology>,
     pub(super) profiles: Option<&'a dyn Profiles>,
+    pub(super) as_filters: bool,
     pub(super) limits: Limits,
 }
 
@@ -124,6 +125,16 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn with_profiles(mut self, profiles: &'a dyn Profiles) -> Self {
         self.profiles = Some(profiles);
+        self
+    }
+
+    /// Lets `as` take any number of items and keep those of the type, as `ofType()` does.
+    ///
+    /// FHIRPath demands an error for more than one item, yet R4's own search parameters
+    /// (`Observation.component.value as Quantity`) and invariants (`dom-3`) count on this.
+    #[must_use]
+    pub fn with_filtering_as(mut self) -> Self {
+        self.as_filters = true;
         self
     }
 

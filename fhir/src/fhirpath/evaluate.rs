@@ -84,7 +84,7 @@ impl<'c, 'a> Machine<'c, 'a> {
             }
             OperationKind::Type { operator, operand, target } => {
                 let input = self.evaluate(operand, scope)?;
-                type_operator(*operator, input, *target).map_err(|kind| EvalError { offset, kind })
+                self.type_operator(*operator, input, *target).map_err(|kind| EvalError { offset, kind })
             }
         }
     }
@@ -146,6 +146,24 @@ impl<'c, 'a> Machine<'c, 'a> {
         }
         self.step(found.len())?;
         Ok(found)
+    }
+
+    /// `is` and `as`, operators and functions alike.
+    pub(super) fn type_operator(
+        &self,
+        operator: TypeOperator,
+        input: Collection<'a>,
+        target: TypeTarget,
+    ) -> Result<Collection<'a>, EvalErrorKind> {
+        if operator == TypeOperator::As && self.context.as_filters {
+            return Ok(input.into_iter().filter(|item| target.selects(item)).collect());
+        }
+        let Some(item) = single(&input)? else { return Ok(Collection::empty()) };
+        match operator {
+            TypeOperator::Is => Ok(Collection::boolean(target.contains(item))),
+            TypeOperator::As if target.selects(item) => Ok(input),
+            TypeOperator::As => Ok(Collection::empty()),
+        }
     }
 
     fn variable(&self, name: &'a str) -> Result<Collection<'a>, EvalErrorKind> {
@@ -281,20 +299,6 @@ fn item_at<'a>(items: &Collection<'a>, index: &Collection<'a>) -> Result<Collect
 /// The only item, or nothing.
 pub(super) fn single<'c, 'a>(collection: &'c Collection<'a>) -> Result<Option<&'c Item<'a>>, EvalErrorKind> {
     if collection.len() > 1 { Err(EvalErrorKind::NotSingle) } else { Ok(collection.first()) }
-}
-
-/// `is` and `as`, operators and functions alike.
-pub(super) fn type_operator<'a>(
-    operator: TypeOperator,
-    input: Collection<'a>,
-    target: TypeTarget,
-) -> Result<Collection<'a>, EvalErrorKind> {
-    let Some(item) = single(&input)? else { return Ok(Collection::empty()) };
-    match operator {
-        TypeOperator::Is => Ok(Collection::boolean(target.contains(item))),
-        TypeOperator::As if target.selects(item) => Ok(input),
-        TypeOperator::As => Ok(Collection::empty()),
-    }
 }
 
 fn ordering<'a>(

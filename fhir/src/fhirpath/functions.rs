@@ -6,7 +6,6 @@ mod collections;
 mod conversions;
 mod existence;
 mod fhir;
-mod html;
 mod iteration;
 mod mathematics;
 mod moments;

@@ -107,7 +107,7 @@ const OWN_ATTRIBUTES: &[(&str, &[&str])] = &[
 
 /// What is wrong with a narrative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// Not well-formed; says how.
     Malformed(&'static str),
     /// The root is no `div` of XHTML.
@@ -132,7 +132,7 @@ impl fmt::Display for Fault {
 }
 
 /// Checks the text of `Narrative.div`.
-pub(super) fn check(text: &str) -> Result<(), Fault> {
+pub(crate) fn check(text: &str) -> Result<(), Fault> {
     let mut reader = Reader { rest: text.trim_ascii(), open: Vec::new(), has_content: false };
     if !reader.rest.starts_with("<div") {
         return Err(Fault::Root);

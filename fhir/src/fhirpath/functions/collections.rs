@@ -5,7 +5,7 @@ use crate::fhirpath::ast::TypeOperator;
 use crate::fhirpath::collection::Collection;
 use crate::fhirpath::equality;
 use crate::fhirpath::error::EvalErrorKind;
-use crate::fhirpath::evaluate::{Outcome, type_operator};
+use crate::fhirpath::evaluate::Outcome;
 use crate::fhirpath::navigate;
 
 pub(super) fn distinct<'a>(call: &Call<'_, 'a>, input: Collection<'a>) -> Outcome<'a> {
@@ -27,7 +27,7 @@ pub(super) fn cast<'a>(call: &Call<'_, 'a>, input: Collection<'a>) -> Outcome<'a
 
 fn by_type<'a>(call: &Call<'_, 'a>, input: Collection<'a>, operator: TypeOperator) -> Outcome<'a> {
     match call.operation.target {
-        Some(target) => type_operator(operator, input, target).map_err(|kind| call.at(kind)),
+        Some(target) => call.machine.type_operator(operator, input, target).map_err(|kind| call.at(kind)),
         None => Ok(Collection::empty()),
     }
 }

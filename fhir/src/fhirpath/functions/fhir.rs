@@ -1,6 +1,6 @@
 //! Functions that FHIR adds (R4 fhirpath.html, section 2.1.9.1.5).
 
-use super::{Call, html};
+use super::Call;
 use crate::definitions::r4;
 use crate::fhirpath::collection::Collection;
 use crate::fhirpath::error::EvalErrorKind;
@@ -8,6 +8,7 @@ use crate::fhirpath::evaluate::Outcome;
 use crate::fhirpath::item::{Item, Node};
 use crate::fhirpath::navigate;
 use crate::fhirpath::types::specialises;
+use crate::validate::narrative;
 
 /// Where the addresses of R4's own types begin.
 const BASE_DEFINITION: &str = "http://hl7.org/fhir/StructureDefinition/";
@@ -133,5 +134,5 @@ pub(super) fn conforms_to<'a>(call: &Call<'_, 'a>, input: Collection<'a>) -> Out
 /// Whether a narrative keeps to the XHTML that R4 allows (invariants txt-1 and txt-2).
 pub(super) fn html_checks<'a>(call: &Call<'_, 'a>, input: Collection<'a>) -> Outcome<'a> {
     let text = call.text(&input)?;
-    Ok(Collection::boolean(text.map(|text| html::is_allowed(&text))))
+    Ok(Collection::boolean(text.map(|text| narrative::check(&text).is_ok())))
 }

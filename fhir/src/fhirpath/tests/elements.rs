@@ -55,6 +55,19 @@ fn types_are_those_of_the_definitions() {
 }
 
 #[test]
+fn as_filters_only_where_the_context_says_so() {
+    let document = super::document(PATIENT);
+    for expression in ["Patient.name.as(HumanName).family", "(Patient.name as HumanName).family"] {
+        let compiled = Compiled::new(expression, Some("Patient")).unwrap();
+        let context = Context::of(document.root());
+        let error = compiled.evaluate(document.root(), &context).unwrap_err();
+        assert_eq!(error.kind, EvalErrorKind::NotSingle);
+        let found = compiled.evaluate(document.root(), &context.clone().with_filtering_as()).unwrap();
+        assert_eq!(super::shown(&found), ["A", "B"]);
+    }
+}
+
+#[test]
 fn trees_hold_every_element_once() {
     gives_on(PATIENT, "Patient.name[0].children().count()", &["3"]);
     gives_on(PATIENT, "Patient.contained.children().count()", &["2"]);
