@@ -18,6 +18,7 @@
 
 mod binding;
 mod hint;
+mod invariants;
 mod issues;
 pub(crate) mod narrative;
 mod path;
@@ -41,11 +42,14 @@ pub struct Options {
     /// Whether `Patient?identifier=…` is a reference. Inside transaction and batch bundles it always is
     /// (R4 http.html#trules).
     pub conditional_references: bool,
+    /// Whether the invariants of R4 that are errors are evaluated as FHIRPath. The rules of the commonest
+    /// types are always checked; the others cost a microsecond or two each.
+    pub invariants: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { issues_max: 100, depth_max: 100, conditional_references: false }
+        Options { issues_max: 100, depth_max: 100, conditional_references: false, invariants: true }
     }
 }
 

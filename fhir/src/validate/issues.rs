@@ -110,6 +110,11 @@ impl Issues {
         self.list.len() >= self.max
     }
 
+    /// How many were added.
+    pub(super) fn count(&self) -> usize {
+        self.list.len() + self.beyond
+    }
+
     /// Adds an issue about a place and the value that stands there.
     pub(super) fn add(
         &mut self,

@@ -1,7 +1,10 @@
-//! The invariants of R4 that nearly every resource meets, checked without FHIRPath.
+//! The invariants of R4 that are met often, or that grow with the square of the body, checked without FHIRPath.
+
+mod bundle;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::hash::Hash;
 
 use super::issues::IssueCode;
 use super::scope::Scope;
@@ -32,6 +35,14 @@ pub(super) fn after_object<'a>(walk: &mut Walk<'_>, value: Value<'a>, structure:
         {
             Some("a contact needs a name, a telecom, an address or an organization (pat-1)")
         }
+        "Bundle.entry" => bundle::entry(value),
+        "CodeSystem" => {
+            repeated_below(value, "concept", "code").then_some("two concepts have the same code (csd-1)")
+        }
+        "Questionnaire" => {
+            repeated_below(value, "item", "linkId").then_some("two items have the same linkId (que-2)")
+        }
+        "Bundle" => return bundle::check(walk, value, at),
         "Observation" => return observation(walk, value, at),
         _ => None,
     };
@@ -53,6 +64,27 @@ fn has_choice(value: Value<'_>, name: &str) -> bool {
             .strip_prefix(name)
             .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_uppercase()))
     })
+}
+
+/// Whether an item comes twice.
+fn is_any_repeated<T: Hash + Eq>(items: impl Iterator<Item = T>) -> bool {
+    let mut seen = HashSet::new();
+    items.into_iter().any(|item| !seen.insert(item))
+}
+
+/// Whether two members of a name, in the objects of a list of lists and so on, have the same text.
+fn repeated_below<'a>(value: Value<'a>, list: &str, name: &str) -> bool {
+    let items = |value: Value<'a>| value.get(list).into_iter().flat_map(Value::items);
+    let mut open: Vec<Value<'a>> = items(value).collect();
+    // Each object of the document comes up once.
+    is_any_repeated(
+        std::iter::from_fn(|| {
+            let next = open.pop()?;
+            open.extend(items(next));
+            Some(next)
+        })
+        .filter_map(|item| item.get(name)?.as_str()),
+    )
 }
 
 /// ext-1: an extension has a value or extensions, not both and not none.

@@ -2,6 +2,7 @@
 
 mod cases;
 mod fixtures;
+mod invariants;
 mod properties;
 
 use serde_json::{Value as Json, json};
@@ -104,7 +105,8 @@ fn a_conditional_reference_needs_a_transaction_or_the_option() {
     assert_eq!(issues_of(&bundle("transaction")), []);
     assert_eq!(
         short(&issues_of(&bundle("collection"))),
-        ["value Bundle.entry[0].resource.managingOrganization.reference"]
+        // A collection has no requests either.
+        ["value Bundle.entry[0].resource.managingOrganization.reference", "invariant Bundle"]
     );
 }
 
@@ -135,7 +137,13 @@ fn hostile_bodies_take_no_longer_than_their_length() {
     };
     let nulls = repeat("null");
     let codings = numbered(r##"{"code":"#"}"##);
+    let entries = numbered(r##"{"fullUrl":"urn:x:#","request":{}}"##);
     let bodies = [
+        format!(r#"{{"resourceType":"Bundle","type":"batch","entry":[{entries}]}}"#),
+        format!(
+            r#"{{"resourceType":"Questionnaire","item":[{}]}}"#,
+            numbered(r##"{"linkId":"#","type":"string"}"##)
+        ),
         format!(r#"{{"resourceType":"Patient","name":[{{"given":[{nulls}],"_given":[{nulls}]}}]}}"#),
         format!(r#"{{"resourceType":"Patient",{}}}"#, numbered(r##""birthDat#":1"##)),
         format!(

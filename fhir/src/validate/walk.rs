@@ -6,7 +6,7 @@ use super::issues::{Issue, IssueCode, Issues};
 use super::path::Path;
 use super::primitive::{self, Fault};
 use super::scope::Scope;
-use super::{Options, binding, hint, narrative, reference, rules};
+use super::{Options, binding, hint, invariants, narrative, reference, rules};
 use crate::definitions::{
     Definitions, ElementMatch, ElementType, PrimitiveKind, Structure, StructureKind, r4,
 };
@@ -15,13 +15,13 @@ use crate::json::{Kind, Value};
 /// Checks a resource and everything below it.
 pub(super) fn run(resource: Value<'_>, options: &Options) -> Vec<Issue> {
     let definitions = r4();
-    let mut walk = Walk { definitions, options, issues: Issues::new(options.issues_max) };
+    let mut walk = Walk { definitions, options, issues: Issues::new(options.issues_max), failures: 0 };
     let type_name = resource.get("resourceType").and_then(Value::as_str);
     let root =
         type_name.as_deref().and_then(|name| definitions.resource(name)).map_or("Resource", |row| row.name);
     let path = Path::root(root);
     let outside = Scope::outside(options.conditional_references);
-    let at = At { path: &path, scope: &outside, inside: None, depth: 0 };
+    let at = At { path: &path, scope: &outside, inside: None, resource, root: resource, depth: 0 };
     walk.resource(resource, at, Role::Independent);
     walk.issues.finish(resource.document().text(), root)
 }
@@ -33,11 +33,15 @@ pub(super) struct At<'p, 'a> {
     pub(super) scope: &'p Scope<'a>,
     /// The place of the contained resource that the walk is in.
     pub(super) inside: Option<usize>,
+    /// The resource that the walk is in, `%resource` of the invariants.
+    pub(super) resource: Value<'a>,
+    /// Its container, or itself: `%rootResource`.
+    pub(super) root: Value<'a>,
     pub(super) depth: usize,
 }
 
 impl<'a> At<'_, 'a> {
-    fn to<'q>(&'q self, path: &'q Path<'q>) -> At<'q, 'a> {
+    pub(super) fn to<'q>(&'q self, path: &'q Path<'q>) -> At<'q, 'a> {
         At { path, ..*self }
     }
 }
@@ -56,6 +60,8 @@ pub(super) struct Walk<'w> {
     pub(super) definitions: &'static Definitions,
     pub(super) options: &'w Options,
     pub(super) issues: Issues,
+    /// How many invariants could not be evaluated.
+    pub(super) failures: usize,
 }
 
 impl Walk<'_> {
@@ -69,7 +75,7 @@ impl Walk<'_> {
         match role {
             Role::Contained(index) => {
                 rules::contained(self, value, index, at);
-                self.object(value, structure, At { inside: Some(index), ..at });
+                self.object(value, structure, At { inside: Some(index), resource: value, ..at });
             }
             Role::Independent => {
                 let is_request = structure.name == "Bundle"
@@ -78,7 +84,11 @@ impl Walk<'_> {
                         .and_then(Value::as_str)
                         .is_some_and(|kind| kind == "transaction" || kind == "batch");
                 let scope = Scope::of(value, at.scope.conditional_references || is_request);
-                self.object(value, structure, At { scope: &scope, inside: None, ..at });
+                self.object(
+                    value,
+                    structure,
+                    At { scope: &scope, inside: None, resource: value, root: value, ..at },
+                );
                 rules::after_resource(self, &scope, at.path);
             }
         }
@@ -116,6 +126,7 @@ impl Walk<'_> {
             return self.issues.error(IssueCode::Invariant, at.path, value, message);
         }
         let below = At { depth: at.depth + 1, ..at };
+        let issues_before = self.issues.count();
         let mut seen = 0u128;
         let mut choices: SmallVec<[ElementMatch<'static>; 4]> = SmallVec::new();
         for (name, member) in value.members() {
@@ -134,6 +145,10 @@ impl Walk<'_> {
         }
         self.missing(value, structure, structure.required & !seen, at);
         rules::after_object(self, value, structure, at);
+        if self.options.invariants {
+            let is_well = self.issues.count() == issues_before;
+            invariants::check(self, value, structure, is_well, at);
+        }
     }
 
     fn unknown(&mut self, structure: &Structure, name: &str, member: Value<'_>, at: At<'_, '_>) {
