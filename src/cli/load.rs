@@ -117,7 +117,7 @@ fn conclude(summary: &Summary) -> anyhow::Result<()> {
         anyhow::bail!("stopped before the end; what is listed as accepted is stored");
     }
     if summary.failed > 0 {
-        anyhow::bail!("{} failed", summary.failed);
+        anyhow::bail!("not everything was loaded: {} failed", summary.failed);
     }
     Ok(())
 }
