@@ -8,7 +8,7 @@ use bytes::Bytes;
 use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use tokio_util::sync::CancellationToken;
-use url::Url;
+use url::{Host, Url};
 
 use super::answer::{Failure, judge};
 use super::documents::Request;
@@ -62,13 +62,16 @@ enum Attempt {
 impl Client {
     /// A client for the server of `options`.
     pub(super) fn new(options: &Options) -> Result<Self, LoadError> {
-        let http = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(ANSWER_TIMEOUT)
             .pool_max_idle_per_host(options.concurrency)
-            .user_agent(concat!("anamnesis-load/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| LoadError::Client(reason(&error)))?;
+            .user_agent(concat!("anamnesis-load/", env!("CARGO_PKG_VERSION")));
+        if is_loopback(&options.server) {
+            // No proxy reaches this machine's own addresses.
+            builder = builder.no_proxy();
+        }
+        let http = builder.build().map_err(|error| LoadError::Client(reason(&error)))?;
         let server = without_trailing_slash(options.server.clone());
         Ok(Self { http, server, retries: options.retries, verify: options.verify, requests: Arc::default() })
     }
@@ -205,6 +208,15 @@ fn reason(error: &reqwest::Error) -> String {
         }
     }
     inner.to_string()
+}
+
+fn is_loopback(server: &Url) -> bool {
+    match server.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 fn without_trailing_slash(mut server: Url) -> Url {

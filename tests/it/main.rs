@@ -17,6 +17,7 @@ mod conditional;
 mod create;
 mod delete;
 mod history;
+mod load;
 mod read;
 mod update;
 mod validation;
