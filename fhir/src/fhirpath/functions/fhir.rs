@@ -39,6 +39,11 @@ pub(super) fn extension<'a>(call: &Call<'_, 'a>, input: Collection<'a>) -> Outco
     Ok(found)
 }
 
+/// Whether there is an extension with that address. No standard defines it, but search parameters of R4 use it.
+pub(super) fn has_extension<'a>(call: &Call<'_, 'a>, input: Collection<'a>) -> Outcome<'a> {
+    Ok(Collection::boolean(!extension(call, input)?.is_empty()))
+}
+
 /// True for one primitive that has a value and not only extensions.
 pub(super) fn has_value<'a>(_: &Call<'_, 'a>, input: Collection<'a>) -> Outcome<'a> {
     let has = match (input.len(), input.first()) {

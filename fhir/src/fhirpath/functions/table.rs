@@ -173,6 +173,7 @@ static FUNCTIONS: &[Function] = &[
     plain("timeOf", 0, 0, Shape::System, moments::time),
     // FHIR (R4 fhirpath.html section 2.1.9.1.5) and SQL on FHIR
     plain("extension", 1, 1, Shape::Extensions, fhir::extension),
+    plain("hasExtension", 1, 1, Shape::System, fhir::has_extension),
     plain("hasValue", 0, 0, Shape::System, fhir::has_value),
     plain("getValue", 0, 0, Shape::System, fhir::get_value),
     plain("checkModifiers", 0, 8, Shape::Input, fhir::check_modifiers),

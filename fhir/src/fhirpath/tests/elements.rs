@@ -33,6 +33,8 @@ fn primitives_have_ids_and_extensions() {
     gives_on(PATIENT, "Patient.gender.hasValue()", &["false"]);
     gives_on(PATIENT, "Patient.gender.getValue()", &[]);
     gives_on(PATIENT, "Patient.gender.extension('http://e/absent').value", &["unknown"]);
+    gives_on(PATIENT, "Patient.gender.hasExtension('http://e/absent')", &["true"]);
+    gives_on(PATIENT, "Patient.hasExtension('http://e/absent')", &["false"]);
     gives_on(PATIENT, "Patient.name.given.count()", &["2"]);
     gives_on(PATIENT, "Patient.name.given.id", &["g2"]);
     gives_on(PATIENT, "Patient.name.given.where(hasValue())", &["x"]);
