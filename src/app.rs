@@ -23,7 +23,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::config::Settings;
 use crate::telemetry::{Metrics, observe};
 
-pub use health::{Check, Health};
+pub use health::{Check, Condition, Health};
 pub use parts::{Addresses, Parts};
 pub use routes::configure_routes;
 
@@ -72,7 +72,7 @@ async fn serve(settings: Settings, surroundings: Surroundings) -> anyhow::Result
     };
     let (engines, parts) = tokio::select! {
         started = started => started?,
-        // The engines that have been started end with this process.
+        // Giving up the start stops the engines that it has started.
         signal = signals.next() => {
             tracing::info!(signal, "told to stop while starting");
             return Ok(());

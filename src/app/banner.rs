@@ -28,7 +28,8 @@ pub(super) fn show(parts: &Parts, address: SocketAddr) {
     lines.push(row("NATS", &without_password(&parts.addresses().nats)));
     lines.push(row("Postgres", &without_password(&parts.addresses().database)));
     if settings.database.url.is_none() || settings.nats.url.is_none() {
-        lines.push(row("Data", &settings.data.display().to_string()));
+        let data = settings.data.canonicalize().unwrap_or_else(|_| settings.data.clone());
+        lines.push(row("Data", &data.display().to_string()));
     }
     if !settings.authenticates() && settings.allow_anonymous_network_access {
         lines.push(

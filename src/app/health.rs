@@ -25,13 +25,13 @@ const VALID_FOR: Duration = Duration::from_secs(1);
 const NATS_PORT: u16 = 4222;
 
 type Outcome = Result<(), String>;
-type Outcomes = Vec<(&'static str, Outcome)>;
 type CheckFuture = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
 /// A named question to a part: can you work? An answer names no person and no password.
 #[derive(Clone)]
 pub struct Check {
     name: &'static str,
+    required: bool,
     ask: Arc<dyn Fn() -> CheckFuture + Send + Sync>,
 }
 
@@ -41,14 +41,31 @@ impl Check {
     where
         F: Future<Output = Outcome> + Send + 'static,
     {
-        Check { name, ask: Arc::new(move || Box::pin(ask())) }
+        Check { name, required: true, ask: Arc::new(move || Box::pin(ask())) }
     }
+
+    /// The same check for a part without which requests are still answered, if not as well.
+    #[must_use]
+    pub fn optional(self) -> Check {
+        Check { required: false, ..self }
+    }
+}
+
+/// What a part said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// The part.
+    pub name: &'static str,
+    /// Whether requests cannot be answered without it.
+    pub required: bool,
+    /// Well, or why not.
+    pub outcome: Result<(), String>,
 }
 
 /// The checks of a server and the last answers to them.
 pub struct Health {
     checks: Vec<Check>,
-    last: Mutex<Option<(Duration, Outcomes)>>,
+    last: Mutex<Option<(Duration, Vec<Condition>)>>,
 }
 
 impl std::fmt::Debug for Health {
@@ -65,7 +82,7 @@ impl Health {
     }
 
     /// Asks all parts, or repeats what they said within the last second.
-    pub async fn ask(&self) -> Vec<(&'static str, Result<(), String>)> {
+    pub async fn ask(&self) -> Vec<Condition> {
         let mut last = self.last.lock().await;
         if let Some((when, outcomes)) = last.as_ref()
             && clock::elapsed().saturating_sub(*when) < VALID_FOR
@@ -75,7 +92,7 @@ impl Health {
         let asked = self.checks.iter().map(async |check| {
             let late = |_| format!("no answer within {} s", CHECK_WITHIN.as_secs());
             let outcome = timeout(CHECK_WITHIN, (check.ask)()).await.map_err(late);
-            (check.name, outcome.flatten())
+            Condition { name: check.name, required: check.required, outcome: outcome.flatten() }
         });
         let outcomes = join_all(asked).await;
         *last = Some((clock::elapsed(), outcomes.clone()));
@@ -88,18 +105,22 @@ pub(super) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok" }))
 }
 
-/// `GET /health/ready`: every part can work; 503 with the reason when one cannot. Restarting will not help.
+/// `GET /health/ready`: every part can work. 503 with the reason when one cannot that is needed for requests;
+/// restarting will not help. `degraded` when another cannot, which delays searches and subscribers.
 pub(super) async fn ready(parts: web::Data<Parts>) -> HttpResponse {
-    let outcomes = parts.health().ask().await;
-    let well = outcomes.iter().all(|(_, outcome)| outcome.is_ok());
-    let describe = |outcome: &Outcome| match outcome {
-        Ok(()) => Value::from("ok"),
-        Err(reason) => Value::from(reason.as_str()),
+    let conditions = parts.health().ask().await;
+    let ill = || conditions.iter().filter(|condition| condition.outcome.is_err());
+    let (status, mut response) = match (ill().next(), ill().any(|condition| condition.required)) {
+        (None, _) => ("ok", HttpResponse::Ok()),
+        (Some(_), false) => ("degraded", HttpResponse::Ok()),
+        (Some(_), true) => ("not ready", HttpResponse::ServiceUnavailable()),
     };
-    let checks: Map<String, Value> =
-        outcomes.iter().map(|(name, outcome)| ((*name).to_owned(), describe(outcome))).collect();
-    let mut response = if well { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
-    response.json(json!({ "status": if well { "ok" } else { "not ready" }, "checks": checks }))
+    let describe = |condition: &Condition| {
+        let text = condition.outcome.as_ref().err().map_or("ok", String::as_str);
+        (condition.name.to_owned(), Value::from(text))
+    };
+    let checks: Map<String, Value> = conditions.iter().map(describe).collect();
+    response.json(json!({ "status": status, "checks": checks }))
 }
 
 /// Whether the database lets us in and answers.
@@ -117,7 +138,8 @@ pub(super) fn database(url: String) -> Check {
     })
 }
 
-/// Whether NATS greets us. What it lets us do, the relay knows.
+/// Whether NATS greets us. What it lets us do, the relay knows. Postgres decides what happened and NATS only
+/// carries it, so requests are answered without it.
 pub(super) fn nats(url: String) -> Check {
     Check::new("nats", move || {
         let url = url.clone();
@@ -147,10 +169,13 @@ mod tests {
                 count.fetch_add(1, Ordering::Relaxed);
                 async { Ok(()) }
             }),
-            Check::new("ill", || async { Err("broken".to_owned()) }),
+            Check::new("ill", || async { Err("broken".to_owned()) }).optional(),
         ]);
         for _ in 0..3 {
-            assert_eq!(health.ask().await, [("well", Ok(())), ("ill", Err("broken".to_owned()))]);
+            let conditions = health.ask().await;
+            assert_eq!(conditions[0].outcome, Ok(()));
+            assert_eq!(conditions[1].outcome, Err("broken".to_owned()));
+            assert!(conditions[0].required && !conditions[1].required);
         }
         assert_eq!(asked.load(Ordering::Relaxed), 1);
     }
@@ -163,6 +188,6 @@ mod tests {
             database("postgresql://nobody@127.0.0.1:1/none".to_owned()),
             nats("nats://127.0.0.1:1".to_owned()),
         ]);
-        assert!(health.ask().await.iter().all(|(_, outcome)| outcome.is_err()));
+        assert!(health.ask().await.iter().all(|condition| condition.outcome.is_err()));
     }
 }

@@ -45,8 +45,10 @@ impl Parts {
     /// # Errors
     /// A part cannot be opened.
     pub async fn open(settings: Settings, addresses: Addresses, metrics: Metrics) -> anyhow::Result<Parts> {
-        let mut checks =
-            vec![health::database(addresses.database.clone()), health::nats(addresses.nats.clone())];
+        let mut checks = vec![
+            health::database(addresses.database.clone()),
+            health::nats(addresses.nats.clone()).optional(),
+        ];
         let mut workspaces = Vec::new();
         for (name, workspace) in &settings.workspaces {
             let workspace = Workspace::open(name, workspace, &settings, &addresses).await?;

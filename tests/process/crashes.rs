@@ -30,6 +30,7 @@ fn a_killed_nats_is_started_again() {
 fn survives(engine: &str) {
     let folder = folder();
     let mut server = Server::start(folder.path());
+    let before = server.create_patient().unwrap();
     let first = server.engine(engine);
     kill9(first);
     server.wait_for_output("an engine has died");
@@ -37,6 +38,10 @@ fn survives(engine: &str) {
         until("the engine is there again", || Some(server.engine(engine)).filter(|pid| *pid != first));
     server.wait_until_ready();
     assert!(is_running(second));
+    let after = until("writes are taken again", || server.create_patient());
+    for patient in [before, after] {
+        assert_eq!(server.get(&patient).unwrap().0, 200);
+    }
     server.stop();
 }
 
@@ -44,6 +49,7 @@ fn survives(engine: &str) {
 fn a_server_whose_every_process_was_killed_starts_again() {
     let folder = folder();
     let mut server = Server::start(folder.path());
+    let patient = server.create_patient().unwrap();
     let mut all = processes_of(folder.path());
     all.insert(server.pid());
     for pid in all {
@@ -53,5 +59,7 @@ fn a_server_whose_every_process_was_killed_starts_again() {
         }
     }
     server.wait();
-    Server::start(folder.path()).stop();
+    let next = Server::start(folder.path());
+    assert_eq!(next.get(&patient).unwrap().0, 200, "what was answered as written is there");
+    next.stop();
 }

@@ -141,20 +141,43 @@ impl Server {
         assert_eq!(processes_of(&self.data), BTreeSet::new(), "processes were left behind");
     }
 
-    /// The status and body of an answer.
+    /// The status and body of the answer to a GET.
     pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
-        let mut stream = TcpStream::connect(&self.address).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).ok()?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
-        stream.write_all(request.as_bytes()).ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
+        let answer = self.exchange("GET", path, "")?;
         let status = answer.split(' ').nth(1)?.parse().ok()?;
         Some((status, answer.split("\r\n\r\n").nth(1)?.to_owned()))
     }
 
+    /// Creates a patient and returns its path.
+    pub(crate) fn create_patient(&self) -> Option<String> {
+        let body = r#"{"resourceType":"Patient","active":true}"#;
+        let answer = self.exchange("POST", "/default/fhir/Patient", body)?;
+        let created = answer.starts_with("HTTP/1.1 201");
+        let location =
+            answer.lines().find_map(|line| line.to_lowercase().starts_with("location: ").then_some(line));
+        let path = location?.split(&self.address).nth(1)?.split("/_history").next()?;
+        created.then(|| path.trim().to_owned())
+    }
+
+    /// The whole answer to a request on a connection of its own; `None` when there is nobody to answer.
+    fn exchange(&self, method: &str, path: &str, body: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(&self.address).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n\
+             Content-Type: application/fhir+json\r\n\r\n",
+            self.address,
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    }
+
     pub(crate) fn wait_until_ready(&self) {
-        until("the server is ready", || self.get("/health/ready").filter(|(status, _)| *status == 200));
+        let well = |answer: &(u16, String)| answer.0 == 200 && answer.1.contains(r#""status":"ok""#);
+        until("all parts are well", || self.get("/health/ready").filter(well));
     }
 
     /// The process of an engine.

@@ -43,8 +43,7 @@ impl TestPostgres {
         let account = engine_account()?;
         let search = super::search_path();
         let found = search.postgres(Path::new(""))?;
-        let user = rustix::process::geteuid().as_raw();
-        let base = std::env::temp_dir().join(format!("anamnesis-tests-{user}"));
+        let base = super::base();
         for slot in 0..SLOTS {
             let data = base.join(format!("postgres{}-{slot}", found.major));
             let places = Places::prepare(&data, &base, account.clone())?;

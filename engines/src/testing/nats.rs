@@ -30,7 +30,7 @@ impl Nats {
 
     async fn try_start() -> Result<Nats, EngineError> {
         let folder = TemporaryFolder::new()?;
-        let places = Places::prepare(&folder.path, &folder.path, engine_account()?)?;
+        let places = Places::prepare(&folder.path, &super::base(), engine_account()?)?;
         let program = nats_program(&super::search_path(), &places)?;
         let nats = crate::nats::Nats::new(&places, program, first_port())?;
         let store = nats.store();
