@@ -47,3 +47,17 @@ fn gives(expression: &str, expected: &[&str]) {
 fn gives_on(resource: &str, expression: &str, expected: &[&str]) {
     assert_eq!(on(resource, expression).unwrap(), expected, "{expression}");
 }
+
+#[test]
+fn a_compiled_expression_is_shared_by_threads() {
+    let compiled = Compiled::new("name.given.where($this.matches('^P'))", Some("Patient")).unwrap();
+    let document = document(r#"{"resourceType":"Patient","name":[{"given":["Peter","Jim"]}]}"#);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let found = compiled.evaluate(document.root(), &Context::of(document.root())).unwrap();
+                assert_eq!(shown(&found), ["Peter"]);
+            });
+        }
+    });
+}
