@@ -16,6 +16,7 @@ mod create;
 pub mod criteria;
 mod delete;
 mod dispatch;
+mod feed;
 mod history;
 mod http;
 mod interaction;
@@ -49,6 +50,7 @@ pub fn configure(services: Services) -> impl FnOnce(&mut ServiceConfig) {
         config
             .app_data(web::Data::new(services))
             .route("/{workspace}/$actors", web::get().to(actors::list))
+            .route("/{workspace}/$events", web::get().to(feed::serve))
             .service(web::scope("/{workspace}/{service}").default_service(web::to(http::serve)));
     }
 }

@@ -81,7 +81,7 @@ async fn serve(settings: Settings, surroundings: Surroundings) -> anyhow::Result
     let server = http(&parts, listener)?;
     let handle = server.handle();
     banner::show(&parts, address);
-    let outcome = run_until_told(server, &handle, &mut signals, &metrics).await;
+    let outcome = run_until_told(server, &handle, &mut signals, &parts).await;
     let stop = async {
         if timeout(PARTS_STOP_WITHIN, parts.close()).await.is_err() {
             tracing::warn!(seconds = PARTS_STOP_WITHIN.as_secs(), "a part did not stop in time");
@@ -121,7 +121,7 @@ async fn run_until_told(
     server: Server,
     handle: &ServerHandle,
     signals: &mut Signals,
-    metrics: &Metrics,
+    parts: &Parts,
 ) -> anyhow::Result<()> {
     tokio::pin!(server);
     let mut fold = interval(FOLD_EVERY);
@@ -136,9 +136,10 @@ async fn run_until_told(
                 tracing::info!(signal, "stopping; once more to stop at once");
                 break;
             }
-            _ = fold.tick() => metrics.fold(),
+            _ = fold.tick() => parts.metrics().fold(),
         }
     }
+    parts.services().stop_following();
     let drained = async { tokio::join!(handle.stop(true), &mut server).1 };
     tokio::select! {
         ended = drained => ended.context("the HTTP server has failed while it stopped"),

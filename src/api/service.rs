@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use anamnesis_events::Log;
+use tokio_util::sync::CancellationToken;
 
 use super::criteria::Turns;
 use crate::actors::Compartments;
@@ -81,7 +82,10 @@ impl Service {
 
 /// All services of this server, by workspace and name. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Services(Arc<HashMap<(String, String), Arc<Service>>>);
+pub struct Services {
+    named: Arc<HashMap<(String, String), Arc<Service>>>,
+    stopping: CancellationToken,
+}
 
 impl Services {
     /// The services to mount.
@@ -91,18 +95,28 @@ impl Services {
             .into_iter()
             .map(|service| ((service.workspace.clone(), service.name.clone()), Arc::new(service)))
             .collect();
-        Self(Arc::new(named))
+        Self { named: Arc::new(named), stopping: CancellationToken::new() }
     }
 
     /// Finds a service.
     #[must_use]
     pub fn find(&self, workspace: &str, name: &str) -> Option<&Arc<Service>> {
         // A hash map cannot be asked by two borrowed parts; there are few services.
-        self.0.values().find(|service| service.name == name && service.workspace == workspace)
+        self.named.values().find(|service| service.name == name && service.workspace == workspace)
+    }
+
+    /// Ends the answers that would go on for ever: those that follow the change feed.
+    pub fn stop_following(&self) {
+        self.stopping.cancel();
+    }
+
+    /// Fires when the server stops.
+    pub(crate) fn stopping(&self) -> CancellationToken {
+        self.stopping.clone()
     }
 
     /// The services of a workspace.
     pub fn of_workspace<'a>(&'a self, workspace: &'a str) -> impl Iterator<Item = &'a Arc<Service>> {
-        self.0.values().filter(move |service| service.workspace == workspace)
+        self.named.values().filter(move |service| service.workspace == workspace)
     }
 }

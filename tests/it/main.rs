@@ -16,6 +16,7 @@ mod concurrency;
 mod conditional;
 mod create;
 mod delete;
+mod feed;
 mod history;
 mod load;
 mod read;
