@@ -1,5 +1,6 @@
 //! The command line: one subcommand a file.
 
+mod feed;
 mod load;
 mod serve;
 mod synth;
@@ -23,6 +24,7 @@ const FAILED: u8 = 1;
   anamnesis serve --data /srv/records  the same with its data elsewhere
   anamnesis synth --patients 100       a hundred invented patients as FHIR bundles in ./patients
   anamnesis load patients              sends them to the server
+  anamnesis feed --follow              every change, from the first one on
 
 `anamnesis help <COMMAND>` tells more about a command.
 Exit codes: 0 done, 1 failed (the reason is the last line of the output), 2 the command line is wrong."
@@ -37,6 +39,7 @@ enum Command {
     Serve(serve::Arguments),
     Synth(synth::Arguments),
     Load(load::Arguments),
+    Feed(feed::Arguments),
 }
 
 /// Reads the command line and carries it out. What goes wrong is told in one line on standard error.
@@ -46,6 +49,7 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Synth(arguments) => synth::run(arguments),
         Command::Load(arguments) => load::run(arguments),
+        Command::Feed(arguments) => feed::run(arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod config;
 pub mod decide;
 pub mod error;
+pub mod feed;
 pub mod load;
 pub mod synth;
 pub mod telemetry;
