@@ -153,8 +153,7 @@ impl Server {
         let body = r#"{"resourceType":"Patient","active":true}"#;
         let answer = self.exchange("POST", "/default/fhir/Patient", body)?;
         let created = answer.starts_with("HTTP/1.1 201");
-        let location =
-            answer.lines().find_map(|line| line.to_lowercase().starts_with("location: ").then_some(line));
+        let location = answer.lines().find(|line| line.to_lowercase().starts_with("location: "));
         let path = location?.split(&self.address).nth(1)?.split("/_history").next()?;
         created.then(|| path.trim().to_owned())
     }
