@@ -9,7 +9,7 @@
 use std::error::Error;
 use std::path::Path;
 
-/// 16 KiB hold nearly all of the gain; 110 KiB made frames only 2 to 6 per cent smaller.
+/// 16 KiB hold most of the gain: on synthetic patients 32 KiB made frames 6 per cent smaller, 64 KiB 11.
 const DICTIONARY_BYTES: usize = 16 << 10;
 /// zstd learns from about a hundred times the dictionary's size; more only takes longer.
 const SAMPLE_BYTES_MAX: usize = 8 << 20;
