@@ -13,6 +13,10 @@ use super::{ConfigError, Settings};
 const PREFIX: &str = "ANAMNESIS_";
 /// The variable that names the configuration file.
 const FILE_VARIABLE: &str = "ANAMNESIS_CONFIG";
+/// Variables of ours that are no settings: those that Kubernetes makes for a service of this name, and those
+/// of the tests. Any other is a slip of the pen.
+const NOT_SETTINGS: [&str; 4] =
+    ["ANAMNESIS_SERVICE_", "ANAMNESIS_PORT", "ANAMNESIS_CORPUS", "ANAMNESIS_TEST_"];
 /// Settings without a default do not show up when the defaults are listed.
 const WITHOUT_DEFAULT: [&str; 3] = ["engines.programs", "database.url", "nats.url"];
 
@@ -51,7 +55,7 @@ impl Sources {
         };
         for (variable, value) in &self.environment {
             let Some(variable) = variable.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
-            if variable == FILE_VARIABLE {
+            if variable == FILE_VARIABLE || NOT_SETTINGS.iter().any(|other| variable.starts_with(other)) {
                 continue;
             }
             let refuse = |message: String| ConfigError::Value { origin: variable.to_owned(), message };
@@ -93,7 +97,7 @@ fn variable_of(key: &str) -> String {
 }
 
 /// Every key that has one value. Workspaces are declared in the file.
-fn known_keys() -> Vec<String> {
+pub(super) fn known_keys() -> Vec<String> {
     let mut keys: Vec<String> = WITHOUT_DEFAULT.map(str::to_owned).into();
     let defaults = Table::try_from(Settings::default()).unwrap_or_default();
     for (name, value) in defaults {

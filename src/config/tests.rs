@@ -115,3 +115,38 @@ fn addresses_with_passwords_are_not_shown() {
     let shown = format!("{:?}", load("", &environment, vec![]).unwrap());
     assert!(!shown.contains("geheim"), "{shown}");
 }
+
+#[test]
+fn variables_that_others_make_are_passed_by() {
+    let environment = [
+        ("ANAMNESIS_SERVICE_HOST", "10.0.0.1"),
+        ("ANAMNESIS_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+        ("ANAMNESIS_CORPUS", "/corpus"),
+    ];
+    assert_eq!(load("", &environment, vec![]).unwrap(), Settings::default());
+}
+
+#[test]
+fn the_documentation_names_every_setting_with_its_default() {
+    let text = include_str!("../../docs/running.md");
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| `")).collect();
+    let defaults = toml::Table::try_from(Settings::default()).unwrap();
+    for key in sources::known_keys() {
+        let row = rows.iter().find(|row| row.starts_with(&format!("| `{key}` |")));
+        let row = row.unwrap_or_else(|| panic!("docs/running.md does not tell of {key}"));
+        let value = key
+            .split('.')
+            .try_fold(&toml::Value::Table(defaults.clone()), |table, part| table.get(part))
+            .cloned();
+        // The number of workers is that of the cores.
+        let shown = match value {
+            Some(toml::Value::String(text)) => text,
+            Some(value) if key != "http.workers" => value.to_string(),
+            _ => continue,
+        };
+        assert!(
+            row.contains(&format!("| `{shown}` |")),
+            "docs/running.md has another default for {key}: {shown}"
+        );
+    }
+}
