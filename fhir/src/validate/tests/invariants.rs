@@ -132,13 +132,21 @@ fn invariants_of_types_are_evaluated() {
         json!({"referenceRange": [{"age": {"low": {"value": 1}}}]}),
         &["invariant Observation.referenceRange[0]"],
     );
-    // Inside a contained resource %resource is that resource.
-    broken(
-        json!({"resourceType": "Basic", "code": {"text": "x"}, "subject": {"reference": "#b"}, "contained": [
-            {"resourceType": "Bundle", "id": "b", "type": "collection", "entry": [
-                {"resource": {"resourceType": "Basic", "code": {"text": "x"}}, "request": {"method": "GET", "url": "x"}}
-            ]}
-        ]}),
-        &[("bdl-3", "Basic.contained[0]")],
-    );
+}
+
+#[test]
+fn inside_a_contained_resource_percent_resource_is_that_resource() {
+    let contained = |path: &str| {
+        let base = json!({"path": path, "min": 0, "max": "*"});
+        let element =
+            json!({"id": path, "path": path, "definition": "x", "min": 0, "max": "*", "base": base});
+        json!({"resourceType": "Basic", "code": {"text": "x"}, "subject": {"reference": "#s"}, "contained": [
+            {"resourceType": "StructureDefinition", "id": "s", "url": "http://x/S", "name": "S", "status": "draft",
+                "kind": "complex-type", "abstract": true, "type": "S", "snapshot": {"element": [element]}}
+        ]})
+    };
+    broken(contained("S"), &[]);
+    // sdf-8 compares the path with %resource.type.
+    let place = "Basic.contained[0]";
+    broken(contained("T"), &[("sdf-8", &format!("{place}.snapshot")), ("sdf-11", place)]);
 }
