@@ -60,7 +60,7 @@ pub(crate) fn clean(command: &mut Command) {
 pub(crate) struct Server {
     child: Child,
     data: PathBuf,
-    address: String,
+    pub(crate) address: String,
     output: Receiver<String>,
 }
 

@@ -1,0 +1,15 @@
+//! The running server over published resources and test suites, which are not part of the repository.
+//!
+//! Everything here starts the program that users start and speaks to it as they do.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "these are tests")]
+
+mod compare;
+mod corpus;
+mod examples;
+mod json;
+#[expect(dead_code, reason = "conformance tests neither kill the server nor run it under other accounts")]
+#[path = "../process/support.rs"]
+mod process;
+mod real_input;
+mod server;
