@@ -27,6 +27,7 @@ pub(crate) mod query;
 mod read;
 pub mod resource;
 pub(crate) mod route;
+mod search;
 mod service;
 mod subset;
 mod update;

@@ -10,6 +10,7 @@ use super::answer::Answer;
 use super::call::Call;
 use super::conditional_create::contended;
 use super::conditional_update::implied;
+use super::criteria::Matches;
 use super::query::Query;
 use super::{criteria, delete};
 use crate::actors::{Outcome, WriteError};
@@ -28,22 +29,28 @@ pub(crate) async fn delete(call: &Call, resource_type: &Arc<str>) -> Result<Answ
         let matches = criteria::matches(call, resource_type, &criteria, count.unwrap_or(2)).await?;
         let ids = conditional::delete(&matches.ids, count)?;
         if count.is_some() {
-            return many(call, resource_type, ids).await;
+            return many(call, resource_type, &matches, ids.len()).await;
         }
-        let Some(id) = ids.first() else { return Ok(Answer::new(StatusCode::NO_CONTENT)) };
-        let key = ResourceKey::new(resource_type.clone(), id.as_str());
-        match one(call, key).await {
-            Ok(Some(done)) => return delete::answer(done),
-            Ok(None) => {}
-            Err(failure) => return Err(failure),
+        if ids.is_empty() {
+            return Ok(Answer::new(StatusCode::NO_CONTENT));
+        }
+        if let Some(done) = one(call, resource_type, &matches, 0).await? {
+            return delete::answer(done);
         }
     }
     Err(contended())
 }
 
-/// Deletes what matched, if it is still the version that matched; `None` where it is not.
-async fn one(call: &Call, key: ResourceKey) -> Result<Option<Outcome>, Failure> {
-    let Some(expected) = implied(call, &key, &call.expected()?).await? else { return Ok(None) };
+/// Deletes a match, if it is still the version that matched; `None` where it is not.
+async fn one(
+    call: &Call,
+    resource_type: &Arc<str>,
+    matches: &Matches,
+    index: usize,
+) -> Result<Option<Outcome>, Failure> {
+    let Some(expected) = implied(call, matches, index, &call.expected()?).await? else { return Ok(None) };
+    let Some(id) = matches.ids.get(index) else { return Ok(None) };
+    let key = ResourceKey::new(resource_type.clone(), id.as_str());
     match call.service.compartments.submit(Command::Delete { key, expected }, call.provenance()).await {
         Ok(done) => Ok(Some(done)),
         Err(WriteError::Refused(Refusal::VersionMismatch { .. })) => Ok(None),
@@ -52,17 +59,21 @@ async fn one(call: &Call, key: ResourceKey) -> Result<Option<Outcome>, Failure> 
 }
 
 /// Deletes several, each on its own: what cannot be deleted leaves the others deleted, and the client is told.
-async fn many(call: &Call, resource_type: &Arc<str>, ids: &[String]) -> Result<Answer, Failure> {
+async fn many(
+    call: &Call,
+    resource_type: &Arc<str>,
+    matches: &Matches,
+    count: usize,
+) -> Result<Answer, Failure> {
     let mut deleted = 0;
-    for id in ids {
-        match one(call, ResourceKey::new(resource_type.clone(), id.as_str())).await {
+    for index in 0..count {
+        match one(call, resource_type, matches, index).await {
             Ok(Some(_)) => deleted += 1,
             // It was changed or deleted since, so it is not known to match.
             Ok(None) => {}
             Err(failure) if deleted == 0 => return Err(failure),
             Err(_) => {
-                let text =
-                    format!("{deleted} of {} resources were deleted; the others could not be.", ids.len());
+                let text = format!("{deleted} of {count} resources were deleted; the others could not be.");
                 return Err(Failure::new(FailureKind::TooLarge, IssueCode::Incomplete, text));
             }
         }

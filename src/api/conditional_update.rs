@@ -8,6 +8,7 @@ use anamnesis_fhir::json::Document;
 use super::answer::Answer;
 use super::call::{Body, Call};
 use super::conditional_create::contended;
+use super::criteria::Matches;
 use super::{criteria, resource, route, write};
 use crate::actors::{Outcome, WriteError};
 use crate::clock;
@@ -33,7 +34,7 @@ pub(crate) async fn update(call: &Call, resource_type: &Arc<str>, body: Body) ->
             }
             ConditionalUpdate::Update(id) => {
                 let key = ResourceKey::new(resource_type.clone(), id);
-                match implied(call, &key, &expected).await? {
+                match implied(call, &matches, 0, &expected).await? {
                     Some(expected) => (key, expected, Vec::new()),
                     None => continue,
                 }
@@ -56,16 +57,16 @@ pub(crate) async fn update(call: &Call, resource_type: &Arc<str>, body: Body) ->
     Err(contended())
 }
 
-/// The version that matched: the update is of that one or of none. `None` where it was deleted since.
+/// The version that matched: the write is of that one or of none. `None` where it was changed since.
 pub(crate) async fn implied(
     call: &Call,
-    key: &ResourceKey,
+    matches: &Matches,
+    index: usize,
     expected: &Expected,
 ) -> Result<Option<Expected>, Failure> {
-    let heads = call.service.log.heads(std::slice::from_ref(key)).await?;
-    let Some(head) = heads.into_iter().flatten().next().filter(|head| !head.deleted) else { return Ok(None) };
-    check_client(expected, head.version)?;
-    Ok(Some(Expected::Versions(vec![head.version])))
+    let Some(version) = matches.version(call, index).await? else { return Ok(None) };
+    check_client(expected, version)?;
+    Ok(Some(Expected::Versions(vec![version])))
 }
 
 /// The client's own condition goes before the implied one.

@@ -9,13 +9,30 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use anamnesis_events::Identifier;
+use anamnesis_events::{Identifier, Position, ResourceKey, Version};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::call::Call;
 use super::query::{GENERAL, Query};
+use super::search;
 use crate::decide::placement::fnv1a;
 use crate::error::{Failure, FailureKind, IssueCode};
+
+/// Parameters that say how results are given, not which.
+const RESULT: [&str; 12] = [
+    "_sort",
+    "_count",
+    "_total",
+    "_summary",
+    "_elements",
+    "_include",
+    "_revinclude",
+    "_contained",
+    "_containedType",
+    "_type",
+    "_score",
+    "ct",
+];
 
 /// How often criteria are matched again where others changed what was found.
 pub const TRIES_MAX: usize = 5;
@@ -25,6 +42,9 @@ pub const TRIES_MAX: usize = 5;
 pub struct Matches {
     /// Their ids; where there are many, not necessarily all.
     pub ids: Vec<String>,
+    /// Where the versions stand that match, in the same order; empty where the log's identifiers were asked.
+    positions: Vec<Position>,
+    resource_type: String,
     /// What must hold when a resource is created because nothing matched.
     pub unless_held: Vec<Identifier>,
     /// Keeps others with the same criteria waiting until the write is done.
@@ -110,14 +130,49 @@ pub(crate) async fn matches_in_turn(
     if let Some(identifier) = one_identifier(&criteria) {
         let mut ids = call.service.log.find_identifier(resource_type, &identifier).await?;
         ids.truncate(count_max.max(2));
-        return Ok(Matches { ids, unless_held: vec![identifier], held: None });
+        let (positions, resource_type) = (Vec::new(), resource_type.to_owned());
+        return Ok(Matches { ids, positions, resource_type, unless_held: vec![identifier], held: None });
     }
     if criteria.iter().all(|(_, value)| value.is_empty()) {
         let text = "A conditional interaction needs criteria; there are none.";
         return Err(Failure::new(FailureKind::PreconditionFailed, IssueCode::Required, text));
     }
-    let text = "Criteria other than one identifier are not offered yet.";
-    Err(Failure::new(FailureKind::Invalid, IssueCode::NotSupported, text))
+    if let Some((name, _)) = criteria.iter().find(|(name, _)| RESULT.contains(&name.as_str())) {
+        let text =
+            format!("{name} says how results are given; it is no criterion of a conditional interaction.");
+        return Err(Failure::new(FailureKind::Invalid, IssueCode::NotSupported, text));
+    }
+    let found = search::matching(call, resource_type, &criteria, count_max.max(2)).await?;
+    let (ids, positions) = found.into_iter().unzip();
+    let resource_type = resource_type.to_owned();
+    Ok(Matches { ids, positions, resource_type, unless_held: Vec::new(), held: None })
+}
+
+impl Matches {
+    /// The version of the `index`th match that is known to match, so that a write is of that one or of none. `None`
+    /// where the resource has changed since it was matched: match again.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub(crate) async fn version(&self, call: &Call, index: usize) -> Result<Option<Version>, Failure> {
+        let log = &call.service.log;
+        let Some(id) = self.ids.get(index) else { return Ok(None) };
+        let key = ResourceKey::new(self.resource_type.as_str(), id.as_str());
+        let heads = log.heads(std::slice::from_ref(&key)).await?;
+        let Some(head) = heads.into_iter().flatten().next().filter(|head| !head.deleted) else {
+            return Ok(None);
+        };
+        let still_matches = match (self.unless_held.first(), self.positions.get(index)) {
+            (_, Some(position)) => *position == head.position,
+            // Held before and after the head was read: so by that version, or by a newer one, which the
+            // compare-and-set notices.
+            (Some(identifier), None) => {
+                log.find_identifier(&self.resource_type, identifier).await?.contains(&key.id)
+            }
+            (None, None) => false,
+        };
+        Ok(still_matches.then_some(head.version))
+    }
 }
 
 /// Reads the criteria of `If-None-Exist`: `identifier=a|1`, also with a question mark or the type before it.

@@ -12,7 +12,7 @@ use super::route::Place;
 use super::service::Service;
 use super::{
     capabilities, conditional_create, conditional_delete, conditional_update, create, delete, history, read,
-    update, versions, vread,
+    search, update, versions, vread,
 };
 use crate::error::Failure;
 
@@ -71,6 +71,14 @@ async fn interact(
             conditional_update::update(call, &name, body).await
         }
         (Interaction::ConditionalDelete, Place::Type(name)) => conditional_delete::delete(call, &name).await,
+        (Interaction::SearchSystem, _) => search::system(call).await,
+        (Interaction::SearchType, Place::Type(name) | Place::TypeSearch(name)) => {
+            search::of_type(call, &name).await
+        }
+        (
+            Interaction::SearchCompartment,
+            Place::Compartment(owner, name) | Place::CompartmentSearch(owner, name),
+        ) => search::of_compartment(call, &owner, name.as_ref()).await,
         (Interaction::Capabilities, _) => capabilities::capabilities(call),
         (Interaction::Versions, _) => versions::versions(call),
         (_, place) => Err(Failure::not_allowed(interaction::allow(&place))),

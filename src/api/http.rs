@@ -13,6 +13,9 @@ use super::{body, dispatch, interaction, negotiate, query};
 use crate::clock;
 use crate::error::Failure;
 
+/// Largest form of a search. The query of a request line is far smaller; long lists of ids fit.
+const FORM_BYTES_MAX: usize = 1 << 20;
+
 /// The ids of a request (AHDS: `X-Request-Id` is taken from the client, `X-Correlation-Id` is the server's).
 #[derive(Debug, Clone)]
 pub(crate) struct Ids {
@@ -70,11 +73,19 @@ async fn answer(
     style.media_type = negotiate::answer_type(headers, query.get("_format"))?;
     let path = below_base(request.uri().path());
     let place = Place::parse(path)?;
-    let body = receive(request, payload, service, &place).await?;
+    let mut query = request.query_string().to_owned();
+    let body = match receive(request, payload, service, &place).await? {
+        Received::Body(body) => body,
+        Received::Form(form) => {
+            query.push('&');
+            query.push_str(&form);
+            Body::None
+        }
+    };
     let request = Request {
         method: request.method().clone(),
         path: path.to_owned(),
-        query: request.query_string().to_owned(),
+        query,
         conditions: conditions(headers),
         prefer: negotiate::prefer(headers),
         eventual: line(headers, HeaderName::from_static("x-ms-consistency-level"))
@@ -86,22 +97,37 @@ async fn answer(
     dispatch::serve(service, place, request).await
 }
 
+/// What came in the body.
+enum Received {
+    Body(Body),
+    /// Parameters of a search, joined to those of the query (R4 http.html section 3.1.0.11).
+    Form(String),
+}
+
 /// Reads the body where the method has one that matters.
 async fn receive(
     request: &HttpRequest,
     payload: Payload,
     service: &Service,
     place: &Place,
-) -> Result<Body, Failure> {
+) -> Result<Received, Failure> {
     let method = request.method();
     if !matches!(*method, Method::POST | Method::PUT) {
-        return Ok(Body::None);
+        return Ok(Received::Body(Body::None));
     }
     if interaction::find(method, place).is_none() {
         return Err(Failure::not_allowed(interaction::allow(place)));
     }
-    negotiate::body_type(request.headers())?;
-    body::read(request.headers(), payload, service.options.body_bytes_max).await.map(Body::Bytes)
+    let headers = request.headers();
+    if place.is_search() {
+        negotiate::form_type(headers)?;
+        let form = body::read(headers, payload, FORM_BYTES_MAX).await?;
+        let not_text = |_| Failure::invalid("The form is not UTF-8.");
+        return String::from_utf8(form).map(Received::Form).map_err(not_text);
+    }
+    negotiate::body_type(headers)?;
+    let bytes = body::read(headers, payload, service.options.body_bytes_max).await?;
+    Ok(Received::Body(Body::Bytes(bytes)))
 }
 
 /// The path behind `/{workspace}/{service}`.

@@ -19,6 +19,9 @@ pub(super) enum Interaction {
     HistoryOfSystem,
     Transaction,
     Batch,
+    SearchSystem,
+    SearchType,
+    SearchCompartment,
     Capabilities,
     Versions,
 }
@@ -89,6 +92,12 @@ pub(super) const TABLE: &[Row] = &[
     // Both are posted to the service itself; the bundle says which it is.
     row(Method::POST, PlaceKind::System, Interaction::Transaction, Listed::OfSystem("transaction")),
     row(Method::POST, PlaceKind::System, Interaction::Batch, Listed::OfSystem("batch")),
+    row(Method::GET, PlaceKind::Type, Interaction::SearchType, Listed::OfType("search-type")),
+    row(Method::POST, PlaceKind::TypeSearch, Interaction::SearchType, Listed::Elsewhere),
+    row(Method::GET, PlaceKind::System, Interaction::SearchSystem, Listed::OfSystem("search-system")),
+    row(Method::POST, PlaceKind::SystemSearch, Interaction::SearchSystem, Listed::Elsewhere),
+    row(Method::GET, PlaceKind::Compartment, Interaction::SearchCompartment, Listed::Elsewhere),
+    row(Method::POST, PlaceKind::CompartmentSearch, Interaction::SearchCompartment, Listed::Elsewhere),
     row(Method::GET, PlaceKind::Metadata, Interaction::Capabilities, Listed::Elsewhere),
     row(Method::GET, PlaceKind::Versions, Interaction::Versions, Listed::Elsewhere),
 ];

@@ -144,6 +144,20 @@ pub(crate) fn body_type(headers: &HeaderMap) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Checks that a body is a form, as a search by POST has it (R4 http.html section 3.1.0.11).
+///
+/// # Errors
+/// 415.
+pub(crate) fn form_type(headers: &HeaderMap) -> Result<(), Failure> {
+    let line = headers.get(header::CONTENT_TYPE).and_then(|line| line.to_str().ok()).unwrap_or_default();
+    let media = line.split(';').next().unwrap_or_default().trim();
+    if media.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Ok(());
+    }
+    let text = "A search by POST brings its parameters as application/x-www-form-urlencoded.";
+    Err(Failure::new(FailureKind::UnsupportedMedia, IssueCode::NotSupported, text))
+}
+
 /// The expectation of a write in `If-Match` and `If-None-Match`.
 ///
 /// # Errors

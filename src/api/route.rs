@@ -62,6 +62,11 @@ impl Place {
         }
     }
 
+    /// Whether a POST here brings the parameters of a search.
+    pub(super) fn is_search(&self) -> bool {
+        matches!(self, Self::SystemSearch | Self::TypeSearch(_) | Self::CompartmentSearch(..))
+    }
+
     /// Reads the segments below the base.
     ///
     /// # Errors

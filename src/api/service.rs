@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use anamnesis_events::Log;
+use anamnesis_projections::search::SearchIndex;
 use tokio_util::sync::CancellationToken;
 
 use super::criteria::Turns;
 use crate::actors::Compartments;
+use crate::error::Failure;
 
 /// Limits and settings of a service, with the reasons for their defaults.
 #[derive(Debug, Clone)]
@@ -22,6 +25,11 @@ pub struct ApiOptions {
     pub page_size_max: usize,
     /// Entries of a batch or transaction (AHDS: 500).
     pub bundle_entries_max: usize,
+    /// How long a search waits for the index to reach the log's head. The index follows within milliseconds; beyond
+    /// this the client is better served with a warning.
+    pub search_wait: Duration,
+    /// The same for criteria of conditional interactions, which must not be matched against an old index.
+    pub criteria_wait: Duration,
     /// The address that clients know the service by, without a last slash; from the request's `Host` where not set.
     pub public_url: Option<String>,
 }
@@ -34,6 +42,8 @@ impl Default for ApiOptions {
             page_size: 10,
             page_size_max: 1000,
             bundle_entries_max: 500,
+            search_wait: Duration::from_millis(500),
+            criteria_wait: Duration::from_secs(5),
             public_url: None,
         }
     }
@@ -52,6 +62,8 @@ pub struct Service {
     pub compartments: Compartments,
     /// Limits and settings.
     pub options: ApiOptions,
+    /// The index that searches are answered from.
+    pub(crate) search: Option<SearchIndex>,
     /// Keeps clients with the same criteria apart.
     pub(crate) turns: Turns,
     /// The CapabilityStatement, made when it is first asked for.
@@ -74,9 +86,25 @@ impl Service {
             log,
             compartments,
             options,
+            search: None,
             turns: Turns::default(),
             capabilities: Arc::default(),
         }
+    }
+
+    /// The same with an index to search in; without one, searches are answered with 503.
+    #[must_use]
+    pub fn with_search(mut self, index: SearchIndex) -> Self {
+        self.search = Some(index);
+        self
+    }
+
+    /// The index to search in.
+    ///
+    /// # Errors
+    /// 503 where there is none.
+    pub(crate) fn index(&self) -> Result<&SearchIndex, Failure> {
+        self.search.as_ref().ok_or_else(|| Failure::unavailable("This service has no search index now."))
     }
 }
 

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use anamnesis_events::relay::{Relay, RelayOptions, RelayState, RelayStatus};
 use anamnesis_events::{Log, LogOptions};
+use anamnesis_fhir::search::SearchRegistry;
+use anamnesis_projections::search::{SearchIndex, SearchProjection};
+use anamnesis_projections::{Database, DatabaseOptions, Runner, RunnerOptions};
 use anyhow::Context;
 use tokio::sync::{Mutex, watch};
 
@@ -23,12 +26,13 @@ pub(super) struct Workspace {
     /// Its services, ready to be mounted.
     pub(super) services: Vec<Service>,
     log: Log,
+    search: Runner,
     relay: Mutex<Option<Relay>>,
     relay_status: watch::Receiver<RelayStatus>,
 }
 
 impl Workspace {
-    /// Opens the log, starts the relay and the actors.
+    /// Opens the log, starts the search index, the relay and the actors.
     pub(super) async fn open(
         name: &str,
         workspace: &WorkspaceSettings,
@@ -45,14 +49,17 @@ impl Workspace {
             .await
             .with_context(|| format!("cannot open the log of the workspace `{name}`"))?;
         let client = connect(&addresses.nats).await?;
+        let (search, index) = search(&log, settings, addresses)
+            .await
+            .with_context(|| format!("cannot start the search index of the workspace `{name}`"))?;
         let mut services = Vec::new();
         for service in workspace.services.keys() {
-            services.push(self::service(name, service, &log, settings)?);
+            services.push(self::service(name, service, &log, settings)?.with_search(index.clone()));
         }
         let first = workspace.services.keys().next().map_or("fhir", String::as_str);
         let relay = Relay::start(log.clone(), client, RelayOptions::new(name, first));
         let relay_status = relay.status();
-        Ok(Self { services, log, relay: Mutex::new(Some(relay)), relay_status })
+        Ok(Self { services, log, search, relay: Mutex::new(Some(relay)), relay_status })
     }
 
     /// Whether the log takes writes and the relay carries them.
@@ -82,12 +89,13 @@ impl Workspace {
         ]
     }
 
-    /// Stops in the order of the data's way: actors, log, relay.
+    /// Stops in the order of the data's way: actors, log, search index, relay.
     pub(super) async fn close(&self) {
         for service in &self.services {
             service.compartments.stop();
         }
         self.log.close().await;
+        self.search.stop().await;
         let head = *self.log.watch().borrow();
         let mut status = self.relay_status.clone();
         // Not waited for longer: the next relay continues from where the stream stands.
@@ -115,6 +123,26 @@ async fn connect(address: &str) -> anyhow::Result<async_nats::Client> {
         .context("the address of NATS cannot be used")
 }
 
+/// Starts the projection that searches are answered from.
+async fn search(
+    log: &Log,
+    settings: &Settings,
+    addresses: &Addresses,
+) -> anyhow::Result<(Runner, SearchIndex)> {
+    let options = DatabaseOptions {
+        pool_size: settings.database.connections_max,
+        runtime: Some(tokio::runtime::Handle::current()),
+        ..DatabaseOptions::default()
+    };
+    let database = Database::new(&addresses.database, &options)?;
+    let registry = SearchRegistry::r4().clone();
+    let projection = SearchProjection::new(registry.clone(), log.number());
+    let options = RunnerOptions { clock: std::sync::Arc::new(clock::now), ..RunnerOptions::default() };
+    let runner = Runner::start(database.clone(), projection, log.clone(), log.number(), options).await?;
+    let index = SearchIndex::new(database, registry, log.number(), runner.progress());
+    Ok((runner, index))
+}
+
 fn service(workspace: &str, name: &str, log: &Log, settings: &Settings) -> anyhow::Result<Service> {
     let actors = ActorOptions {
         arbiters: settings.actors.threads,
@@ -131,6 +159,7 @@ fn service(workspace: &str, name: &str, log: &Log, settings: &Settings) -> anyho
         page_size: settings.fhir.page_size,
         page_size_max: settings.fhir.page_size_max,
         bundle_entries_max: settings.fhir.bundle_entries_max,
+        search_wait: Duration::from_millis(settings.search.wait_ms),
         ..ApiOptions::default()
     };
     Ok(Service::new(workspace, name, log.clone(), compartments, options))

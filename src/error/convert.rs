@@ -3,6 +3,7 @@
 use anamnesis_events::{AppendError, ConflictKind, LogError};
 use anamnesis_fhir::json::{ParseError, ParseErrorKind};
 use anamnesis_fhir::validate;
+use anamnesis_projections::{ProjectionError, search};
 
 use super::{Failure, FailureKind, Issue, IssueCode, Severity};
 use crate::actors::WriteError;
@@ -145,6 +146,38 @@ impl From<validate::Issue> for Issue {
             diagnostics.push_str(&place);
         }
         Self { severity, code, diagnostics: diagnostics.into(), expression: vec![issue.expression] }
+    }
+}
+
+impl From<search::Issue> for Issue {
+    fn from(issue: search::Issue) -> Self {
+        let severity = match issue.severity {
+            search::Severity::Error => Severity::Error,
+            search::Severity::Warning => Severity::Warning,
+            search::Severity::Information => Severity::Information,
+        };
+        let code = match issue.kind {
+            search::IssueKind::Invalid => IssueCode::Invalid,
+            search::IssueKind::NotSupported => IssueCode::NotSupported,
+            search::IssueKind::Incomplete => IssueCode::Incomplete,
+            search::IssueKind::TooCostly => IssueCode::TooCostly,
+        };
+        Self { severity, code, diagnostics: sentence(&issue.text).into(), expression: Vec::new() }
+    }
+}
+
+impl From<ProjectionError> for Failure {
+    fn from(error: ProjectionError) -> Self {
+        match &error {
+            ProjectionError::TooCostly => {
+                Self::new(FailureKind::Timeout, IssueCode::TooCostly, sentence(&error))
+            }
+            ProjectionError::Late { .. } => Self::unavailable(sentence(&error)),
+            _ => {
+                tracing::error!(%error, "The search index cannot be used now.");
+                Self::unavailable("The server cannot search now; try again later.")
+            }
+        }
     }
 }
 

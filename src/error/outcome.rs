@@ -67,6 +67,8 @@ pub enum IssueCode {
     Throttled,
     /// Only a part was done.
     Incomplete,
+    /// It would take too long or give too much.
+    TooCostly,
     /// A mistake of the server.
     Exception,
     /// Nothing is wrong.
@@ -97,6 +99,7 @@ impl IssueCode {
             Self::Transient => "transient",
             Self::Throttled => "throttled",
             Self::Incomplete => "incomplete",
+            Self::TooCostly => "too-costly",
             Self::Exception => "exception",
             Self::Informational => "informational",
         }

@@ -117,7 +117,8 @@ fn methods_that_are_not_served_are_405_with_allow() {
             ("POST", "/Patient/a", "DELETE, GET, HEAD, PUT"),
             ("PATCH", "/Patient/a", "DELETE, GET, HEAD, PUT"),
             ("PUT", "/Patient/a/_history/1", "GET, HEAD"),
-            ("TRACE", "/Patient", "DELETE, POST, PUT"),
+            ("TRACE", "/Patient", "DELETE, GET, HEAD, POST, PUT"),
+            ("GET", "/Patient/_search", "POST"),
         ];
         for (method, path, allow) in cases {
             let answer = server.send(method, path, &[FHIR], "").await;

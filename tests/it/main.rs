@@ -20,5 +20,6 @@ mod feed;
 mod history;
 mod load;
 mod read;
+mod search;
 mod update;
 mod validation;

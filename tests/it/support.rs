@@ -9,6 +9,9 @@ use anamnesis::api::{self, ApiOptions, Service, Services};
 use anamnesis::decide::Rules;
 use anamnesis_engines::testing;
 use anamnesis_events::{Log, LogOptions};
+use anamnesis_fhir::search::SearchRegistry;
+use anamnesis_projections::search::{SearchIndex, SearchProjection};
+use anamnesis_projections::{Database, DatabaseOptions, Runner, RunnerOptions};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
@@ -29,6 +32,7 @@ pub(crate) struct Server {
     pub(crate) log: Log,
     pub(crate) compartments: Compartments,
     pub(crate) client: reqwest::Client,
+    pub(crate) runner: Runner,
     handle: actix_web::dev::ServerHandle,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -66,6 +70,7 @@ where
         body(server.clone()).await;
         server.handle.stop(false).await;
         server.compartments.stop();
+        server.runner.stop().await;
         server.log.close().await;
     });
 }
@@ -75,7 +80,15 @@ impl Server {
         let url = testing::postgres().await.fresh_database().await;
         let log = Log::open(&url, "default", LogOptions::default()).await.unwrap();
         let compartments = Compartments::start(log.clone(), setup.rules, setup.actors).unwrap();
+        let database = Database::new(&url, &DatabaseOptions::default()).unwrap();
+        let registry = SearchRegistry::r4().clone();
+        let projection = SearchProjection::new(registry.clone(), log.number());
+        let options = RunnerOptions::default();
+        let runner =
+            Runner::start(database.clone(), projection, log.clone(), log.number(), options).await.unwrap();
+        let index = SearchIndex::new(database, registry, log.number(), runner.progress());
         let service = Service::new("default", "fhir", log.clone(), compartments.clone(), setup.api);
+        let service = service.with_search(index);
         let services = Services::new(vec![service]);
         let (sender, receiver) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -100,7 +113,7 @@ impl Server {
         let root = format!("http://{address}");
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let base = format!("{root}/default/fhir");
-        Server { base, root, log, compartments, client, handle, thread: Some(thread) }
+        Server { base, root, log, compartments, client, runner, handle, thread: Some(thread) }
     }
 
     /// Sends a request; `path` is below the service's base.
@@ -145,6 +158,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // The order is given by the call; a test that has failed has not stopped its server yet.
+        drop(self.handle.stop(false));
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
         }

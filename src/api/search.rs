@@ -1,0 +1,158 @@
+//! Search: of a type, of a compartment, of everything (R4 search.html).
+//!
+//! The index names positions; the resources come from the log, byte for byte as they were recorded. A search waits
+//! until the index has what the log had when the search came in, so that clients find what they wrote.
+
+use std::sync::Arc;
+
+use anamnesis_events::{Event, Position, ResourceKey};
+use anamnesis_projections::search::{
+    Handling, Issue as SearchIssue, PAGE_PARAMETER, ParseOptions, Scope, SearchIndex, SearchPage, SearchQuery,
+};
+
+use super::answer::Answer;
+use super::call::Call;
+use super::page::{Head, Link, Page};
+use super::query;
+use super::subset::Subset;
+use crate::clock;
+use crate::error::{Failure, Issue, IssueCode, outcome};
+
+/// `GET /`
+pub(crate) async fn system(call: &Call) -> Result<Answer, Failure> {
+    search(call, Scope::System, "").await
+}
+
+/// `GET /Patient`
+pub(crate) async fn of_type(call: &Call, resource_type: &Arc<str>) -> Result<Answer, Failure> {
+    search(call, Scope::Type(resource_type.to_string()), &format!("/{resource_type}")).await
+}
+
+/// `GET /Patient/1/Observation`, `GET /Patient/1/*`
+pub(crate) async fn of_compartment(
+    call: &Call,
+    owner: &ResourceKey,
+    resource_type: Option<&Arc<str>>,
+) -> Result<Answer, Failure> {
+    let scope = Scope::Compartment {
+        owner_type: owner.resource_type.to_string(),
+        owner_id: owner.id.clone(),
+        resource_type: resource_type.map(ToString::to_string),
+    };
+    search(call, scope, &format!("/{owner}/{}", resource_type.map_or("*", |name| name))).await
+}
+
+async fn search(call: &Call, scope: Scope, path: &str) -> Result<Answer, Failure> {
+    let index = call.service.index()?;
+    let subset = Subset::parse(&call.query)?;
+    let (query, issues) = index.parse(&scope, &call.query.0, &options(call)).map_err(refuse)?;
+    let mut issues: Vec<Issue> = issues.into_iter().map(Issue::from).collect();
+    if !call.eventual {
+        issues.extend(wait(call, index).await?);
+    }
+    let mut page = index.search(&query).await?;
+    issues.extend(std::mem::take(&mut page.issues).into_iter().map(Issue::from));
+    let positions: Vec<Position> = page.matches.iter().map(|found| found.position).collect();
+    let events = if positions.is_empty() { Vec::new() } else { call.service.log.fetch(&positions).await? };
+    let links = links(call, path, &query, &page);
+    Ok(Answer::ok(bundle(call, &links, page.total, &events, &subset, &issues)))
+}
+
+/// How parameters are read for this request.
+fn options(call: &Call) -> ParseOptions {
+    let handling = if call.prefer.strict { Handling::Strict } else { Handling::Lenient };
+    ParseOptions { handling, now: clock::now(), base_url: Some(call.base.clone()) }
+}
+
+/// Waits for the index; a warning where it is late and the client is lenient.
+async fn wait(call: &Call, index: &SearchIndex) -> Result<Option<Issue>, Failure> {
+    let head = call.service.log.head().await?;
+    match index.wait_for(head, call.service.options.search_wait).await {
+        Ok(_) => Ok(None),
+        Err(late) if call.prefer.strict => Err(Failure::unavailable(format!(
+            "The search index has reached position {}, not yet {}, which the log has.",
+            late.reached, late.wanted
+        ))),
+        Err(late) => Ok(Some(Issue::warning(
+            IssueCode::Incomplete,
+            format!(
+                "The search index has reached position {}, not yet {}, which the log has: the newest changes may be missing.",
+                late.reached, late.wanted
+            ),
+        ))),
+    }
+}
+
+fn links(call: &Call, path: &str, query: &SearchQuery, page: &SearchPage) -> Vec<Link> {
+    let address = |token: Option<&str>| {
+        let mut url = format!("{}{path}", call.base);
+        let applied = query.applied().iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        for (index, (name, value)) in applied.chain(token.map(|token| (PAGE_PARAMETER, token))).enumerate() {
+            url.push(if index == 0 { '?' } else { '&' });
+            url.push_str(&format!("{}={}", query::encode(name), query::encode(value)));
+        }
+        url
+    };
+    let mut links = vec![Link { relation: "self", url: address(call.query.get(PAGE_PARAMETER)) }];
+    for (relation, token) in [("next", &page.next), ("previous", &page.previous)] {
+        if let Some(token) = token {
+            links.push(Link { relation, url: address(Some(token)) });
+        }
+    }
+    links
+}
+
+fn bundle(
+    call: &Call,
+    links: &[Link],
+    total: Option<u64>,
+    events: &[Event],
+    subset: &Subset,
+    issues: &[Issue],
+) -> Vec<u8> {
+    let capacity = events.iter().map(|event| event.payload.len() + 192).sum();
+    let head = Head { kind: "searchset", id: &call.correlation_id, total, links };
+    let mut page = Page::new(&head, capacity);
+    for event in events {
+        let full_url = call.full_url(&event.key);
+        page.entry(Some(&full_url), Some(&subset.of(&event.payload)), &[("search", r#"{"mode":"match"}"#)]);
+    }
+    if !issues.is_empty() {
+        let said = outcome(&call.correlation_id, issues);
+        page.entry(None, Some(&said), &[("search", r#"{"mode":"outcome"}"#)]);
+    }
+    page.finish()
+}
+
+/// 400 with everything that is wrong with a query.
+fn refuse(issues: Vec<SearchIssue>) -> Failure {
+    Failure::with_issues(crate::error::FailureKind::Invalid, issues.into_iter().map(Issue::from).collect())
+}
+
+/// The resources of a type that criteria match, with the positions of the versions that do; at most `count_max`. Every
+/// criterion must be understood, and the index must have all that the log has.
+///
+/// # Errors
+/// 400 for criteria that are not understood, 503 where the index is late.
+pub(crate) async fn matching(
+    call: &Call,
+    resource_type: &str,
+    criteria: &[(String, String)],
+    count_max: usize,
+) -> Result<Vec<(String, Position)>, Failure> {
+    let index = call.service.index()?;
+    let mut parameters = criteria.to_vec();
+    parameters.push(("_count".to_owned(), count_max.to_string()));
+    let options = ParseOptions { handling: Handling::Strict, ..options(call) };
+    let scope = Scope::Type(resource_type.to_owned());
+    let (query, _) = index.parse(&scope, &parameters, &options).map_err(refuse)?;
+    let head = call.service.log.head().await?;
+    if let Err(late) = index.wait_for(head, call.service.options.criteria_wait).await {
+        return Err(Failure::unavailable(format!(
+            "The search index has reached position {}, not yet {}; criteria cannot be matched now.",
+            late.reached, late.wanted
+        )));
+    }
+    let page = index.search(&query).await?;
+    Ok(page.matches.into_iter().map(|found| (found.id, found.position)).collect())
+}
