@@ -4,6 +4,7 @@ mod banner;
 mod engines;
 mod health;
 mod listen;
+mod live;
 mod parts;
 mod routes;
 mod signals;

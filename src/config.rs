@@ -11,8 +11,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 pub use settings::{
-    ActorSettings, DatabaseSettings, EngineSettings, FhirSettings, HttpSettings, LogFormat, LogSettings,
-    NatsSettings, SearchSettings, ServiceKind, ServiceSettings, Settings, WorkspaceSettings,
+    ActorSettings, DatabaseSettings, EngineSettings, FeedBody, FeedSettings, FhirSettings, HttpSettings,
+    LogFormat, LogSettings, NatsSettings, SearchSettings, ServiceKind, ServiceSettings, Settings,
+    WorkspaceSettings,
 };
 pub use sources::{Overrides, Sources};
 

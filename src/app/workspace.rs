@@ -1,7 +1,8 @@
-//! A workspace that runs: its log, the relay to NATS, and the actors of its services.
+//! A workspace that runs: its log, the relay to NATS, the search projection, and the actors of its services.
 
 use std::time::Duration;
 
+use anamnesis_events::message::BodyMode;
 use anamnesis_events::relay::{Relay, RelayOptions, RelayState, RelayStatus};
 use anamnesis_events::{Log, LogOptions};
 use anamnesis_fhir::search::SearchRegistry;
@@ -11,11 +12,12 @@ use anyhow::Context;
 use tokio::sync::{Mutex, watch};
 
 use super::health::Check;
+use super::live::Live;
 use super::parts::Addresses;
 use crate::actors::{ActorOptions, Compartments};
 use crate::api::{ApiOptions, Service};
 use crate::clock;
-use crate::config::{Settings, WorkspaceSettings};
+use crate::config::{FeedBody, FeedSettings, Settings, WorkspaceSettings};
 use crate::decide::Rules;
 
 /// How long the relay may still publish when the server stops. What it does not publish then, the next one does.
@@ -26,13 +28,13 @@ pub(super) struct Workspace {
     /// Its services, ready to be mounted.
     pub(super) services: Vec<Service>,
     log: Log,
-    search: Runner,
     relay: Mutex<Option<Relay>>,
     relay_status: watch::Receiver<RelayStatus>,
+    search: Runner,
 }
 
 impl Workspace {
-    /// Opens the log, starts the search index, the relay and the actors.
+    /// Opens the log, starts the relay and the actors.
     pub(super) async fn open(
         name: &str,
         workspace: &WorkspaceSettings,
@@ -49,17 +51,17 @@ impl Workspace {
             .await
             .with_context(|| format!("cannot open the log of the workspace `{name}`"))?;
         let client = connect(&addresses.nats).await?;
-        let (search, index) = search(&log, settings, addresses)
+        let (search, index) = search(&log, &client, settings, addresses)
             .await
-            .with_context(|| format!("cannot start the search index of the workspace `{name}`"))?;
+            .with_context(|| format!("cannot start the search of the workspace `{name}`"))?;
         let mut services = Vec::new();
         for service in workspace.services.keys() {
             services.push(self::service(name, service, &log, settings)?.with_search(index.clone()));
         }
         let first = workspace.services.keys().next().map_or("fhir", String::as_str);
-        let relay = Relay::start(log.clone(), client, RelayOptions::new(name, first));
+        let relay = Relay::start(log.clone(), client, relay_options(name, first, &settings.feed));
         let relay_status = relay.status();
-        Ok(Self { services, log, search, relay: Mutex::new(Some(relay)), relay_status })
+        Ok(Self { services, log, relay: Mutex::new(Some(relay)), relay_status, search })
     }
 
     /// Whether the log takes writes and the relay carries them.
@@ -89,13 +91,12 @@ impl Workspace {
         ]
     }
 
-    /// Stops in the order of the data's way: actors, log, search index, relay.
+    /// Stops in the order of the data's way: actors, log, relay, projection.
     pub(super) async fn close(&self) {
         for service in &self.services {
             service.compartments.stop();
         }
         self.log.close().await;
-        self.search.stop().await;
         let head = *self.log.watch().borrow();
         let mut status = self.relay_status.clone();
         // Not waited for longer: the next relay continues from where the stream stands.
@@ -104,6 +105,7 @@ impl Workspace {
         if let Some(relay) = self.relay.lock().await.take() {
             relay.stop().await;
         }
+        self.search.stop().await;
     }
 }
 
@@ -111,6 +113,19 @@ impl std::fmt::Debug for Workspace {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Workspace").field("name", &self.log.workspace()).finish_non_exhaustive()
     }
+}
+
+fn relay_options(workspace: &str, service: &str, feed: &FeedSettings) -> RelayOptions {
+    let mut options = RelayOptions::new(workspace, service);
+    options.messages.body = match feed.body {
+        FeedBody::Resource => BodyMode::Resource,
+        FeedBody::Notification => BodyMode::Notification,
+    };
+    options.messages.body_bytes_max = feed.body_bytes_max;
+    options.stream.age_max = Duration::from_secs(feed.age_max_days.saturating_mul(86_400));
+    options.stream.bytes_max = feed.bytes_max.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+    options.stream.replicas = feed.replicas;
+    options
 }
 
 /// Connects to NATS, for ever: a broker that is away at the start comes later.
@@ -123,22 +138,21 @@ async fn connect(address: &str) -> anyhow::Result<async_nats::Client> {
         .context("the address of NATS cannot be used")
 }
 
-/// Starts the projection that searches are answered from.
+/// Starts the search projection and opens its index.
 async fn search(
     log: &Log,
+    client: &async_nats::Client,
     settings: &Settings,
     addresses: &Addresses,
 ) -> anyhow::Result<(Runner, SearchIndex)> {
-    let options = DatabaseOptions {
-        pool_size: settings.database.connections_max,
-        runtime: Some(tokio::runtime::Handle::current()),
-        ..DatabaseOptions::default()
-    };
+    let options =
+        DatabaseOptions { pool_size: settings.database.connections_max, ..DatabaseOptions::default() };
     let database = Database::new(&addresses.database, &options)?;
     let registry = SearchRegistry::r4().clone();
     let projection = SearchProjection::new(registry.clone(), log.number());
     let options = RunnerOptions { clock: std::sync::Arc::new(clock::now), ..RunnerOptions::default() };
-    let runner = Runner::start(database.clone(), projection, log.clone(), log.number(), options).await?;
+    let runner =
+        Runner::start(database.clone(), projection, Live::new(log, client), log.number(), options).await?;
     let index = SearchIndex::new(database, registry, log.number(), runner.progress());
     Ok((runner, index))
 }

@@ -18,7 +18,7 @@ const FILE_VARIABLE: &str = "ANAMNESIS_CONFIG";
 const NOT_SETTINGS: [&str; 4] =
     ["ANAMNESIS_SERVICE_", "ANAMNESIS_PORT", "ANAMNESIS_CORPUS", "ANAMNESIS_TEST_"];
 /// Settings without a default do not show up when the defaults are listed.
-const WITHOUT_DEFAULT: [&str; 3] = ["engines.programs", "database.url", "nats.url"];
+const WITHOUT_DEFAULT: [&str; 4] = ["engines.programs", "database.url", "nats.url", "feed.bytes_max"];
 
 /// Settings given on the command line: dotted key, flag, value.
 pub type Overrides = Vec<(&'static str, &'static str, Value)>;
