@@ -168,8 +168,9 @@ async fn what_a_killed_server_left_behind_is_stopped_by_the_next_start() {
 async fn a_pid_file_that_names_a_stranger_is_no_obstacle() {
     let folder = folder();
     Engines::start(options(folder.path())).await.unwrap().stop().await;
-    let mut stranger = Command::new("sleep").arg("60").spawn().unwrap();
     let database = folder.path().join("postgres/data").canonicalize().unwrap();
+    // Of the same user, as Postgres passes by those that it may not send signals to.
+    let mut stranger = orphan("stranger", Path::new("sleep"), &["60"], &database);
     let pid_file = format!("{}\n{}\n1\n5432\n", stranger.id(), database.display());
     std::fs::write(database.join("postmaster.pid"), &pid_file).unwrap();
     std::fs::write(folder.path().join("run/.s.PGSQL.5432.lock"), &pid_file).unwrap();
