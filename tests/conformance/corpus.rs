@@ -53,6 +53,12 @@ pub(crate) fn lines(folder_name: &str, file: &str) -> Vec<Document> {
     names.zip(text.lines()).map(|(name, line)| Document::new(name, line.to_owned())).collect()
 }
 
+/// The TestScripts.
+pub(crate) fn test_scripts() -> Vec<Document> {
+    let read = |path: &PathBuf| Document::new(name(path), fs::read_to_string(path).unwrap());
+    files("testscripts", "json").iter().map(read).collect()
+}
+
 fn files(folder_name: &str, ending: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder().join(folder_name)).unwrap();
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();

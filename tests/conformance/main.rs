@@ -12,4 +12,7 @@ mod json;
 #[path = "../process/support.rs"]
 mod process;
 mod real_input;
+mod searches;
 mod server;
+mod testscript;
+mod testscripts;

@@ -11,9 +11,8 @@ use reqwest::Method;
 
 use crate::compare::{Names, differences};
 use crate::corpus::{self, Document};
-use crate::json::Json;
-use crate::process;
 use crate::server::{self, Server};
+use crate::{process, searches};
 
 /// Entries of all bundles of the corpus.
 const RESOURCES: usize = 1156;
@@ -40,17 +39,17 @@ fn what_is_posted_reads_back_equal_and_is_found() {
     let bundles = corpus::synthea();
     server::test(|server| async move {
         let mut stored = BTreeMap::new();
-        let mut resources = 0;
+        let mut resources = Vec::new();
         for bundle in &bundles {
-            let names = post(&server, bundle, resources).await;
+            let names = post(&server, bundle, resources.len()).await;
             for entry in bundle.json.all("entry") {
                 let address = names[entry.text("fullUrl").unwrap()].clone();
                 let sent = entry.get("resource").unwrap();
                 let body = read_back(&server, &address).await;
-                let found = differences(sent, &Json::parse(&body), &names);
+                let found = differences(sent, &crate::json::Json::parse(&body), &names);
                 assert!(found.is_empty(), "{}, {address}: {found:#?}", bundle.name);
-                stored.insert(address, body);
-                resources += 1;
+                stored.insert(address.clone(), body.clone());
+                resources.push(searches::Resource { address, json: crate::json::Json::parse(&body) });
             }
         }
         assert_eq!(stored.len(), RESOURCES);
@@ -58,6 +57,7 @@ fn what_is_posted_reads_back_equal_and_is_found() {
             let address = message.subject.strip_suffix("/_history/1").unwrap();
             assert_eq!(message.body, stored[address], "position {}", message.position);
         }
+        searches::find_everything(&server, &resources).await;
     });
 }
 

@@ -14,6 +14,8 @@ use crate::process;
 
 /// A running server.
 pub(crate) struct Server {
+    /// Its address without a path.
+    pub(crate) root: String,
     /// The address of its FHIR service.
     pub(crate) base: String,
     client: reqwest::Client,
@@ -51,8 +53,17 @@ impl Server {
         };
         let (nats, database) = (address("  NATS"), address("  Postgres"));
         process.wait_until_ready();
-        let base = format!("http://{}/default/fhir", process.address);
-        Server { base, client: reqwest::Client::new(), database, nats, process: Some(process), _data: data }
+        let root = format!("http://{}", process.address);
+        let base = format!("{root}/default/fhir");
+        Server {
+            root,
+            base,
+            client: reqwest::Client::new(),
+            database,
+            nats,
+            process: Some(process),
+            _data: data,
+        }
     }
 
     /// A request to an address below the FHIR service, or to any other when it is absolute.
