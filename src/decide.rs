@@ -216,3 +216,6 @@ pub fn decide(
         Command::Delete { key, expected } => delete::decide(key, expected, current, rules, provenance),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,10 @@
 //! `/metadata`: what the service can do (R4 http.html section 3.1.0.10), made from the table of interactions, the
 //! search parameters and the service's rules.
 
+use std::sync::Arc;
+
 use anamnesis_fhir::definitions::r4;
+use anamnesis_fhir::search::{SearchParameter, SearchParameterKind, SearchRegistry};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -62,6 +65,8 @@ fn statement(rules: &Rules) -> Vec<u8> {
                 Listed::OfSystem(code) => Some(code),
                 _ => None,
             }),
+            "searchParam": search_parameters("Resource"),
+            "compartment": r4().compartments().iter().map(|compartment| compartment.url).collect::<Vec<_>>(),
             "operation": [{
                 "name": "versions",
                 "definition": "http://hl7.org/fhir/OperationDefinition/CapabilityStatement-versions",
@@ -91,7 +96,25 @@ fn resource(name: &str, rules: &Rules) -> Value {
         "conditionalUpdate": true,
         "conditionalDelete": "multiple",
         "referencePolicy": ["literal", "logical", "local"],
+        "searchParam": search_parameters(name),
     })
+}
+
+/// The search parameters of a type that the index has: all that have an expression, but for two types of parameters.
+fn search_parameters(name: &str) -> Vec<Value> {
+    let registry = SearchRegistry::r4();
+    let is_indexed = |parameter: &&Arc<SearchParameter>| match parameter.kind() {
+        SearchParameterKind::Composite | SearchParameterKind::Special => false,
+        _ => parameter.has_expression(),
+    };
+    let described = |parameter: &Arc<SearchParameter>| {
+        json!({
+            "name": parameter.code(),
+            "definition": parameter.url(),
+            "type": parameter.kind().code(),
+        })
+    };
+    registry.parameters(name).iter().filter(is_indexed).map(described).collect()
 }
 
 fn listed(code: impl Fn(Listed) -> Option<&'static str>) -> Vec<Value> {

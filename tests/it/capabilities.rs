@@ -1,5 +1,7 @@
 //! `GET /metadata` and `GET /$versions`
 
+use serde_json::Value;
+
 use crate::support::test;
 
 #[test]
@@ -20,8 +22,27 @@ fn metadata_says_what_is_served() {
             .iter()
             .map(|interaction| interaction["code"].as_str().unwrap())
             .collect();
-        for code in ["read", "vread", "update", "delete", "history-instance", "history-type", "create"] {
+        for code in
+            ["read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type"]
+        {
             assert!(interactions.contains(&code), "{code}");
+        }
+        let names = |resource: &Value| -> Vec<String> {
+            let parameters = resource["searchParam"].as_array().unwrap().iter();
+            parameters.map(|parameter| parameter["name"].as_str().unwrap().to_owned()).collect()
+        };
+        let parameters = names(patient);
+        for name in
+            ["_id", "_lastUpdated", "_tag", "family", "identifier", "birthdate", "general-practitioner"]
+        {
+            assert!(parameters.contains(&name.to_owned()), "{name}");
+        }
+        // Every one that is listed is understood, and what is not listed is not.
+        for name in parameters {
+            let strict = [("Prefer", "handling=strict")];
+            let answer = server.send("GET", &format!("/Patient?{name}:missing=true"), &strict, "").await;
+            let is_control = name == "_id" || name == "_lastUpdated";
+            assert!(answer.status == 200 || is_control, "{name}: {}", answer.text());
         }
         assert_eq!(patient["versioning"], "versioned");
         for (mode, status) in [("full", 200), ("normative", 200), ("terminology", 400), ("x", 400)] {

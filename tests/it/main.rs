@@ -19,6 +19,7 @@ mod delete;
 mod feed;
 mod history;
 mod load;
+mod overload;
 mod read;
 mod search;
 mod update;
