@@ -71,6 +71,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
 
 struct Measured {
     events_per_second: f64,
+    /// How many transactions share a flush: the size of the batches that formed.
+    events_per_commit: f64,
     /// Processor time of this process and of Postgres.
     cpu_microseconds: f64,
     p50: Duration,
@@ -79,10 +81,10 @@ struct Measured {
 
 impl std::fmt::Display for Measured {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Measured { events_per_second, cpu_microseconds, p50, p99 } = self;
+        let Measured { events_per_second, events_per_commit, cpu_microseconds, p50, p99 } = self;
         write!(
             formatter,
-            "{events_per_second:>8.0} events/s   {cpu_microseconds:>5.0} µs CPU each   p50 {p50:>9.1?}   p99 {p99:>9.1?}"
+            "{events_per_second:>8.0} events/s   {events_per_commit:>4.0} a commit   {cpu_microseconds:>5.0} µs CPU each   p50 {p50:>9.1?}   p99 {p99:>9.1?}"
         )
     }
 }
@@ -93,6 +95,7 @@ async fn measure(
     round: usize,
     time: Duration,
 ) -> Result<Measured, Box<dyn Error>> {
+    let before = log.head().await?;
     let (started, cpu) = (Instant::now(), cpu_seconds(database)?);
     let mut writers = JoinSet::new();
     for writer in 0..workload.writers {
@@ -119,7 +122,14 @@ async fn measure(
     let cpu_microseconds = (cpu_seconds(database)? - cpu) * 1e6 / events;
     waits.sort_unstable();
     let quantile = |share: usize| waits.get(waits.len() * share / 100).copied().unwrap_or_default();
-    Ok(Measured { events_per_second, cpu_microseconds, p50: quantile(50), p99: quantile(99) })
+    let events_per_commit = events / commits_after(database, before).await?;
+    Ok(Measured {
+        events_per_second,
+        events_per_commit,
+        cpu_microseconds,
+        p50: quantile(50),
+        p99: quantile(99),
+    })
 }
 
 /// Small numbers that look random; the same kind of resource each time, with other values.
@@ -178,6 +188,17 @@ fn draft(dice: &mut Dice) -> Draft {
         agent: Arc::from("bench"),
         source: None,
     }
+}
+
+/// How many transactions wrote the events after the position.
+async fn commits_after(database: &str, position: Position) -> Result<f64, Box<dyn Error>> {
+    let (client, connection) = tokio_postgres::connect(database, NoTls).await?;
+    let driver = tokio::spawn(connection);
+    let statement = "SELECT count(DISTINCT xmin::text) FROM anamnesis.event WHERE seq > $1";
+    let commits: i64 = client.query_one(statement, &[&i64::try_from(position.get())?]).await?.get(0);
+    drop(client);
+    driver.await??;
+    Ok(commits as f64)
 }
 
 /// Processor time so far of this process and of the database's backends on this machine.

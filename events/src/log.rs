@@ -11,6 +11,7 @@ mod poll;
 mod read;
 mod row;
 mod rows;
+mod statistics;
 mod transaction;
 mod verify;
 
@@ -129,9 +130,10 @@ impl Log {
             partitioned_until: 0,
             session: None,
         };
-        let poller = log.poller();
+        let (poller, statistics) = (log.poller(), log.statistics());
         log.keep(runtime.spawn(appender.run(waiting, stop.clone())));
-        log.keep(runtime.spawn(poller.run(stop)));
+        log.keep(runtime.spawn(poller.run(stop.clone())));
+        log.keep(runtime.spawn(statistics.run(stop)));
         Ok(log)
     }
 

@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::decide::{Lost, Verdict, Won, compartment_key, resource_key};
 use super::transaction::{Tail, Writes};
 use crate::codec::{CodecError, Encoder};
-use crate::{AppendError, Draft, Event, Group, Recorded, STAMP_LENGTH, Transaction, envelope};
+use crate::{AppendError, Draft, Event, Group, Recorded, STAMP_LENGTH, Transaction, Version, envelope};
 
 pub(crate) type Answer = Result<Vec<Recorded>, AppendError>;
 
@@ -91,10 +91,14 @@ pub(crate) fn prepare(
         for taken in after.identifiers.iter().filter(|one| !before.identifiers.contains(one)) {
             prepared.writes.identifiers_taken.push(*taken, key.id.clone());
         }
-        let never_existed = before.version == crate::Version::NONE;
-        let heads =
-            if never_existed { &mut prepared.writes.heads_new } else { &mut prepared.writes.heads_moved };
-        heads.push(resource_key(&key), &before, &after);
+        let heads = match before.version {
+            Version::NONE => &mut prepared.writes.heads_new,
+            before => {
+                let versions = after.version.to_sql().saturating_sub(before.to_sql());
+                prepared.writes.heads_moved.entry(versions).or_default()
+            }
+        };
+        heads.push(resource_key(&key), &after);
     }
     Ok(prepared)
 }

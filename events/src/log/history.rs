@@ -6,7 +6,7 @@ use tokio_postgres::types::ToSql;
 use super::Log;
 use super::decide::{compartment_key, resource_key};
 use super::read::check_limit;
-use super::row::{self, COLUMNS};
+use super::row::{self, COLUMNS, event_at};
 use crate::{Event, LogError, Position, ResourceKey};
 
 /// Whose history is asked for (FHIR R4 `history-instance`, `history-type`, `history-system`).
@@ -137,33 +137,42 @@ fn statement(scope: &HistoryScope, ascending: bool, current_at: Option<usize>) -
                   OR anamnesis.is_current_at($1, e.resource_type, e.id, e.seq, ${number}))"
         )
     });
-    let (with, filter) = match scope {
-        HistoryScope::System => ("", ""),
-        HistoryScope::Type(_) => ("", "AND e.resource_type = $5"),
+    let by_range = |filter: &str| {
+        format!(
+            "FROM anamnesis.event AS e WHERE e.log = $1 AND e.seq > $2 AND e.seq < $3 {filter} {current} ORDER BY e.seq {order}"
+        )
+    };
+    let by_position = |wanted: &str| {
+        let event = event_at("wanted.seq");
+        format!(
+            "FROM ({wanted} ORDER BY seq {order}) AS wanted {event}
+             WHERE true {current} ORDER BY wanted.seq {order}"
+        )
+    };
+    let (with, from) = match scope {
+        HistoryScope::System => (String::new(), by_range("")),
+        HistoryScope::Type(_) => (String::new(), by_range("AND e.resource_type = $5")),
         HistoryScope::Instance(_) => (
-            "WITH RECURSIVE walk (seq, prev_seq) AS (
-                 SELECT e.seq, e.prev_seq FROM anamnesis.head AS h
-                 JOIN anamnesis.event AS e ON e.log = $1 AND e.seq = h.seq
-                 WHERE h.log = $1 AND h.key = $5
-               UNION ALL
-                 SELECT e.seq, e.prev_seq FROM walk AS w
-                 JOIN anamnesis.event AS e ON e.log = $1 AND e.seq = w.prev_seq
-                 WHERE e.seq > $2)",
-            "AND e.seq = ANY (ARRAY (SELECT seq FROM walk WHERE seq < $3))",
+            format!(
+                "WITH RECURSIVE walk (seq, prev_seq) AS (
+                     SELECT e.seq, e.prev_seq FROM anamnesis.head AS h {} WHERE h.log = $1 AND h.key = $5
+                   UNION ALL
+                     SELECT e.seq, e.prev_seq FROM walk AS w {} WHERE e.seq > $2)",
+                event_at("h.seq"),
+                event_at("w.prev_seq")
+            ),
+            by_position("SELECT seq FROM walk WHERE seq > $2 AND seq < $3"),
         ),
         HistoryScope::Compartment(_) => (
-            "",
-            "AND e.seq IN (
-                 SELECT seq FROM anamnesis.event AS h WHERE h.log = $1 AND h.seq > $2 AND h.seq < $3
+            String::new(),
+            by_position(
+                "SELECT seq FROM anamnesis.event AS h WHERE h.log = $1 AND h.seq > $2 AND h.seq < $3
                      AND hashtextextended(h.home, 0) = hashtextextended($5, 0) AND h.home = $5
-               UNION ALL
+                 UNION ALL
                  SELECT seq FROM anamnesis.link AS l
-                 WHERE l.log = $1 AND l.compartment = $6 AND l.seq > $2 AND l.seq < $3)",
+                 WHERE l.log = $1 AND l.compartment = $6 AND l.seq > $2 AND l.seq < $3",
+            ),
         ),
     };
-    format!(
-        "{with} SELECT {COLUMNS} FROM anamnesis.event AS e
-         WHERE e.log = $1 AND e.seq > $2 AND e.seq < $3 {filter} {current}
-         ORDER BY e.seq {order} LIMIT $4"
-    )
+    format!("{with} SELECT {COLUMNS} {from} LIMIT $4")
 }

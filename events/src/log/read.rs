@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::Log;
 use super::decide::{identifier_key, resource_key};
-use super::row::{self, COLUMNS};
+use super::row::{self, COLUMNS, event_at};
 use crate::{Event, Head, Identifier, LogError, Position, ResourceKey, Version};
 
 /// The most events that one read gives: bounds the memory of an answer.
@@ -33,12 +33,16 @@ impl Log {
     /// When the database cannot be read.
     pub async fn heads(&self, keys: &[ResourceKey]) -> Result<Vec<Option<Head>>, LogError> {
         let wanted: Vec<Uuid> = keys.iter().map(resource_key).collect();
-        let statement = "SELECT wanted.n, h.version, h.seq, h.deleted, e.home
-            FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (key, n)
-            JOIN anamnesis.head AS h ON h.log = $1 AND h.key = wanted.key
-            JOIN anamnesis.event AS e ON e.log = $1 AND e.seq = h.seq";
+        let statement = format!(
+            "SELECT wanted.n, h.version, h.seq, h.deleted, e.home
+             FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (key, n)
+             CROSS JOIN LATERAL (
+                 SELECT * FROM anamnesis.head AS one WHERE one.log = $1 AND one.key = wanted.key LIMIT 1) AS h
+             {}",
+            event_at("h.seq")
+        );
         let mut heads = vec![None; keys.len()];
-        for row in self.query(statement, &[&self.inner.number, &wanted]).await? {
+        for row in self.query(&statement, &[&self.inner.number, &wanted]).await? {
             let ordinal: i64 = row.try_get(0)?;
             let place = usize::try_from(ordinal - 1).ok().and_then(|index| heads.get_mut(index));
             if let Some(place) = place {
@@ -59,9 +63,8 @@ impl Log {
     /// When the database cannot be read or the event is damaged.
     pub async fn current(&self, key: &ResourceKey) -> Result<Option<Event>, LogError> {
         let statement = format!(
-            "SELECT {COLUMNS} FROM anamnesis.head AS h
-             JOIN anamnesis.event AS e ON e.log = $1 AND e.seq = h.seq
-             WHERE h.log = $1 AND h.key = $2"
+            "SELECT {COLUMNS} FROM anamnesis.head AS h {} WHERE h.log = $1 AND h.key = $2",
+            event_at("h.seq")
         );
         let rows = self.query(&statement, &[&self.inner.number, &resource_key(key)]).await?;
         rows.first().map(row::event).transpose()
@@ -74,15 +77,14 @@ impl Log {
     pub async fn version(&self, key: &ResourceKey, version: Version) -> Result<Option<Event>, LogError> {
         let statement = format!(
             "WITH RECURSIVE walk (seq, prev_seq, version) AS (
-                 SELECT e.seq, e.prev_seq, e.version FROM anamnesis.head AS h
-                 JOIN anamnesis.event AS e ON e.log = $1 AND e.seq = h.seq
+                 SELECT e.seq, e.prev_seq, e.version FROM anamnesis.head AS h {}
                  WHERE h.log = $1 AND h.key = $2
                UNION ALL
-                 SELECT e.seq, e.prev_seq, e.version FROM walk AS w
-                 JOIN anamnesis.event AS e ON e.log = $1 AND e.seq = w.prev_seq
-                 WHERE w.version > $3)
-             SELECT {COLUMNS} FROM anamnesis.event AS e
-             WHERE e.log = $1 AND e.seq = (SELECT seq FROM walk WHERE version = $3)"
+                 SELECT e.seq, e.prev_seq, e.version FROM walk AS w {} WHERE w.version > $3)
+             SELECT {COLUMNS} FROM walk AS w {} WHERE w.version = $3",
+            event_at("h.seq"),
+            event_at("w.prev_seq"),
+            event_at("w.seq")
         );
         let parameters: [&(dyn ToSql + Sync); 3] =
             [&self.inner.number, &resource_key(key), &version.to_sql()];
@@ -98,7 +100,7 @@ impl Log {
         check_limit(positions.len())?;
         let wanted: Vec<i64> = positions.iter().map(|position| position.to_sql()).collect();
         let statement =
-            format!("SELECT {COLUMNS} FROM anamnesis.event AS e WHERE e.log = $1 AND e.seq = ANY ($2)");
+            format!("SELECT {COLUMNS} FROM unnest($2::bigint[]) AS wanted (seq) {}", event_at("wanted.seq"));
         let rows = self.query(&statement, &[&self.inner.number, &wanted]).await?;
         let events: HashMap<Position, Event> =
             row::events(&rows)?.into_iter().map(|event| (event.position, event)).collect();

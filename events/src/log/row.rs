@@ -14,6 +14,16 @@ pub(crate) const COLUMNS: &str = "e.seq, e.kind, e.kind_version, e.resource_type
      e.touches, e.transaction_id, e.transaction_index, e.transaction_size, e.recorded_at, e.agent, \
      e.source, e.prev_seq, e.payload, e.hash";
 
+/// A join to the one event at a position, under the name `e`. Written so that the planner can only take
+/// the primary key: a plain join made while the tables are small would read them whole when they have
+/// grown, because plans are kept.
+pub(crate) fn event_at(position: &str) -> String {
+    format!(
+        "CROSS JOIN LATERAL (
+             SELECT * FROM anamnesis.event AS one WHERE one.log = $1 AND one.seq = {position} LIMIT 1) AS e"
+    )
+}
+
 /// The event of a row, in the newest version of its kind.
 pub(crate) fn event(row: &Row) -> Result<Event, LogError> {
     let event = stored(row)?;

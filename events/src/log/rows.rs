@@ -87,7 +87,7 @@ impl EventRows {
     }
 }
 
-/// Rows of `anamnesis.head`: new ones, or moved ones with the version that they are expected to have.
+/// Rows of `anamnesis.head`.
 #[derive(Default)]
 pub(crate) struct HeadRows {
     key: Vec<Uuid>,
@@ -95,33 +95,23 @@ pub(crate) struct HeadRows {
     version: Vec<i32>,
     deleted: Vec<bool>,
     identifiers: Vec<String>,
-    expected: Vec<i32>,
 }
 
 impl HeadRows {
-    pub(crate) fn push(&mut self, key: Uuid, before: &HeadState, after: &HeadState) {
+    pub(crate) fn push(&mut self, key: Uuid, after: &HeadState) {
         self.key.push(key);
         self.seq.push(after.position.to_sql());
         self.version.push(after.version.to_sql());
         self.deleted.push(after.deleted);
         self.identifiers.push(array_literal(&after.identifiers));
-        self.expected.push(before.version.to_sql());
     }
 
-    pub(crate) fn parameters_new(&self) -> Parameters<'_> {
-        (!self.key.is_empty()).then(|| self.columns().to_vec())
-    }
-
-    pub(crate) fn parameters_moved(&self) -> Parameters<'_> {
+    pub(crate) fn parameters(&self) -> Parameters<'_> {
         (!self.key.is_empty()).then(|| {
-            let mut columns = self.columns().to_vec();
-            columns.push(&self.expected);
-            columns
+            let columns: [Sql<'_>; 5] =
+                [&self.key, &self.seq, &self.version, &self.deleted, &self.identifiers];
+            columns.to_vec()
         })
-    }
-
-    fn columns(&self) -> [Sql<'_>; 5] {
-        [&self.key, &self.seq, &self.version, &self.deleted, &self.identifiers]
     }
 }
 

@@ -4,7 +4,7 @@
 //! events, heads, links, identifiers, commit. The statements of a trip are sent together; when one fails,
 //! Postgres aborts the transaction and the COMMIT behind it becomes a rollback.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use futures::future::{OptionFuture, join_all};
@@ -35,20 +35,26 @@ const HEADS_NEW: &str = "INSERT INTO anamnesis.head (log, key, seq, version, del
            CASE WHEN made.identifiers <> '' THEN made.identifiers::uuid[] END
     FROM unnest($2::uuid[], $3::bigint[], $4::integer[], $5::boolean[], $6::text[])
       AS made (key, seq, version, deleted, identifiers)";
+/// Goes through the conflict, because that finds the rows by the primary key whatever the planner thinks;
+/// an inserted row (`xmax = 0`) counts as one that was not there. The last parameter is by how many
+/// versions the heads move.
 const HEADS_MOVED: &str = "WITH moved AS (
-    UPDATE anamnesis.head AS h
-    SET seq = new.seq, version = new.version, deleted = new.deleted,
-        identifiers = CASE WHEN new.identifiers <> '' THEN new.identifiers::uuid[] END
-    FROM unnest($2::uuid[], $3::bigint[], $4::integer[], $5::boolean[], $6::text[], $7::integer[])
-      AS new (key, seq, version, deleted, identifiers, expected)
-    WHERE h.log = $1 AND h.key = new.key AND h.version = new.expected
-    RETURNING 1)
-    SELECT anamnesis.fence(count(*), cardinality($2::uuid[])) FROM moved";
+    INSERT INTO anamnesis.head AS h (log, key, seq, version, deleted, identifiers)
+    SELECT $1, new.key, new.seq, new.version, new.deleted,
+           CASE WHEN new.identifiers <> '' THEN new.identifiers::uuid[] END
+    FROM unnest($2::uuid[], $3::bigint[], $4::integer[], $5::boolean[], $6::text[])
+      AS new (key, seq, version, deleted, identifiers)
+    ON CONFLICT (log, key) DO UPDATE
+    SET seq = excluded.seq, version = excluded.version, deleted = excluded.deleted,
+        identifiers = excluded.identifiers
+    WHERE h.version = excluded.version - $7::integer
+    RETURNING h.xmax <> 0 AS found)
+    SELECT anamnesis.fence(count(*) FILTER (WHERE found), cardinality($2::uuid[])) FROM moved";
 const LINKS: &str = "INSERT INTO anamnesis.link (log, seq, compartment)
     SELECT $1, * FROM unnest($2::bigint[], $3::uuid[])";
 const IDENTIFIERS_LEFT: &str = "DELETE FROM anamnesis.identifier AS i
     USING unnest($2::uuid[], $3::text[]) AS gone (key, id)
-    WHERE i.log = $1 AND i.key = gone.key AND i.id = gone.id";
+    WHERE i.log = $1 AND i.key = ANY ($2) AND i.key = gone.key AND i.id = gone.id";
 const IDENTIFIERS_TAKEN: &str = "INSERT INTO anamnesis.identifier (log, key, id)
     SELECT $1, * FROM unnest($2::uuid[], $3::text[]) ON CONFLICT DO NOTHING";
 
@@ -65,7 +71,8 @@ pub(crate) struct Tail {
 pub(crate) struct Writes {
     pub(crate) events: EventRows,
     pub(crate) heads_new: HeadRows,
-    pub(crate) heads_moved: HeadRows,
+    /// By how many versions they move: nearly always by one.
+    pub(crate) heads_moved: BTreeMap<i32, HeadRows>,
     pub(crate) links: LinkRows,
     pub(crate) identifiers_left: IdentifierRows,
     pub(crate) identifiers_taken: IdentifierRows,
@@ -157,20 +164,26 @@ impl Session {
     /// [`Session::has`] was asked on a new session.
     pub(crate) async fn commit(&self, writes: &Writes) -> Result<(), Error> {
         let statements = &self.statements;
-        let steps = [
+        let mut steps = vec![
             (&statements.events, writes.events.parameters()),
-            (&statements.heads_new, writes.heads_new.parameters_new()),
-            (&statements.heads_moved, writes.heads_moved.parameters_moved()),
+            (&statements.heads_new, writes.heads_new.parameters()),
             (&statements.links, writes.links.parameters()),
             (&statements.identifiers_left, writes.identifiers_left.parameters()),
             (&statements.identifiers_taken, writes.identifiers_taken.parameters()),
         ];
+        steps.extend(writes.heads_moved.iter().map(|(versions, heads)| {
+            let parameters = heads.parameters().map(|mut parameters| {
+                parameters.push(versions);
+                parameters
+            });
+            (&statements.heads_moved, parameters)
+        }));
         let written = steps.iter().filter_map(|(statement, parameters)| {
             let mut all: Vec<Sql<'_>> = vec![&self.log];
             all.extend(parameters.as_ref()?);
             Some(async move { self.client.execute(*statement, &all).await })
         });
-        // `join_all` polls its futures in order once, and polling sends: so the server gets them in order.
+        // Polling sends, and each future is polled before COMMIT is: so the server gets COMMIT last.
         let (written, committed) = futures::join!(join_all(written), self.client.batch_execute("COMMIT"));
         for result in written {
             result?;

@@ -46,6 +46,25 @@ async fn a_second_appender_with_smaller_partitions_finds_room_too() {
 }
 
 #[tokio::test]
+async fn the_planner_is_told_when_the_log_has_grown() {
+    let database = database().await;
+    let log = open(&database).await;
+    for n in 0..11 {
+        log.append(group((0..100).map(|m| write(key(&format!("{n}-{m}")), 1, "a")).collect())).await.unwrap();
+    }
+    let (client, connection) = tokio_postgres::connect(&database, NoTls).await.unwrap();
+    let driver = tokio::spawn(connection);
+    // Postgres itself would look once a minute, and not at all before.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(50);
+    let statement = "SELECT min(reltuples)::bigint FROM pg_class WHERE relname IN ('event_from_1', 'head')";
+    while client.query_one(statement, &[]).await.unwrap().get::<_, i64>(0) < 1000 {
+        assert!(std::time::Instant::now() < deadline, "the tables were not analysed");
+    }
+    drop(client);
+    driver.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn many_may_open_a_new_database_at_once() {
     let database = database().await;
     let logs = futures::future::join_all((0..6).map(|_| open(&database))).await;
