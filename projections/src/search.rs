@@ -8,6 +8,7 @@
 //! Everything that is compared exactly becomes a hashed token in one array per resource; dates, numbers and
 //! quantities become spans of ordered integers; strings become folded texts.
 
+mod alias;
 mod atom;
 mod date;
 mod digest;
@@ -33,10 +34,11 @@ mod value;
 mod write;
 
 pub use digest::digest;
-pub use index::{SearchIndex, SearchMatch, SearchPage};
+pub use index::{SearchIndex, SearchLimits, SearchMatch, SearchPage};
 pub use issue::{Issue, IssueKind, Severity};
 pub use query::{
-    COUNT_DEFAULT, COUNT_MAX, Handling, PAGE_PARAMETER, ParseOptions, Scope, SearchQuery, Summary, Total,
+    COUNT_DEFAULT, COUNT_MAX, Catalogue, Handling, PAGE_PARAMETER, ParseOptions, Scope, SearchQuery, Summary,
+    Total,
 };
 pub use write::SearchProjection;
 

@@ -6,6 +6,7 @@ use anamnesis_fhir::definitions;
 use anamnesis_fhir::json::{Document, Limits};
 use anamnesis_fhir::search::{Extracted, SearchParameter, SearchParameterKind, SearchRegistry};
 
+use super::alias::Aliases;
 use super::entries::Entries;
 use super::key::{Class, ParameterKey};
 use super::{date, number, quantity, reference, special, string, token, uri};
@@ -14,7 +15,7 @@ use crate::Poison;
 /// Parameters that [`special`] indexes by itself.
 const SPECIAL: [&str; 2] = ["_id", "_lastUpdated"];
 
-/// Knows the keys of all parameters of a log.
+/// Knows the keys of all parameters of a log that are indexed.
 #[derive(Debug)]
 pub(crate) struct Extractor {
     registry: SearchRegistry,
@@ -24,11 +25,14 @@ pub(crate) struct Extractor {
 
 impl Extractor {
     pub(crate) fn new(registry: SearchRegistry, log: i16) -> Self {
+        let aliases = Aliases::of(&registry);
         let of_type = |name: &&'static str| {
+            let indexed = registry.parameters(name).iter();
+            let indexed = indexed.filter(|parameter| aliases.get(name, parameter.code()).is_none());
             let key = |parameter: &std::sync::Arc<SearchParameter>| {
                 (parameter.code().to_owned(), ParameterKey::new(log, name, parameter.code()))
             };
-            (*name, registry.parameters(name).iter().map(key).collect())
+            (*name, indexed.map(key).collect())
         };
         let keys = definitions::r4().resource_types().iter().map(of_type).collect();
         Self { registry, log, keys }

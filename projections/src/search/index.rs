@@ -14,7 +14,7 @@ use super::atom::{Criterion, Yield};
 use super::issue::{Issue, IssueKind, Severity};
 use super::key::type_number;
 use super::page::{PageToken, Place};
-use super::query::{ParseOptions, Scope, SearchQuery, Total};
+use super::query::{Catalogue, ParseOptions, Scope, SearchQuery, Total};
 use super::sql::{Order, Start, Statement, Window};
 use super::tables::{NAME, VERSION};
 use crate::checkpoint::number;
@@ -22,10 +22,20 @@ use crate::database::Database;
 use crate::{Late, Progress, ProjectionError};
 use rows::{Found, Row};
 
-/// Resources that are gathered and sorted before the results are walked along in their order instead.
-const GATHERED_MAX: i64 = 5000;
-/// The same where the start says little about how many match.
-const TRIED_MAX: i64 = 2000;
+/// Limits of a search. The defaults were measured; others give the same answers at other times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SearchLimits {
+    /// Resources that are gathered and sorted before the results are walked along in their order instead.
+    pub gathered_max: i64,
+    /// The same where the query says little about how many match.
+    pub tried_max: i64,
+}
+
+impl Default for SearchLimits {
+    fn default() -> Self {
+        Self { gathered_max: 5000, tried_max: 2000 }
+    }
+}
 
 /// A resource that a search has found. Its content is in the log, at its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,9 +69,10 @@ pub struct SearchPage {
 #[derive(Debug, Clone)]
 pub struct SearchIndex {
     database: Database,
-    registry: SearchRegistry,
+    catalogue: Catalogue,
     log: i16,
     progress: Progress,
+    limits: SearchLimits,
     types: HashMap<i32, &'static str>,
 }
 
@@ -71,7 +82,21 @@ impl SearchIndex {
     pub fn new(database: Database, registry: SearchRegistry, log: i16, progress: Progress) -> Self {
         let types =
             definitions::r4().resource_types().iter().map(|name| (type_number(name), *name)).collect();
-        Self { database, registry, log, progress, types }
+        Self {
+            database,
+            catalogue: Catalogue::new(registry),
+            log,
+            progress,
+            limits: SearchLimits::default(),
+            types,
+        }
+    }
+
+    /// The same index with other limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: SearchLimits) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// Reads a query, see [`SearchQuery::parse`].
@@ -84,7 +109,7 @@ impl SearchIndex {
         parameters: &[(String, String)],
         options: &ParseOptions,
     ) -> Result<(SearchQuery, Vec<Issue>), Vec<Issue>> {
-        SearchQuery::parse(&self.registry, self.log, scope, parameters, options)
+        SearchQuery::parse(&self.catalogue, self.log, scope, parameters, options)
     }
 
     /// How far the index has come.
@@ -159,7 +184,7 @@ impl SearchIndex {
 
     /// The rows of a window, from the resources as they are now.
     async fn rows(&self, window: &Window<'_>) -> Result<Found, ProjectionError> {
-        let (start, gathered_max) = start(window.criteria);
+        let (start, gathered_max) = self.start(window.criteria);
         let can_walk = window.order.keys.is_empty() || window.order.walkable_family().is_some();
         if start != Start::Everything {
             let limit = if can_walk { gathered_max } else { i64::MAX };
@@ -279,23 +304,29 @@ impl SearchIndex {
         let position = Position::new(u64::try_from(row.place.seq).ok()?);
         Some(SearchMatch { position, resource_type: self.types.get(&row.kind)?, id: row.id })
     }
-}
 
-/// What a search starts from: the criterion that leaves the fewest resources; and how many may be gathered from it.
-fn start(criteria: &[Criterion]) -> (Start<'_>, i64) {
-    let can_start = |criterion: &&Criterion| {
-        criterion.is_indexed_token() || criterion.is_indexed_text() || criterion.is_indexed_span()
-    };
-    let Some(best) = criteria.iter().filter(can_start).min_by_key(|criterion| criterion.expected) else {
-        return (Start::Everything, 0);
-    };
-    let gathered_max = if best.expected == Yield::Most { TRIED_MAX } else { GATHERED_MAX };
-    let start = if best.is_indexed_token() {
-        Start::Tokens
-    } else if best.is_indexed_text() {
-        Start::Texts(best)
-    } else {
-        Start::Spans(best)
-    };
-    (start, gathered_max)
+    /// What a search starts from: the criterion that leaves the fewest resources; and how many may be gathered from it.
+    fn start<'a>(&self, criteria: &'a [Criterion]) -> (Start<'a>, i64) {
+        let can_start = |criterion: &&Criterion| {
+            criterion.is_indexed_token()
+                || criterion.is_indexed_text()
+                || criterion.is_indexed_span()
+                || criterion.is_indexed_time()
+        };
+        let Some(best) = criteria.iter().filter(can_start).min_by_key(|criterion| criterion.expected) else {
+            return (Start::Everything, 0);
+        };
+        let says_little = best.expected == Yield::Most;
+        let gathered_max = if says_little { self.limits.tried_max } else { self.limits.gathered_max };
+        let start = if best.is_indexed_token() {
+            Start::Tokens
+        } else if best.is_indexed_text() {
+            Start::Texts(best)
+        } else if best.is_indexed_span() {
+            Start::Spans(best)
+        } else {
+            Start::Times
+        };
+        (start, gathered_max)
+    }
 }

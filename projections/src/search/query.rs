@@ -8,6 +8,9 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
+use anamnesis_fhir::search::SearchRegistry;
+
+use super::alias::Aliases;
 use super::atom::Criterion;
 use super::page::PageToken;
 pub(crate) use sort::{SortBy, SortKey};
@@ -84,6 +87,22 @@ pub enum Summary {
     Data,
     /// Only the total.
     Count,
+}
+
+/// The search parameters that queries are read with. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    pub(crate) registry: SearchRegistry,
+    pub(crate) aliases: Aliases,
+}
+
+impl Catalogue {
+    /// Prepares the parameters of a registry.
+    #[must_use]
+    pub fn new(registry: SearchRegistry) -> Self {
+        let aliases = Aliases::of(&registry);
+        Self { registry, aliases }
+    }
 }
 
 /// A query that can be given to [`super::SearchIndex::search`].

@@ -15,7 +15,7 @@ use super::atom::Criterion;
 use super::page::{KeyValue, Place};
 use super::query::{SortBy, SortKey};
 use super::span::Family;
-use super::tables::{NAME, RESOURCE, SPAN, SUPERSEDED, TEXT, VERSION};
+use super::tables::{FIRST_SINCE, NAME, RESOURCE, SPAN, SUPERSEDED, TEXT, VERSION};
 
 /// The greatest text in the order of Postgres' collation "C": sorts resources without a text last.
 const LAST_TEXT: &str = "\u{10ffff}";
@@ -142,6 +142,8 @@ pub(super) enum Start<'a> {
     Texts(&'a Criterion),
     /// The spans of this criterion.
     Spans(&'a Criterion),
+    /// The resources of the types that were updated in the times that the criteria leave.
+    Times,
     /// All resources of the types.
     Everything,
 }
@@ -173,12 +175,14 @@ impl Statement {
                 );
                 (with, "g")
             }
-            Start::Everything => {
+            Start::Times | Start::Everything => {
                 let (log, kinds) = statement.log_and_kinds(window);
+                let times = statement.times(window, &log);
                 let tests = statement.tests(window.criteria, |_| false);
                 let with = format!(
-                    "g AS MATERIALIZED (SELECT {columns} FROM {RESOURCE} AS m
-                         WHERE m.log = {log} AND m.kind = ANY ({kinds}){tests}{as_of} LIMIT {most})"
+                    "g AS MATERIALIZED (SELECT w.* FROM unnest({kinds}) AS k (kind) CROSS JOIN LATERAL (
+                         SELECT {columns} FROM {RESOURCE} AS m
+                         WHERE m.log = {log} AND m.kind = k.kind{times}{as_of}{tests} LIMIT {most}) AS w LIMIT {most})"
                 );
                 (with, "g")
             }
@@ -208,6 +212,7 @@ impl Statement {
         let columns = statement.columns(window);
         let as_of = statement.as_of(window);
         let (log, kinds) = statement.log_and_kinds(window);
+        let times = statement.times(window, &log);
         let tests = statement.tests(window.criteria, |_| false);
         let without = without.map_or(String::new(), |family| {
             let key = statement.bind(Value::Big(family.key));
@@ -223,7 +228,7 @@ impl Statement {
         let rows = format!(
             "SELECT w.* FROM unnest({kinds}) AS k (kind) CROSS JOIN LATERAL (
                  SELECT {columns} FROM {RESOURCE} AS m
-                 WHERE m.log = {log} AND m.kind = k.kind{after}{as_of}{without}{tests}
+                 WHERE m.log = {log} AND m.kind = k.kind{after}{as_of}{times}{without}{tests}
                  ORDER BY m.seq {direction} LIMIT {most}) AS w
              ORDER BY w.seq {direction} LIMIT {most}"
         );
@@ -329,6 +334,20 @@ impl Statement {
             let position = self.bind(Value::Big(position));
             format!(" AND m.seq <= {position}")
         })
+    }
+
+    /// The part of the log in which the criteria's times lie: along the log times only grow, so that the ends are
+    /// found by halving. Over a row whose type is `k.kind`.
+    fn times(&mut self, window: &Window<'_>, log: &str) -> String {
+        let hulls = window.criteria.iter().filter_map(Criterion::times);
+        let Some((low, high)) = hulls.reduce(|one, other| (one.0.max(other.0), one.1.min(other.1))) else {
+            return String::new();
+        };
+        let low = self.bind(Value::Big(low));
+        let beyond = self.bind(Value::Big(high.saturating_add(1)));
+        format!(
+            " AND m.seq >= {FIRST_SINCE}({log}, k.kind, {low}) AND m.seq < {FIRST_SINCE}({log}, k.kind, {beyond})"
+        )
     }
 
     /// kind, seq, id, k0, k1 …

@@ -20,6 +20,9 @@ pub(crate) const TEXT: &str = "anamnesis.search_v1_text";
 /// The index over tokens.
 pub(crate) const TOKEN_INDEX: &str = "anamnesis.search_v1_resource_tokens";
 
+/// Gives the first position of a type's resources that were updated at a time or later.
+pub(crate) const FIRST_SINCE: &str = "anamnesis.search_v1_first_since";
+
 /// Makes the tables.
 ///
 /// The token index collects what a batch writes and takes it in sorted order at the end of the batch (see `write`):
@@ -47,6 +50,24 @@ pub(crate) fn create() -> String {
         CREATE TABLE IF NOT EXISTS {TEXT} (
             key bigint NOT NULL, seq bigint NOT NULL, log smallint NOT NULL, text text COLLATE "C" NOT NULL);
         CREATE INDEX IF NOT EXISTS search_v1_text_text ON {TEXT} (key, text, seq);
-        CREATE INDEX IF NOT EXISTS search_v1_text_resource ON {TEXT} (log, seq);"#
+        CREATE INDEX IF NOT EXISTS search_v1_text_resource ON {TEXT} (log, seq);
+        CREATE OR REPLACE FUNCTION {FIRST_SINCE}(of_log smallint, of_kind integer, since bigint)
+        RETURNS bigint LANGUAGE plpgsql STABLE STRICT AS $$
+        DECLARE
+            low bigint; high bigint; middle bigint; found record;
+        BEGIN
+            SELECT min(seq), max(seq) + 1 INTO low, high FROM {RESOURCE} WHERE log = of_log AND kind = of_kind;
+            WHILE low < high LOOP
+                middle := low + (high - low) / 2;
+                SELECT seq, last_updated INTO found FROM {RESOURCE}
+                    WHERE log = of_log AND kind = of_kind AND seq >= middle ORDER BY seq LIMIT 1;
+                IF found.seq IS NULL OR found.last_updated >= since THEN
+                    high := middle;
+                ELSE
+                    low := found.seq + 1;
+                END IF;
+            END LOOP;
+            RETURN coalesce(low, 0);
+        END $$;"#
     )
 }

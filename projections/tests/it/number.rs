@@ -96,6 +96,7 @@ async fn quantities_are_found_across_units() {
             ("Observation?value-quantity:missing=true", "text"),
             ("Observation?value-string=5.4", "text"),
             ("Observation?combo-value-quantity=5.4|http://unitsofmeasure.org|mg", "mg"),
+            ("Observation?combo-value-quantity:missing=true", "text"),
         ],
     )
     .await;

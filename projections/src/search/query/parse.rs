@@ -7,8 +7,9 @@ use anamnesis_fhir::search::{SearchParameterKind, SearchRegistry};
 use sha2::{Digest, Sha256};
 
 use super::control::Control;
-use super::{Handling, PAGE_PARAMETER, ParseOptions, Scope, SearchQuery, sort};
+use super::{Catalogue, Handling, PAGE_PARAMETER, ParseOptions, Scope, SearchQuery, SortKey, sort};
 use crate::search::Modifier;
+use crate::search::alias::Aliases;
 use crate::search::atom::{Criterion, Yield};
 use crate::search::issue::{Issue, IssueKind, Severity};
 use crate::search::key::ParameterKey;
@@ -31,14 +32,21 @@ impl SearchQuery {
     /// All issues of severity [`Severity::Error`] at once: values that cannot be understood, and under
     /// [`Handling::Strict`] parameters that are unknown or not supported.
     pub fn parse(
-        registry: &SearchRegistry,
+        catalogue: &Catalogue,
         log: i16,
         scope: &Scope,
         parameters: &[(String, String)],
         options: &ParseOptions,
     ) -> Result<(SearchQuery, Vec<Issue>), Vec<Issue>> {
-        let mut parser =
-            Parser { registry, log, options, issues: Vec::new(), types: Vec::new(), searched_all: false };
+        let mut parser = Parser {
+            registry: &catalogue.registry,
+            aliases: &catalogue.aliases,
+            log,
+            options,
+            issues: Vec::new(),
+            types: Vec::new(),
+            searched_all: false,
+        };
         let query = parser.query(scope, parameters);
         let (errors, others): (Vec<Issue>, Vec<Issue>) =
             parser.issues.into_iter().partition(|issue| issue.severity == Severity::Error);
@@ -48,6 +56,7 @@ impl SearchQuery {
 
 struct Parser<'a> {
     registry: &'a SearchRegistry,
+    aliases: &'a Aliases,
     log: i16,
     options: &'a ParseOptions,
     issues: Vec<Issue>,
@@ -79,7 +88,7 @@ impl Parser<'_> {
         }
         let mut sort = Vec::new();
         for text in control.sort.iter().take(SORT_KEYS_MAX) {
-            match sort::sort_key(self.registry, self.log, &self.types, text) {
+            match self.sort_key(text) {
                 Some(key) => sort.push(key),
                 None => {
                     let text = "results can be sorted by _id, _lastUpdated, and by parameters of type date, number, \
@@ -166,20 +175,30 @@ impl Parser<'_> {
         }
         let mut joined: Option<Criterion> = None;
         for resource_type in &self.types {
-            let parameter = self.registry.get(resource_type, code).ok_or_else(|| unknown(resource_type))?;
-            let key = ParameterKey::new(self.log, resource_type, code);
-            let asked =
-                Asked { parameter, key: &key, modifier: &modifier, values: &values, options: self.options };
-            let criterion = criterion(&asked)?;
-            match &mut joined {
-                None => joined = Some(criterion),
-                Some(joined) => {
-                    joined.any.extend(criterion.any);
-                    joined.any.dedup();
+            let itself = [code.to_owned()];
+            let codes = self.aliases.get(resource_type, code).unwrap_or(&itself);
+            for code in codes {
+                let parameter =
+                    self.registry.get(resource_type, code).ok_or_else(|| unknown(resource_type))?;
+                let key = ParameterKey::new(self.log, resource_type, code);
+                let (modifier, values, options) = (&modifier, values.as_slice(), self.options);
+                let criterion = criterion(&Asked { parameter, key: &key, modifier, values, options })?;
+                match &mut joined {
+                    None => joined = Some(criterion),
+                    Some(joined) => joined.any.extend(criterion.any),
                 }
             }
         }
         joined.ok_or_else(|| unknown("any type that is searched"))
+    }
+
+    fn sort_key(&self, text: &str) -> Option<SortKey> {
+        let code = text.strip_prefix('-').unwrap_or(text);
+        let is_alias = |name: &String| self.aliases.get(name, code).is_some();
+        if self.types.iter().any(is_alias) {
+            return None;
+        }
+        sort::sort_key(self.registry, self.log, &self.types, text)
     }
 
     fn page(&mut self, text: &str, fingerprint: u64) -> Option<PageToken> {
