@@ -67,23 +67,41 @@ async fn main() {
 
 type Query = fn(usize) -> Vec<(&'static str, String)>;
 
-const QUERIES: [(&str, Query); 5] = [
-    ("patient, code, sorted by date", |n| {
-        vec![("patient", format!("{}", n % PATIENTS)), ("code", code(n / 7)), SORT_50.0(), SORT_50.1()]
+const QUERIES: [(&str, Query); 12] = [
+    ("patient, code, sorted by date", |n| vec![patient(n), code(n / 7), BY_DATE(), FIFTY()]),
+    ("patient, sorted by date", |n| vec![patient(n), BY_DATE(), FIFTY()]),
+    ("code, sorted by date", |n| vec![code(n), BY_DATE(), FIFTY()]),
+    ("code, newest first", |n| vec![code(n), FIFTY()]),
+    ("code, half of the dates, sorted by date", |n| {
+        vec![code(n), ("date", "ge2022-01-15".to_owned()), BY_DATE(), FIFTY()]
     }),
-    ("patient, sorted by date", |n| vec![("patient", format!("{}", n % PATIENTS)), SORT_50.0(), SORT_50.1()]),
-    ("code, sorted by date", |n| vec![("code", code(n)), SORT_50.0(), SORT_50.1()]),
-    ("code, date, sorted by date", |n| {
-        vec![("code", code(n)), ("date", "ge2023-06-01".to_owned()), SORT_50.0(), SORT_50.1()]
+    ("status, sorted by date (walks)", |_| vec![("status", "final".to_owned()), BY_DATE(), FIFTY()]),
+    ("not a code, sorted by date (walks)", |n| vec![("code:not", code(n).1), BY_DATE(), FIFTY()]),
+    ("a day", |n| vec![("date", day(n)), FIFTY()]),
+    ("a number in a unit", |n| {
+        let value = format!("ge{}|http://unitsofmeasure.org|g/L", (n % 99) as f64 / 100.0);
+        vec![("value-quantity", value), FIFTY()]
     }),
-    ("newest 50", |_| vec![SORT_50.1()]),
+    ("updated since ever, newest first", |_| vec![("_lastUpdated", "gt2020".to_owned()), FIFTY()]),
+    ("updated never", |_| vec![("_lastUpdated", "lt2020".to_owned()), FIFTY()]),
+    ("newest 50", |_| vec![FIFTY()]),
 ];
 
 type Parameter = fn() -> (&'static str, String);
-const SORT_50: (Parameter, Parameter) = (|| ("_sort", "-date".to_owned()), || ("_count", "50".to_owned()));
+const BY_DATE: Parameter = || ("_sort", "-date".to_owned());
+const FIFTY: Parameter = || ("_count", "50".to_owned());
 
-fn code(n: usize) -> String {
-    format!("http://loinc.org|{}-1", 1000 + n % CODES)
+fn patient(n: usize) -> (&'static str, String) {
+    ("patient", format!("{}", n % PATIENTS))
+}
+
+fn code(n: usize) -> (&'static str, String) {
+    ("code", format!("http://loinc.org|{}-1", 1000 + n % CODES))
+}
+
+fn day(n: usize) -> String {
+    let date = Utc.with_ymd_and_hms(2020, 1, 1, 0, 0, 0).unwrap() + chrono::Duration::days((n % 1500) as i64);
+    date.format("%Y-%m-%d").to_string()
 }
 
 async fn search(index: &SearchIndex, query: Query) -> Vec<Duration> {
