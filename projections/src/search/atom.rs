@@ -3,7 +3,7 @@
 use super::span::SpanBox;
 
 /// One thing that a resource has or has not.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Atom {
     /// A hashed token among the resource's tokens.
     Token(i64),
@@ -18,7 +18,7 @@ pub(crate) enum Atom {
 }
 
 /// How many resources a criterion is expected to leave: decides what the index is asked first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Yield {
     /// About one resource, or one patient's.
     Few,
@@ -31,7 +31,7 @@ pub(crate) enum Yield {
 }
 
 /// Any of the atoms, or none of them. Criteria are joined by AND.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Criterion {
     /// No atom at all: no resource can have it.
     pub(crate) any: Vec<Atom>,

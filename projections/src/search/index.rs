@@ -1,5 +1,6 @@
 //! Answers searches from the index.
 
+mod memory;
 mod rows;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use super::tables::{NAME, VERSION};
 use crate::checkpoint::number;
 use crate::database::Database;
 use crate::{Late, Progress, ProjectionError};
+use memory::Memory;
 use rows::{Found, Row};
 
 /// Limits of a search. The defaults were measured; others give the same answers at other times.
@@ -73,6 +75,7 @@ pub struct SearchIndex {
     log: i16,
     progress: Progress,
     limits: SearchLimits,
+    memory: Memory,
     types: HashMap<i32, &'static str>,
 }
 
@@ -88,6 +91,7 @@ impl SearchIndex {
             log,
             progress,
             limits: SearchLimits::default(),
+            memory: Memory::default(),
             types,
         }
     }
@@ -186,13 +190,14 @@ impl SearchIndex {
     async fn rows(&self, window: &Window<'_>) -> Result<Found, ProjectionError> {
         let (start, gathered_max) = self.start(window.criteria);
         let can_walk = window.order.keys.is_empty() || window.order.walkable_family().is_some();
-        if start != Start::Everything {
+        if start != Start::Everything && !(can_walk && self.memory.leaves_many(window)) {
             let limit = if can_walk { gathered_max } else { i64::MAX };
             let statement = Statement::gather(window, start, limit.saturating_add(1));
             let found = self.run(&statement, window.order).await?;
             if found.gathered <= limit {
                 return Ok(found);
             }
+            self.memory.remember(window);
         }
         if !can_walk {
             return self.run(&Statement::gather(window, Start::Everything, i64::MAX), window.order).await;

@@ -43,7 +43,7 @@ pub(crate) fn ordered(number: f64) -> i64 {
 }
 
 /// A condition on one span of a family: both ends lie within closed limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct SpanBox {
     /// The family, see [`super::key::Class::Span`].
     pub(crate) key: i64,

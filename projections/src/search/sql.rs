@@ -192,7 +192,7 @@ impl Statement {
                 let tests = statement.tests(window.criteria, |_| false);
                 let with = format!(
                     "f AS MATERIALIZED ({found} LIMIT {most}),
-                     d AS MATERIALIZED (SELECT DISTINCT seq FROM f),
+                     d AS MATERIALIZED (SELECT DISTINCT seq FROM f WHERE (SELECT count(*) FROM f) < {most}),
                      g AS MATERIALIZED (SELECT {columns} FROM d JOIN {RESOURCE} AS m
                          ON m.log = {log} AND m.kind = ANY ({kinds}) AND m.seq = d.seq WHERE TRUE{tests}{as_of})"
                 );
@@ -343,11 +343,16 @@ impl Statement {
         let Some((low, high)) = hulls.reduce(|one, other| (one.0.max(other.0), one.1.min(other.1))) else {
             return String::new();
         };
-        let low = self.bind(Value::Big(low));
-        let beyond = self.bind(Value::Big(high.saturating_add(1)));
-        format!(
-            " AND m.seq >= {FIRST_SINCE}({log}, k.kind, {low}) AND m.seq < {FIRST_SINCE}({log}, k.kind, {beyond})"
-        )
+        let mut bounds = String::new();
+        if low != i64::MIN {
+            let low = self.bind(Value::Big(low));
+            bounds += &format!(" AND m.seq >= {FIRST_SINCE}({log}, k.kind, {low})");
+        }
+        if high != i64::MAX {
+            let beyond = self.bind(Value::Big(high.saturating_add(1)));
+            bounds += &format!(" AND m.seq < {FIRST_SINCE}({log}, k.kind, {beyond})");
+        }
+        bounds
     }
 
     /// kind, seq, id, k0, k1 …
