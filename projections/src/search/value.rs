@@ -24,13 +24,16 @@ pub(crate) enum Refusal {
     BadValue(String),
     /// Not implemented: a warning, or an error under strict handling.
     Unsupported(String),
+    /// A modifier that is not implemented: an error under any handling (R4 search.html#modifiers), because the
+    /// parameter without it asks something else.
+    Modifier(String),
 }
 
 impl Asked<'_> {
     /// The refusal for a modifier that the parameter's type does not have here.
     pub(crate) fn unsupported_modifier(&self) -> Refusal {
         let kind = self.parameter.kind().code();
-        Refusal::Unsupported(format!(
+        Refusal::Modifier(format!(
             "modifier :{} is not supported for parameters of type {kind}",
             self.modifier
         ))

@@ -29,8 +29,8 @@ impl SearchQuery {
     /// in their order. Beside the query come issues that do not prevent it: parameters that were left out.
     ///
     /// # Errors
-    /// All issues of severity [`Severity::Error`] at once: values that cannot be understood, and under
-    /// [`Handling::Strict`] parameters that are unknown or not supported.
+    /// All issues of severity [`Severity::Error`] at once: values that cannot be understood, modifiers that are not
+    /// supported, and under [`Handling::Strict`] parameters that are unknown or not supported.
     pub fn parse(
         catalogue: &Catalogue,
         log: i16,
@@ -214,6 +214,7 @@ impl Parser<'_> {
         let shown = sanitised(name);
         let (severity, kind, reason) = match refusal {
             Refusal::BadValue(reason) => (Severity::Error, IssueKind::Invalid, reason),
+            Refusal::Modifier(reason) => (Severity::Error, IssueKind::NotSupported, reason),
             Refusal::Unsupported(reason) => {
                 let strict = self.options.handling == Handling::Strict;
                 let severity = if strict { Severity::Error } else { Severity::Warning };
