@@ -27,8 +27,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anamnesis_events::{AppendError, Group, Log, LogError, Operation, Recorded, ResourceKey};
+use tokio::runtime::Handle;
 
 use crate::decide::{Command, Current, Provenance, Refusal, Rules};
+use crate::reads::{ReadError, Reads};
 
 pub use registry::Compartments;
 pub use resident::{Resident, Residents};
@@ -49,6 +51,8 @@ pub struct ActorOptions {
     pub idle_timeout: Duration,
     /// How often idle actors are looked for.
     pub sweep_interval: Duration,
+    /// Where reading runs; the current runtime if none is given.
+    pub runtime: Option<Handle>,
 }
 
 impl Default for ActorOptions {
@@ -60,6 +64,7 @@ impl Default for ActorOptions {
             cache_bytes_max: 128 << 20,
             idle_timeout: Duration::from_secs(60),
             sweep_interval: Duration::from_secs(1),
+            runtime: None,
         }
     }
 }
@@ -110,6 +115,9 @@ pub enum WriteError {
     /// The log could not be read.
     #[error(transparent)]
     Read(#[from] LogError),
+    /// A single resource could not be read.
+    #[error(transparent)]
+    ReadOne(#[from] ReadError),
     /// The decision broke down: a mistake of this program.
     #[error("a decision panicked")]
     Panicked,
@@ -122,6 +130,7 @@ pub enum WriteError {
 #[derive(Debug)]
 struct Surroundings {
     log: Log,
+    reads: Reads,
     rules: Rules,
     options: ActorOptions,
     cached: cache::Budget,

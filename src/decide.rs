@@ -138,15 +138,15 @@ pub struct Current {
     pub payload: Bytes,
 }
 
-impl From<Event> for Current {
-    fn from(event: Event) -> Self {
+impl From<&Event> for Current {
+    fn from(event: &Event) -> Self {
         Self {
             version: event.version,
             position: event.position,
             deleted: event.operation == Operation::Delete,
             recorded_at: event.recorded_at,
-            home: event.home,
-            payload: event.payload,
+            home: event.home.clone(),
+            payload: event.payload.clone(),
         }
     }
 }

@@ -14,5 +14,6 @@ pub mod decide;
 pub mod error;
 pub mod feed;
 pub mod load;
+pub mod reads;
 pub mod synth;
 pub mod telemetry;

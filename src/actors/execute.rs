@@ -82,7 +82,8 @@ pub(super) async fn load(
     surroundings: &Surroundings,
     key: &ResourceKey,
 ) -> Result<Option<Arc<Current>>, WriteError> {
-    Ok(surroundings.log.current(key).await?.map(|event| Arc::new(Current::from(event))))
+    let event = surroundings.reads.current(key.clone()).await?;
+    Ok(event.map(|event| Arc::new(Current::from(&*event))))
 }
 
 /// A decision that breaks down must not take the actors of its thread along.

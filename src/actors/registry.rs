@@ -7,6 +7,7 @@ use actix::prelude::*;
 use anamnesis_events::{Group, Log, Recorded, ResourceKey};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
 use super::arbiters::Arbiters;
@@ -16,6 +17,7 @@ use super::resident::Gauge;
 use super::{ActorOptions, Commit, Outcome, Resident, Residents, Surroundings, Work, WriteError};
 use crate::decide::placement::fnv1a;
 use crate::decide::{Command, Current, Provenance, Rules};
+use crate::reads::Reads;
 
 /// How often an actor that has just ended is replaced before the command is given up.
 const WAKE_TRIES_MAX: usize = 4;
@@ -43,11 +45,13 @@ impl Compartments {
     /// Starts the threads of the actors; actors themselves are woken by work.
     ///
     /// # Errors
-    /// The operating system gives no threads.
+    /// The operating system gives no threads, or there is no runtime to read on.
     pub fn start(log: Log, rules: Rules, options: ActorOptions) -> std::io::Result<Self> {
         let arbiters = Arbiters::start(options.arbiters)?;
         let cached = Budget::new(options.cache_bytes_max);
-        let surroundings = Arc::new(Surroundings { log, rules, options, cached });
+        let runtime = options.runtime.clone().map_or_else(Handle::try_current, Ok);
+        let reads = Reads::start(&log, &runtime.map_err(std::io::Error::other)?);
+        let surroundings = Arc::new(Surroundings { log, reads, rules, options, cached });
         let inner = Arc::new(Inner {
             surroundings,
             arbiters,
@@ -122,14 +126,14 @@ impl Compartments {
     /// # Errors
     /// [`WriteError::Read`].
     pub async fn current(&self, keys: &[ResourceKey]) -> Result<Vec<Option<Arc<Current>>>, WriteError> {
-        let log = &self.0.surroundings.log;
-        let heads = log.heads(keys).await?;
-        let positions: Vec<_> = heads.iter().flatten().map(|head| head.position).collect();
-        let mut events = log.fetch(&positions).await?.into_iter();
-        Ok(heads
-            .into_iter()
-            .map(|head| head.and_then(|_| events.next()).map(|event| Arc::new(Current::from(event))))
-            .collect())
+        let events = self.0.surroundings.log.current_of_all(keys).await?;
+        Ok(events.into_iter().map(|event| event.map(|event| Arc::new(Current::from(&event)))).collect())
+    }
+
+    /// Reads by id of the log.
+    #[must_use]
+    pub fn reads(&self) -> &Reads {
+        &self.0.surroundings.reads
     }
 
     /// The rules that decisions follow.
@@ -155,6 +159,7 @@ impl Compartments {
         self.0.stopping.notify_waiters();
         self.0.actors.clear();
         self.0.arbiters.stop();
+        self.0.surroundings.reads.stop();
     }
 
     fn options(&self) -> &ActorOptions {

@@ -9,8 +9,8 @@ use super::call::{Body, Call};
 use super::{criteria, resource, write};
 use crate::actors::Outcome;
 use crate::clock;
-use crate::decide::Command;
 use crate::decide::conditional::{self, ConditionalCreate};
+use crate::decide::{Command, Current};
 use crate::error::{Failure, FailureKind, IssueCode};
 
 /// `POST /Patient` with `If-None-Exist`
@@ -38,7 +38,8 @@ pub(crate) async fn create(
             }
         };
         let found = ResourceKey::new(resource_type.clone(), found);
-        let current = call.service.log.current(&found).await?.map(crate::decide::Current::from);
+        let current = call.service.compartments.reads().current(found.clone()).await?;
+        let current = current.map(|event| Current::from(&*event));
         // What was deleted since it was found matches no more.
         if let Some(current) = current.filter(|current| !current.deleted) {
             return Ok(write::found(call, &found, &current));

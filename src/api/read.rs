@@ -13,12 +13,12 @@ use crate::error::Failure;
 
 /// `GET /Patient/1`
 pub(crate) async fn read(call: &Call, key: &ResourceKey) -> Result<Answer, Failure> {
-    let event = call.service.log.current(key).await?;
-    answer(call, event.ok_or_else(missing)?)
+    let event = call.service.compartments.reads().current(key.clone()).await?;
+    answer(call, &*event.ok_or_else(missing)?)
 }
 
 /// Answers with a version: 200, 304 where the client has it already, 410 where it is a delete.
-pub(crate) fn answer(call: &Call, event: Event) -> Result<Answer, Failure> {
+pub(crate) fn answer(call: &Call, event: &Event) -> Result<Answer, Failure> {
     if event.operation == Operation::Delete {
         return Err(Failure::gone(event.version));
     }

@@ -9,6 +9,7 @@ use super::{Failure, FailureKind, Issue, IssueCode, Severity};
 use crate::actors::WriteError;
 use crate::decide::Refusal;
 use crate::decide::conditional::ConditionalRefusal;
+use crate::reads::ReadError;
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
@@ -47,6 +48,7 @@ impl From<WriteError> for Failure {
             }
             WriteError::Log(error) => error.into(),
             WriteError::Read(error) => error.into(),
+            WriteError::ReadOne(error) => error.into(),
             WriteError::Panicked => Self::internal(),
             WriteError::Interrupted => Self::unavailable(
                 "The server was interrupted; whether the write was recorded is not known. Read before trying again.",
@@ -91,9 +93,27 @@ impl From<AppendError> for Failure {
     }
 }
 
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Overloaded => {
+                Self::unavailable("The server has more reads than it can take; try again later.")
+            }
+            ReadError::Log(error) => Self::from(&*error),
+            ReadError::Stopped => Self::unavailable("The server is stopping."),
+        }
+    }
+}
+
 impl From<LogError> for Failure {
     fn from(error: LogError) -> Self {
-        match &error {
+        Self::from(&error)
+    }
+}
+
+impl From<&LogError> for Failure {
+    fn from(error: &LogError) -> Self {
+        match error {
             LogError::Broken { .. } | LogError::UnknownKind { .. } => {
                 tracing::error!(%error, "The log cannot be read.");
                 Self::internal()

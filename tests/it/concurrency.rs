@@ -50,3 +50,32 @@ fn creates_in_one_compartment_share_commits() {
         assert_eq!(server.events().await, WRITERS as u64);
     });
 }
+
+#[test]
+fn reads_at_once_get_what_they_asked_for() {
+    test(|server| async move {
+        for number in 0..8 {
+            let body = format!(r#"{{"resourceType":"Patient","id":"p{number}"}}"#);
+            server.put(&format!("/Patient/p{number}"), body).await;
+        }
+        server.delete("/Patient/p7").await;
+        let reads = (0..200).map(|n| {
+            let server = &server;
+            async move { (n, server.get(&format!("/Patient/p{}", n % 10)).await) }
+        });
+        for (n, answer) in join_all(reads).await {
+            let id = n % 10;
+            let status = if id < 7 {
+                200
+            } else if id == 7 {
+                410
+            } else {
+                404
+            };
+            assert_eq!(answer.status.as_u16(), status);
+            if status == 200 {
+                assert_eq!(answer.json()["id"], format!("p{id}"));
+            }
+        }
+    });
+}

@@ -88,6 +88,7 @@ fn a_stopped_server_answers_what_it_has() {
         let answer = server.put("/Patient/a", body(2)).await;
         assert_eq!(answer.status, 503);
         answer.outcome();
-        assert_eq!(server.get("/Patient/a").await.status, 200);
+        let read = server.get("/Patient/a").await;
+        assert_eq!((read.status.as_u16(), read.outcome().as_str()), (503, "transient"));
     });
 }

@@ -70,6 +70,25 @@ impl Log {
         rows.first().map(row::event).transpose()
     }
 
+    /// The newest events of many resources in the order of `keys`, in one statement; `None` for one that has never
+    /// existed.
+    ///
+    /// # Errors
+    /// When the database cannot be read, an event is damaged, or more than [`READ_EVENTS_MAX`] are asked for.
+    pub async fn current_of_all(&self, keys: &[ResourceKey]) -> Result<Vec<Option<Event>>, LogError> {
+        check_limit(keys.len())?;
+        let wanted: Vec<Uuid> = keys.iter().map(resource_key).collect();
+        let statement = format!(
+            "SELECT {COLUMNS} FROM anamnesis.head AS h
+             JOIN anamnesis.event AS e ON e.log = $1 AND e.seq = h.seq
+             WHERE h.log = $1 AND h.key = ANY ($2)"
+        );
+        let rows = self.query(&statement, &[&self.inner.number, &wanted]).await?;
+        let events: HashMap<ResourceKey, Event> =
+            row::events(&rows)?.into_iter().map(|event| (event.key.clone(), event)).collect();
+        Ok(keys.iter().map(|key| events.get(key).cloned()).collect())
+    }
+
     /// The event that made this version of the resource; `None` if there is no such version.
     ///
     /// # Errors
