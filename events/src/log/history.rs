@@ -139,7 +139,8 @@ fn statement(scope: &HistoryScope, ascending: bool, current_at: Option<usize>) -
     });
     let by_range = |filter: &str| {
         format!(
-            "FROM anamnesis.event AS e WHERE e.log = $1 AND e.seq > $2 AND e.seq < $3 {filter} {current} ORDER BY e.seq {order}"
+            "FROM anamnesis.event AS e
+             WHERE e.log = $1 AND e.seq > $2 AND e.seq < $3 {filter} {current} ORDER BY e.seq {order}"
         )
     };
     let by_position = |wanted: &str| {
