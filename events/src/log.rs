@@ -129,6 +129,7 @@ impl Log {
             known,
             partitioned_until: 0,
             session: None,
+            given_up: false,
         };
         let (poller, statistics) = (log.poller(), log.statistics());
         log.keep(runtime.spawn(appender.run(waiting, stop.clone())));

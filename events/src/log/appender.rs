@@ -43,6 +43,9 @@ pub(crate) struct Appender {
     /// How far the partitions reach, as far as this appender knows.
     pub(crate) partitioned_until: i64,
     pub(crate) session: Option<Session>,
+    /// Whether the last batch was given up: the next ones get one attempt each until one succeeds, so that
+    /// those who wait behind each other are told soon.
+    pub(crate) given_up: bool,
 }
 
 /// Why a batch was not recorded in one attempt.
@@ -119,7 +122,8 @@ impl Appender {
 
     /// Gives the batch back when it was refused and can be split.
     async fn record_whole(&mut self, mut batch: Vec<Pending>) -> Option<Vec<Pending>> {
-        let deadline = Instant::now() + self.options.retry_for;
+        let patience = if self.given_up { Duration::ZERO } else { self.options.retry_for };
+        let deadline = Instant::now() + patience;
         let mut pause = BACK_OFF;
         loop {
             if let Some((position, reason)) = self.broken.borrow().clone() {
@@ -162,6 +166,7 @@ impl Appender {
             };
             if Instant::now() + pause > deadline {
                 tracing::error!(%reason, "an append was given up");
+                self.given_up = true;
                 answer_all(batch, &AppendError::Unavailable(reason));
                 return None;
             }
@@ -257,6 +262,7 @@ impl Appender {
     /// Answers what was committed, and rings the doorbell before: a reader that was told of a position
     /// finds the head there.
     fn answer(&mut self, batch: Vec<Pending>, prepared: Prepared) {
+        self.given_up = false;
         if let Some(tail) = prepared.tail {
             self.known = Some(tail);
             advance(&self.head, tail.position);

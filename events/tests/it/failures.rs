@@ -171,3 +171,21 @@ async fn recorded_events_cannot_be_changed_by_accident() {
     drop(client);
     driver.await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn once_an_append_was_given_up_the_next_ones_are_told_at_once() {
+    let proxy = Proxy::start(&database().await).await;
+    let retry_for = Duration::from_secs(2);
+    let log = Log::open(proxy.address(), "default", LogOptions { retry_for, ..LogOptions::default() }).await;
+    let log = log.unwrap();
+    proxy.set(Fault::StayAway);
+    assert!(log.append(Group::single(write(key("1"), 1, "a"))).await.is_err());
+    let started = std::time::Instant::now();
+    for _ in 0..3 {
+        let result = log.append(Group::single(write(key("1"), 1, "a"))).await;
+        assert!(matches!(result, Err(AppendError::Unavailable(_))), "{result:?}");
+    }
+    assert!(started.elapsed() < retry_for, "three attempts took {:?}", started.elapsed());
+    proxy.set(Fault::Nothing);
+    log.append(Group::single(write(key("1"), 1, "a"))).await.unwrap();
+}
