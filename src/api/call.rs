@@ -28,6 +28,8 @@ pub struct Request {
     pub prefer: Prefer,
     /// `x-ms-consistency-level: eventual`: a search does not wait for what was just written.
     pub eventual: bool,
+    /// `x-bundle-processing-logic: parallel`: the entries of a batch may be done side by side.
+    pub parallel: bool,
     /// The resource that comes with it.
     pub body: Body,
     /// The service's address as the client knows it, without a last slash.
@@ -67,6 +69,7 @@ pub struct Call {
     pub(crate) conditions: Conditions,
     pub(crate) prefer: Prefer,
     pub(crate) eventual: bool,
+    pub(crate) parallel: bool,
     pub(crate) base: String,
     pub(crate) correlation_id: String,
 }

@@ -33,6 +33,7 @@ pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request
         conditions: request.conditions,
         prefer: request.prefer,
         eventual: request.eventual,
+        parallel: request.parallel,
         base: request.base,
         correlation_id: request.correlation_id,
     };

@@ -88,8 +88,8 @@ async fn answer(
         query,
         conditions: conditions(headers),
         prefer: negotiate::prefer(headers),
-        eventual: line(headers, HeaderName::from_static("x-ms-consistency-level"))
-            .is_some_and(|level| level.eq_ignore_ascii_case("eventual")),
+        eventual: says(headers, "x-ms-consistency-level", "eventual"),
+        parallel: says(headers, "x-bundle-processing-logic", "parallel"),
         body,
         base: base(request, service),
         correlation_id: ids.correlation.clone(),
@@ -152,6 +152,10 @@ fn conditions(headers: &HeaderMap) -> Conditions {
         if_modified_since: line(headers, header::IF_MODIFIED_SINCE),
         if_none_exist: line(headers, HeaderName::from_static("if-none-exist")),
     }
+}
+
+fn says(headers: &HeaderMap, name: &'static str, word: &str) -> bool {
+    line(headers, HeaderName::from_static(name)).is_some_and(|value| value.eq_ignore_ascii_case(word))
 }
 
 /// The first value of a header; what is not ASCII text becomes an empty one, which no condition accepts.

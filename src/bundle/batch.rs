@@ -1,7 +1,7 @@
 //! A batch: every entry is a request of its own, and fails by itself (R4 http.html#brules).
 
 use actix_web::http::Method as HttpMethod;
-use anamnesis_events::Position;
+use futures::StreamExt;
 
 use super::Outcome;
 use super::entry::{Entry, EntryRead, Method};
@@ -9,24 +9,24 @@ use super::response::Answer;
 use crate::api::{self, Body, Call, Conditions, Request, Return};
 use crate::error::Failure;
 
-/// Carries out the entries one after the other, as Azure Health Data Services does by default.
+/// How many entries are done side by side where the client allows it: enough for one commit to take many of them.
+const SIDE_BY_SIDE: usize = 32;
+
+/// Carries out the entries: one after the other, as Azure Health Data Services does by default, or side by side where
+/// the client says `x-bundle-processing-logic: parallel`.
 pub(super) async fn run(call: &Call, entries: Vec<EntryRead<'_>>) -> Outcome {
-    let mut answers = Vec::with_capacity(entries.len());
-    let mut last: Option<Position> = None;
-    for entry in entries {
-        let outcome = match entry {
-            Ok(entry) => dispatch(call, &entry).await,
-            Err(failure) => Err(failure),
-        };
-        answers.push(match outcome {
-            Ok(answer) => {
-                last = last.max(answer.position);
-                answered(call, answer)
-            }
-            Err(failure) => Answer::refused(&failure, &call.correlation_id),
-        });
-    }
-    (answers, last)
+    let side_by_side = if call.parallel { SIDE_BY_SIDE } else { 1 };
+    let done = entries.into_iter().map(async |entry| match entry {
+        Ok(entry) => dispatch(call, &entry).await,
+        Err(failure) => Err(failure),
+    });
+    let outcomes: Vec<_> = futures::stream::iter(done).buffered(side_by_side).collect().await;
+    let last = outcomes.iter().flatten().filter_map(|answer| answer.position).max();
+    let answers = outcomes.into_iter().map(|outcome| match outcome {
+        Ok(answer) => answered(call, answer),
+        Err(failure) => Answer::refused(&failure, &call.correlation_id),
+    });
+    (answers.collect(), last)
 }
 
 /// Serves an entry as the request that it stands for.
@@ -44,6 +44,7 @@ pub(super) async fn dispatch(call: &Call, entry: &Entry<'_>) -> Result<api::Answ
         },
         prefer: call.prefer,
         eventual: call.eventual,
+        parallel: false,
         body: entry.resource.map_or(Body::None, |resource| Body::Bytes(resource.raw().as_bytes().to_vec())),
         base: call.base.clone(),
         correlation_id: call.correlation_id.clone(),

@@ -174,6 +174,8 @@ impl Client {
             .header(CONTENT_TYPE, FHIR_JSON)
             .header(ACCEPT, FHIR_JSON)
             .header("Prefer", "return=minimal")
+            // The entries of our own batches are independent of each other, and transactions do not care.
+            .header("x-bundle-processing-logic", "parallel")
             .body(body)
             .send()
             .await;

@@ -280,6 +280,23 @@ fn a_batch_goes_on_behind_an_entry_that_fails() {
 }
 
 #[test]
+fn a_batch_side_by_side_is_answered_in_its_order() {
+    test(|server| async move {
+        let entries: Vec<Value> = (0..100)
+            .map(|n| put(&format!("Patient/p{n}"), json!({"resourceType": "Patient", "id": format!("p{n}")})))
+            .collect();
+        let headers = [("content-type", "application/fhir+json"), ("x-bundle-processing-logic", "parallel")];
+        let answer = server.send("POST", "", &headers, bundle("batch", json!(entries))).await;
+        let response = answer.json();
+        for n in 0..100 {
+            assert_eq!(response["entry"][n]["response"]["status"], "201");
+            assert_eq!(id_of(&response, n), format!("p{n}"));
+        }
+        assert_eq!(answer.header("x-anamnesis-position"), "100");
+    });
+}
+
+#[test]
 fn bundles_are_bounded_and_of_the_right_kind() {
     let setup = Setup {
         api: anamnesis::api::ApiOptions { bundle_entries_max: 3, ..Default::default() },
