@@ -11,7 +11,7 @@ use tracing_subscriber::filter::ParseError;
 use crate::config::{LogFormat, LogSettings};
 
 pub use metrics::{Metrics, MetricsError};
-pub use requests::{RequestIds, observe};
+pub use requests::{RequestIds, RouteLabel, observe};
 
 /// Why logging cannot be started.
 #[derive(Debug, thiserror::Error)]

@@ -4,10 +4,10 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::answer::{Answer, Style, respond};
-use super::http::Ids;
 use super::query::Query;
 use super::service::Services;
 use crate::error::Failure;
+use crate::telemetry::RequestIds;
 
 /// Actors in the list where the client does not say.
 const COUNT: usize = 100;
@@ -20,7 +20,7 @@ pub(crate) async fn list(
     workspace: Path<String>,
     services: Data<Services>,
 ) -> HttpResponse {
-    let ids = Ids::of(request.headers());
+    let ids = RequestIds::given_to(&request);
     let style = Style { media_type: "application/json", pretty: false };
     respond(describe(&request, &workspace, &services), &ids, style)
 }

@@ -9,10 +9,10 @@ use anamnesis_events::{Position, Version};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::http::Ids;
 use super::negotiate::FHIR_JSON;
 use super::pretty;
 use crate::error::Failure;
+use crate::telemetry::RequestIds;
 
 /// A successful answer.
 #[derive(Debug, Clone)]
@@ -69,14 +69,14 @@ impl Default for Style {
 }
 
 /// Renders what came of a request.
-pub(crate) fn respond(outcome: Result<Answer, Failure>, ids: &Ids, style: Style) -> HttpResponse {
+pub(crate) fn respond(outcome: Result<Answer, Failure>, ids: &RequestIds, style: Style) -> HttpResponse {
     match outcome {
         Ok(answer) => success(answer, ids, style),
         Err(failure) => refuse(&failure, ids, style),
     }
 }
 
-fn success(answer: Answer, ids: &Ids, style: Style) -> HttpResponse {
+fn success(answer: Answer, ids: &RequestIds, style: Style) -> HttpResponse {
     let mut response = HttpResponse::build(answer.status);
     identify(&mut response, ids);
     if let Some(version) = answer.version {
@@ -100,7 +100,7 @@ fn success(answer: Answer, ids: &Ids, style: Style) -> HttpResponse {
     }
 }
 
-fn refuse(failure: &Failure, ids: &Ids, style: Style) -> HttpResponse {
+fn refuse(failure: &Failure, ids: &RequestIds, style: Style) -> HttpResponse {
     let mut response = HttpResponse::build(failure.status());
     identify(&mut response, ids);
     if let Some(seconds) = failure.retry_after_s() {
@@ -116,7 +116,7 @@ fn refuse(failure: &Failure, ids: &Ids, style: Style) -> HttpResponse {
     render(response, failure.outcome(&ids.correlation).into(), style)
 }
 
-fn identify(response: &mut HttpResponseBuilder, ids: &Ids) {
+fn identify(response: &mut HttpResponseBuilder, ids: &RequestIds) {
     // Ids are made of harmless characters, so they are header values.
     for (name, id) in [("X-Request-Id", &ids.request), ("X-Correlation-Id", &ids.correlation)] {
         if let Ok(value) = HeaderValue::from_str(id) {

@@ -1,12 +1,18 @@
 //! Bodies: read with a bound on what arrives and on what it unpacks to.
 
+use std::time::Duration;
+
 use actix_web::dev::Decompress;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::Payload;
 use bytes::Bytes;
 use futures::StreamExt;
+use tokio::time::timeout;
 
 use crate::error::{Failure, FailureKind, IssueCode};
+
+/// How long the next piece of a body may take: a client that stops in the middle must not keep its connection.
+const CHUNK_WAIT: Duration = Duration::from_secs(30);
 
 /// How much of a body that is too large is read and thrown away, so that the client hears the answer instead of a
 /// broken connection.
@@ -15,7 +21,7 @@ const DRAIN_BYTES_MAX: usize = 128 << 20;
 /// Reads a body, unpacked where it is compressed.
 ///
 /// # Errors
-/// 413 beyond `bytes_max` (after unpacking), 415 for an unknown encoding, 400 for broken compression or transfer.
+/// 408 where it stops, 413 beyond `bytes_max` (after unpacking), 415 for an unknown encoding, 400 for broken compression or transfer.
 pub(crate) async fn read(
     headers: &HeaderMap,
     payload: Payload,
@@ -27,7 +33,12 @@ pub(crate) async fn read(
     let expect = if is_packed { 0 } else { declared.unwrap_or(0).min(bytes_max) };
     let mut body = Vec::with_capacity(expect);
     let mut seen: usize = 0;
-    while let Some(chunk) = payload.next().await {
+    loop {
+        let Ok(chunk) = timeout(CHUNK_WAIT, payload.next()).await else {
+            let text = "The body did not arrive in time.";
+            return Err(Failure::new(FailureKind::Timeout, IssueCode::Timeout, text));
+        };
+        let Some(chunk) = chunk else { break };
         let chunk: Bytes = chunk.map_err(|_broken| {
             Failure::new(
                 FailureKind::Invalid,

@@ -19,9 +19,9 @@ use futures::Stream;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Style, respond};
-use super::http::Ids;
 use super::service::Services;
 use crate::error::Failure;
+use crate::telemetry::RequestIds;
 use line::Form;
 use parameters::Parameters;
 
@@ -38,7 +38,7 @@ pub(crate) async fn serve(
 ) -> HttpResponse {
     match open(&request, &workspace, &services).await {
         Ok((parameters, reader)) => stream(&parameters, reader),
-        Err(failure) => respond(Err(failure), &Ids::of(request.headers()), Style::default()),
+        Err(failure) => respond(Err(failure), &RequestIds::given_to(&request), Style::default()),
     }
 }
 

@@ -2,77 +2,54 @@
 
 use actix_web::http::header::{HeaderMap, HeaderName};
 use actix_web::http::{Method, header};
-use actix_web::web::{Data, Path, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 
 use super::answer::{Answer, Style, respond};
 use super::call::{Body, Conditions, Request};
+use super::interaction::Interaction;
 use super::route::Place;
 use super::service::{Service, Services};
 use super::{body, dispatch, interaction, negotiate, query};
-use crate::clock;
 use crate::error::Failure;
+use crate::telemetry::{RequestIds, RouteLabel};
 
 /// Largest form of a search. The query of a request line is far smaller; long lists of ids fit.
 const FORM_BYTES_MAX: usize = 1 << 20;
 
-/// The ids of a request (AHDS: `X-Request-Id` is taken from the client, `X-Correlation-Id` is the server's).
-#[derive(Debug, Clone)]
-pub(crate) struct Ids {
-    pub(crate) request: String,
-    pub(crate) correlation: String,
-}
-
-impl Ids {
-    /// Takes the client's request id where it is harmless to send back and to log.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        const LENGTH_MAX: usize = 128;
-        let fits = |text: &String| {
-            (1..=LENGTH_MAX).contains(&text.len())
-                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte))
-        };
-        let correlation = clock::new_request_id();
-        let sent = line(headers, HeaderName::from_static("x-request-id")).filter(fits);
-        Self { request: sent.unwrap_or_else(|| correlation.clone()), correlation }
-    }
-}
-
 /// Serves one request to a FHIR service.
-pub(crate) async fn serve(
-    request: HttpRequest,
-    names: Path<(String, String)>,
-    services: Data<Services>,
-    payload: Payload,
-) -> HttpResponse {
-    let ids = Ids::of(request.headers());
+pub(crate) async fn serve(request: HttpRequest, services: Data<Services>, payload: Payload) -> HttpResponse {
+    let ids = RequestIds::given_to(&request);
     let mut style = Style::default();
-    let outcome = answer(&request, &names, &services, payload, &ids, &mut style).await;
+    let outcome = answer(&request, &services, payload, &ids, &mut style).await;
     respond(outcome, &ids, style)
 }
 
 /// Answers every path that nothing is mounted at.
 pub async fn not_found(request: HttpRequest) -> HttpResponse {
-    let ids = Ids::of(request.headers());
+    let ids = RequestIds::given_to(&request);
     respond(Err(Failure::not_found("There is nothing at this path.")), &ids, Style::default())
 }
 
 async fn answer(
     request: &HttpRequest,
-    names: &(String, String),
     services: &Services,
     payload: Payload,
-    ids: &Ids,
+    ids: &RequestIds,
     style: &mut Style,
 ) -> Result<Answer, Failure> {
     let headers = request.headers();
+    let name = |name| request.match_info().get(name).unwrap_or_default();
     let service = services
-        .find(&names.0, &names.1)
+        .find(name("workspace"), name("service"))
         .ok_or_else(|| Failure::not_found("There is no such workspace or service."))?;
     let query = query::Query::parse(request.query_string())?;
     style.pretty = query.get("_pretty") == Some("true");
     style.media_type = negotiate::answer_type(headers, query.get("_format"))?;
     let path = below_base(request.uri().path());
     let place = Place::parse(path)?;
+    let label = interaction::find(request.method(), &place).map_or("fhir/none", Interaction::label);
+    request.extensions_mut().insert(RouteLabel(label));
     let mut query = request.query_string().to_owned();
     let body = match receive(request, payload, service, &place).await? {
         Received::Body(body) => body,

@@ -26,6 +26,30 @@ pub(super) enum Interaction {
     Versions,
 }
 
+impl Interaction {
+    /// Its name in metrics and spans.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Read => "fhir/read",
+            Self::VersionRead => "fhir/vread",
+            Self::Update => "fhir/update",
+            Self::Delete => "fhir/delete",
+            Self::HistoryOfInstance => "fhir/history-instance",
+            Self::Create => "fhir/create",
+            Self::ConditionalUpdate => "fhir/conditional-update",
+            Self::ConditionalDelete => "fhir/conditional-delete",
+            Self::HistoryOfType => "fhir/history-type",
+            Self::HistoryOfSystem => "fhir/history-system",
+            Self::Transaction | Self::Batch => "fhir/bundle",
+            Self::SearchSystem => "fhir/search-system",
+            Self::SearchType => "fhir/search-type",
+            Self::SearchCompartment => "fhir/search-compartment",
+            Self::Capabilities => "fhir/capabilities",
+            Self::Versions => "fhir/versions",
+        }
+    }
+}
+
 /// The sorts of places, without the names in them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PlaceKind {

@@ -55,8 +55,10 @@ impl Workspace {
             .await
             .with_context(|| format!("cannot start the search of the workspace `{name}`"))?;
         let mut services = Vec::new();
-        for service in workspace.services.keys() {
-            services.push(self::service(name, service, &log, settings)?.with_search(index.clone()));
+        for (service, own) in &workspace.services {
+            let public_url = own.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
+            let service = self::service((name, service), &log, settings, public_url)?;
+            services.push(service.with_search(index.clone()));
         }
         let first = workspace.services.keys().next().map_or("fhir", String::as_str);
         let relay = Relay::start(log.clone(), client, relay_options(name, first, &settings.feed));
@@ -157,7 +159,16 @@ async fn search(
     Ok((runner, index))
 }
 
-fn service(workspace: &str, name: &str, log: &Log, settings: &Settings) -> anyhow::Result<Service> {
+fn service(
+    (workspace, name): (&str, &str),
+    log: &Log,
+    settings: &Settings,
+    public_url: Option<String>,
+) -> anyhow::Result<Service> {
+    // Absolute references behind these lead to our own resources.
+    let local = format!("http://{}/{workspace}/{name}", settings.listen);
+    let bases = public_url.iter().cloned().chain([local]).collect();
+    let rules = Rules { bases, ..Rules::default() };
     let actors = ActorOptions {
         arbiters: settings.actors.threads,
         queue_max: settings.actors.queue_max,
@@ -166,14 +177,15 @@ fn service(workspace: &str, name: &str, log: &Log, settings: &Settings) -> anyho
         idle_timeout: Duration::from_secs(settings.actors.idle_timeout_s),
         ..ActorOptions::default()
     };
-    let compartments = Compartments::start(log.clone(), Rules::default(), actors)
-        .context("cannot start the threads of the actors")?;
+    let compartments =
+        Compartments::start(log.clone(), rules, actors).context("cannot start the threads of the actors")?;
     let options = ApiOptions {
         body_bytes_max: settings.http.body_bytes_max,
         page_size: settings.fhir.page_size,
         page_size_max: settings.fhir.page_size_max,
         bundle_entries_max: settings.fhir.bundle_entries_max,
         search_wait: Duration::from_millis(settings.search.wait_ms),
+        public_url,
         ..ApiOptions::default()
     };
     Ok(Service::new(workspace, name, log.clone(), compartments, options))

@@ -277,7 +277,7 @@ pub struct WorkspaceSettings {
 
 impl Default for WorkspaceSettings {
     fn default() -> Self {
-        let fhir = ServiceSettings { kind: ServiceKind::Fhir };
+        let fhir = ServiceSettings { kind: ServiceKind::Fhir, public_url: None };
         WorkspaceSettings { services: BTreeMap::from([("fhir".to_owned(), fhir)]) }
     }
 }
@@ -288,6 +288,9 @@ impl Default for WorkspaceSettings {
 pub struct ServiceSettings {
     /// What it speaks.
     pub kind: ServiceKind,
+    /// The address that clients know it by, for a server behind a proxy; what the request names where not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
 }
 
 /// What a service speaks.

@@ -5,7 +5,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage};
+use actix_web::{Error, HttpMessage, HttpRequest};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
@@ -30,6 +30,15 @@ pub struct RequestIds {
 }
 
 impl RequestIds {
+    /// The ids of a request; new ones where it has not passed [`observe`].
+    #[must_use]
+    pub fn given_to(request: &HttpRequest) -> RequestIds {
+        request.extensions().get().cloned().unwrap_or_else(|| {
+            let id = clock::new_request_id();
+            RequestIds { request: id.clone(), correlation: id }
+        })
+    }
+
     fn of(headers: &HeaderMap) -> RequestIds {
         let request = plain(headers.get(&REQUEST_ID)).unwrap_or_else(clock::new_request_id);
         let correlation = plain(headers.get(&CORRELATION_ID)).unwrap_or_else(|| request.clone());
@@ -43,6 +52,11 @@ fn plain(value: Option<&HeaderValue>) -> Option<String> {
     let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     ((1..=ID_BYTES_MAX).contains(&text.len()) && text.bytes().all(harmless)).then(|| text.to_owned())
 }
+
+/// What a request is in metrics and spans where its route's pattern says too little: put into its extensions by
+/// whoever serves it. One of few fixed names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteLabel(pub &'static str);
 
 /// Counts a request as under way until it is dropped, however it ends.
 struct InFlight;
@@ -87,7 +101,11 @@ pub async fn observe<B: MessageBody>(
     let (status, route) = match &mut outcome {
         Ok(response) => {
             finish(response, &ids, &span);
-            let route = response.request().match_pattern();
+            let label = response.request().extensions().get::<RouteLabel>().copied();
+            let route = match label {
+                Some(RouteLabel(label)) => Some(label.to_owned()),
+                None => response.request().match_pattern(),
+            };
             (response.status(), route)
         }
         Err(error) => (error.as_response_error().status_code(), None),
@@ -137,7 +155,7 @@ fn method_label(method: &str) -> &'static str {
 mod tests {
     use super::*;
     use actix_web::middleware::from_fn;
-    use actix_web::{App, HttpRequest, HttpResponse, test, web};
+    use actix_web::{App, HttpResponse, test, web};
 
     async fn answer(request: HttpRequest) -> HttpResponse {
         let correlation = request.extensions().get::<RequestIds>().unwrap().correlation.clone();

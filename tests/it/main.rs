@@ -18,6 +18,7 @@ mod create;
 mod delete;
 mod feed;
 mod history;
+mod hostile;
 mod load;
 mod overload;
 mod read;

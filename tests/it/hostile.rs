@@ -1,0 +1,179 @@
+//! Requests that no well-behaved client sends, byte by byte: never a 5xx, never a lost server, nothing written.
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::{Server, test};
+
+/// Sends bytes and gives the status of the answer; `None` where the connection was closed without one.
+async fn raw(server: &Server, request: &[u8]) -> Option<u16> {
+    let address = server.root.trim_start_matches("http://");
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    // The server may answer and close before it has read all.
+    let _closed = stream.write_all(request).await;
+    let _closed = stream.shutdown().await;
+    let mut answer = Vec::new();
+    let _reset = stream.read_to_end(&mut answer).await;
+    let line = String::from_utf8_lossy(&answer);
+    line.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()
+}
+
+fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
+    let mut text =
+        format!("{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    text.push_str("\r\n");
+    text.push_str(body);
+    text.into_bytes()
+}
+
+const HOST: (&str, &str) = ("host", "localhost");
+const JSON: (&str, &str) = ("content-type", "application/fhir+json");
+
+#[test]
+fn odd_paths_are_4xx() {
+    test(|server| async move {
+        for path in [
+            "/default/fhir/Patient/%",
+            "/default/fhir/Patient/%0",
+            "/default/fhir/Patient/%zz",
+            "/default/fhir/Patient/%00",
+            "/default/fhir/Patient/%2e%2e",
+            "/default/fhir/../../etc/passwd",
+            "/default/fhir//Patient/a",
+            "//default/fhir/Patient/a",
+            "/default//fhir/Patient/a",
+            "/%ff/fhir/Patient/a",
+            "/default/%66hir%2fPatient",
+            "/default/fhir/%50atient/%C0%80",
+            "/default/fhir/Patient/a/_history/99999999999999999999",
+            "/default/fhir/Patient/a/_history/-1",
+            "/default/fhir/Patient/a/_history/1%20",
+            "/default/fhir/Patient?_id=%FF",
+            "/default/fhir/Patient?%00=a",
+            "/default/fhir/Patient?ct=%00",
+            "/default/fhir/_history?_count=99999999999999999999",
+            "/default/fhir/_history?_at=0000",
+            "/default/fhir/_history?_page=18446744073709551616",
+            "/default/fhir/\u{e4}",
+            "/default/fhir/Patient/a?_format=%F0%9F%98%80",
+            "/default/$actors?_count=x",
+            "/$actors",
+            "/default",
+        ] {
+            let status = raw(&server, &request("GET", path, &[HOST], "")).await;
+            assert!(status.is_none_or(|status| (400..500).contains(&status)), "{path}: {status:?}");
+        }
+        for path in [
+            "/default/fhir/_history?_page=18446744073709551615",
+            "/default/fhir/_history?_since=9999-12-31T23:59:60Z",
+            "/default/fhir/Patient?_id=a%20b",
+            "/default/fhir?",
+        ] {
+            let status = raw(&server, &request("GET", path, &[HOST], "")).await;
+            assert_eq!(status, Some(200), "{path}");
+        }
+        assert_eq!(server.events().await, 0);
+    });
+}
+
+#[test]
+fn odd_headers_are_no_5xx() {
+    test(|server| async move {
+        let body = r#"{"resourceType":"Patient","id":"a"}"#;
+        for header in [
+            ("if-match", "W/\"1"),
+            ("if-match", "\u{e4}"),
+            ("if-match", ",,,"),
+            ("if-none-match", "W/W/\"1\""),
+            ("if-none-exist", "%ff"),
+            ("if-none-exist", "identifier=|"),
+            ("prefer", "return"),
+            ("prefer", ";;;=,="),
+            ("accept", ";"),
+            ("accept", "application/fhir+json;q=x"),
+            ("accept-encoding", "\u{e4}"),
+            ("accept-encoding", "identity;q=0, *;q=0"),
+            ("content-encoding", "gzip"),
+            ("content-encoding", "gzip, gzip"),
+            ("host", "a\"b<c>"),
+            ("x-forwarded-host", "a b"),
+            ("x-forwarded-proto", "ja\"va"),
+            ("x-request-id", "a\tb"),
+            ("transfer-encoding", "gzip"),
+            ("transfer-encoding", "chunked"),
+            ("expect", "100-continue"),
+            ("range", "bytes=0-1"),
+            ("upgrade", "h2c"),
+        ] {
+            for (method, path) in [
+                ("PUT", "/default/fhir/Patient/a"),
+                ("POST", "/default/fhir/Patient"),
+                ("GET", "/default/fhir/Patient/a"),
+            ] {
+                let own_host = header.0 == "host";
+                let headers: &[(&str, &str)] = if own_host { &[JSON, header] } else { &[HOST, JSON, header] };
+                let status = raw(&server, &request(method, path, headers, body)).await;
+                assert!(status.is_none_or(|status| status < 500), "{header:?} {method}: {status:?}");
+            }
+        }
+        assert_eq!(server.get("/metadata").await.status, 200);
+    });
+}
+
+/// Bytes near what is right: a request with pieces replaced, left out and doubled.
+fn mutation() -> impl Strategy<Value = Vec<u8>> {
+    let seeds = prop_oneof![
+        Just(request(
+            "PUT",
+            "/default/fhir/Patient/a",
+            &[HOST, JSON],
+            r#"{"resourceType":"Patient","id":"a","meta":{"tag":[{"code":"x"}]},"multipleBirthInteger":1}"#
+        )),
+        Just(request("GET", "/default/fhir/Patient?name=a&_sort=-birthdate&_count=5", &[HOST], "")),
+        Just(request(
+            "POST",
+            "/default/fhir",
+            &[HOST, JSON],
+            r#"{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"GET","url":"Patient?_id=a"}}]}"#
+        )),
+        Just(request("DELETE", "/default/fhir/Patient?identifier=a|b", &[HOST], "")),
+    ];
+    let edits = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4u8), 1..6);
+    (seeds, edits).prop_map(|(mut bytes, edits)| {
+        for (index, byte, kind) in edits {
+            let at = index.index(bytes.len());
+            match kind {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                2 => {
+                    bytes.remove(at);
+                }
+                _ => {
+                    let piece: Vec<u8> = bytes[at..].iter().take(usize::from(byte)).copied().collect();
+                    bytes.splice(at..at, piece);
+                }
+            }
+        }
+        bytes
+    })
+}
+
+#[test]
+fn mutated_requests_are_no_5xx() {
+    test(|server| async move {
+        let mut runner =
+            TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+        for round in 0..400 {
+            let bytes = mutation().new_tree(&mut runner).unwrap().current();
+            let status = raw(&server, &bytes).await;
+            let text = String::from_utf8_lossy(&bytes);
+            assert!(status.is_none_or(|status| status < 500), "round {round}: {status:?} for {text}");
+        }
+        assert_eq!(server.get("/metadata").await.status, 200);
+    });
+}
