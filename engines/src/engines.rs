@@ -140,8 +140,9 @@ fn postgres(search: &SearchPath, places: &Places, runtime: Option<&Path>) -> Res
 pub(crate) fn nats_program(search: &SearchPath, places: &Places) -> Result<PathBuf, EngineError> {
     let found = search.nats()?;
     let folder = found.program.parent().map(PathBuf::from).unwrap_or_default();
-    // A wheel keeps the program in a folder of its own, two levels down; others share theirs with strangers.
-    let root = folder.ancestors().nth(2).filter(|root| root.to_string_lossy().contains("nats"));
+    // A wheel keeps the program two levels down, in `name-version.data/scripts`; its name is worth keeping.
+    let in_wheel = |data: &&Path| data.extension().is_some_and(|extension| extension == "data");
+    let root = folder.parent().filter(in_wheel).and_then(Path::parent);
     let bin = places.reachable(root.unwrap_or(&folder), &folder)?;
     let (major, minor) = found.version;
     tracing::info!(version = %format_args!("{major}.{minor}"), programs = %bin.display(), "starting the private NATS");

@@ -213,3 +213,28 @@ async fn a_start_that_nobody_waits_for_any_more_leaves_nothing_running() {
         assert_eq!(left, Vec::<u32>::new());
     }
 }
+
+/// As root from a closed home folder: the engines' user can reach neither the programs nor the data. As another
+/// user the same folders are simply ours.
+#[tokio::test]
+async fn programs_and_data_in_a_closed_folder_will_do() {
+    use std::os::unix::fs::PermissionsExt;
+    let closed = tempfile::tempdir().unwrap();
+    let programs = closed.path().join("programs");
+    let wheels = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.engines");
+    if wheels.is_dir() {
+        assert!(Command::new("cp").arg("-rL").args([&wheels, &programs]).status().unwrap().success());
+    }
+    std::fs::set_permissions(closed.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let data = closed.path().join("data");
+    let mut options = options(&data);
+    options.programs = vec![programs];
+
+    let engines = Engines::start(options).await.unwrap();
+    let elsewhere = data.join("engines").read_link().ok();
+    assert_eq!(query(engines.database_url().unwrap(), "SELECT 'there'").await, ["there"]);
+    engines.stop().await;
+    if let Some(elsewhere) = elsewhere {
+        std::fs::remove_dir_all(elsewhere).unwrap();
+    }
+}
