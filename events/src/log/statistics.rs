@@ -57,7 +57,7 @@ impl Statistics {
         };
         let from = Position::from_sql(row.try_get(0)?);
         let until = Position::from_sql(row.try_get(1)?);
-        let filled = head.get().saturating_sub(from.get());
+        let filled = head.next().get().saturating_sub(from.get());
         if filled >= FIRST_LOOK {
             let tables = format!(
                 "ANALYZE anamnesis.event_from_{from}, anamnesis.head, anamnesis.link, anamnesis.identifier"

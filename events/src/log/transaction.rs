@@ -5,9 +5,11 @@
 //! Postgres aborts the transaction and the COMMIT behind it becomes a rollback.
 
 use std::collections::{BTreeMap, HashMap};
+use std::pin::pin;
+use std::task::Poll;
 
 use chrono::{DateTime, Utc};
-use futures::future::{OptionFuture, join_all};
+use futures::future::{OptionFuture, try_join_all};
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Error, Row, Statement};
 use uuid::Uuid;
@@ -183,11 +185,15 @@ impl Session {
             all.extend(parameters.as_ref()?);
             Some(async move { self.client.execute(*statement, &all).await })
         });
-        // Polling sends, and each future is polled before COMMIT is: so the server gets COMMIT last.
-        let (written, committed) = futures::join!(join_all(written), self.client.batch_execute("COMMIT"));
-        for result in written {
-            result?;
+        // Polling sends. COMMIT is sent only when every statement was: one that failed before it was sent
+        // would not abort the transaction.
+        let mut written = pin!(try_join_all(written));
+        if let Poll::Ready(unsent) = futures::poll!(&mut written) {
+            unsent?;
+            return self.client.batch_execute("COMMIT").await;
         }
+        let (written, committed) = futures::join!(written, self.client.batch_execute("COMMIT"));
+        written?;
         committed
     }
 

@@ -49,7 +49,7 @@ async fn a_second_appender_with_smaller_partitions_finds_room_too() {
 async fn the_planner_is_told_when_the_log_has_grown() {
     let database = database().await;
     let log = open(&database).await;
-    for n in 0..11 {
+    for n in 0..10 {
         log.append(group((0..100).map(|m| write(key(&format!("{n}-{m}")), 1, "a")).collect())).await.unwrap();
     }
     let (client, connection) = tokio_postgres::connect(&database, NoTls).await.unwrap();
