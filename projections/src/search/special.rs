@@ -57,6 +57,14 @@ pub(super) fn missing(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
         ["false"] => true,
         _ => return Err(Refusal::BadValue("with modifier :missing the value is true or false".to_owned())),
     };
+    if matches!(asked.parameter.code(), "_id" | "_lastUpdated") {
+        // Every resource has them: all are found, or none.
+        return Ok(if wanted {
+            Criterion::none_of(Vec::new())
+        } else {
+            Criterion::any(Vec::new(), Yield::Few)
+        });
+    }
     use SearchParameterKind as Kind;
     let present = match asked.parameter.kind() {
         Kind::Date | Kind::Number | Kind::Quantity => {

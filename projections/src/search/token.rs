@@ -58,15 +58,15 @@ fn uncoded(key: &ParameterKey, code: &str, entries: &mut Entries) {
 
 /// What a query asks: `code`, `system|code`, `|code` or `system|`; with `:not` none of them.
 pub(super) fn criterion(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
-    let atoms = asked.values.iter().map(|value| atom(asked.key, value)).collect::<Result<Vec<_>, _>>()?;
-    match asked.modifier {
-        Modifier::None => {
-            let selective = SELECTIVE.contains(&asked.parameter.code());
-            Ok(Criterion::any(atoms, if selective { Yield::Few } else { Yield::Many }))
-        }
-        Modifier::Not => Ok(Criterion::none_of(atoms)),
-        _ => Err(asked.unsupported_modifier()),
+    if !matches!(asked.modifier, Modifier::None | Modifier::Not) {
+        return Err(asked.unsupported_modifier());
     }
+    let atoms = asked.values.iter().map(|value| atom(asked.key, value)).collect::<Result<Vec<_>, _>>()?;
+    if *asked.modifier == Modifier::Not {
+        return Ok(Criterion::none_of(atoms));
+    }
+    let selective = SELECTIVE.contains(&asked.parameter.code());
+    Ok(Criterion::any(atoms, if selective { Yield::Few } else { Yield::Many }))
 }
 
 fn atom(key: &ParameterKey, value: &str) -> Result<Atom, Refusal> {

@@ -229,6 +229,10 @@ impl Parser<'_> {
 
 /// The table of parameter types: each has one file.
 fn criterion(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
+    if !asked.parameter.has_expression() {
+        // `_text`, `_content`, `_query`: nothing is indexed for them.
+        return Err(Refusal::Unsupported("it is not supported".to_owned()));
+    }
     if *asked.modifier == Modifier::Missing {
         return special::missing(asked);
     }
