@@ -171,7 +171,7 @@ impl Default for ActorSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FhirSettings {
-    /// Entries of one batch or transaction; more is refused with 413.
+    /// Entries of one batch or transaction; more is refused with 400.
     pub bundle_entries_max: usize,
     /// Results on one page when the client does not say (`_count`).
     pub page_size: usize,
