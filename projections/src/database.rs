@@ -34,10 +34,14 @@ impl Default for DatabaseOptions {
     }
 }
 
+/// How long one statement of a batch may take: a large bundle, on a busy machine.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
+
 /// A pool of connections whose sockets and tasks live on one runtime, whoever asks for them. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Database {
     pool: Pool,
+    config: Config,
     runtime: Handle,
 }
 
@@ -59,17 +63,28 @@ impl Database {
             config.connect_timeout(WAIT_FOR_CONNECTION);
         }
         let runtime = options.runtime.clone().unwrap_or_else(Handle::current);
+        Self::with(config, runtime, options)
+    }
+
+    fn with(config: Config, runtime: Handle, options: &DatabaseOptions) -> Result<Self, ProjectionError> {
         let connector =
             Connector { config: config.clone(), runtime: runtime.clone(), settings: settings(options) };
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let pool = Pool::builder(Manager::from_connect(config, connector, recycling))
+        let pool = Pool::builder(Manager::from_connect(config.clone(), connector, recycling))
             .max_size(options.pool_size.max(1))
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(WAIT_FOR_CONNECTION))
             .create_timeout(Some(WAIT_FOR_CONNECTION))
             .build()
             .map_err(|error| ProjectionError::Pool(error.to_string()))?;
-        Ok(Self { pool, runtime })
+        Ok(Self { pool, config, runtime })
+    }
+
+    /// One connection to the same database for a writer, which then never waits behind searches.
+    pub(crate) fn for_writer(&self) -> Result<Self, ProjectionError> {
+        let options =
+            DatabaseOptions { pool_size: 1, statement_timeout: WRITE_TIMEOUT, ..DatabaseOptions::default() };
+        Self::with(self.config.clone(), self.runtime.clone(), &options)
     }
 
     /// The runtime on which the connections live, and on which the tasks of this crate run.

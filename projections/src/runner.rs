@@ -116,7 +116,7 @@ impl Runner {
         let stop = CancellationToken::new();
         let runtime = database.runtime().clone();
         let worker =
-            Worker::new(name, database.clone(), projection, source, options, reached, orders, &parked);
+            Worker::new(name, database.for_writer()?, projection, source, options, reached, orders, &parked);
         let task = runtime.spawn(worker.run(stop.clone()));
         Ok(Self {
             name,

@@ -1,6 +1,12 @@
 //! Pages that stay the same while resources are written.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use anamnesis_events::{Clock, LogOptions};
+use anamnesis_projections::RunnerOptions;
 use anamnesis_projections::search::{SearchLimits, SearchPage};
+use chrono::{TimeDelta, Utc};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -152,4 +158,37 @@ async fn a_page_token_is_of_no_use_for_another_query() {
     assert!(world.query(&format!("Observation?_count=2&code=x&ct={next}")).is_ok());
     assert!(world.query(&format!("Observation?_count=1&code=y&ct={next}")).is_err());
     assert!(world.query(&format!("Observation?_count=1&code=x&_sort=date&ct={next}")).is_err());
+}
+
+#[tokio::test]
+async fn superseded_rows_are_kept_for_a_while_and_then_dropped() {
+    let late = Arc::new(AtomicI64::new(0));
+    let offset = late.clone();
+    let clock: Clock = Arc::new(move || Utc::now() + TimeDelta::minutes(offset.load(Ordering::SeqCst)));
+    let log = LogOptions { clock, ..LogOptions::default() };
+    let world = World::with_log(log, RunnerOptions::default()).await;
+    let put = |id: u8, day: u8| Operation::Put(Put { id, day, code: true, text: 3 });
+    for id in 0..4 {
+        write(&world, &put(id, id + 1)).await;
+    }
+    let query = "Observation?_sort=date&_count=2";
+    let next = world.search(query).await.next.unwrap();
+    let second = format!("{query}&ct={next}");
+    let ids = async || {
+        let page = world.search(&second).await;
+        let ids: Vec<String> = page.matches.iter().map(|found| found.id.clone()).collect();
+        (ids.join(" "), page.issues.len())
+    };
+    assert_eq!(ids().await, ("2 3".to_owned(), 0));
+    write(&world, &put(2, 8)).await;
+    late.store(9, Ordering::SeqCst);
+    write(&world, &Operation::Delete(3)).await;
+    assert_eq!(ids().await, ("2 3".to_owned(), 0));
+    late.store(11, Ordering::SeqCst);
+    write(&world, &put(9, 9)).await;
+    // What was changed first is gone, and the page says that something may be missing.
+    assert_eq!(ids().await, ("3".to_owned(), 1));
+    // A search that begins now is whole again.
+    let next = world.search(query).await.next.unwrap();
+    assert_eq!(world.search(&format!("{query}&ct={next}")).await.issues, []);
 }

@@ -34,8 +34,12 @@ impl World {
     }
 
     pub(crate) async fn with(options: RunnerOptions) -> Self {
+        Self::with_log(LogOptions::default(), options).await
+    }
+
+    pub(crate) async fn with_log(log: LogOptions, options: RunnerOptions) -> Self {
         let url = postgres().await.fresh_database().await;
-        let log = Log::open(&url, "default", LogOptions::default()).await.unwrap();
+        let log = Log::open(&url, "default", log).await.unwrap();
         let database = Database::new(&url, &DatabaseOptions::default()).unwrap();
         let runner = run(&database, &log, options).await;
         let registry = SearchRegistry::r4().clone();
