@@ -23,5 +23,6 @@ mod load;
 mod overload;
 mod read;
 mod search;
+mod two_nodes;
 mod update;
 mod validation;
