@@ -189,3 +189,16 @@ async fn once_an_append_was_given_up_the_next_ones_are_told_at_once() {
     proxy.set(Fault::Nothing);
     log.append(Group::single(write(key("1"), 1, "a"))).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_log_whose_last_event_was_exchanged_takes_no_more_writes() {
+    let database = database().await;
+    let log = open(&database).await;
+    log.append(Group::single(write(key("1"), 1, "a"))).await.unwrap();
+    let tamper = "ALTER TABLE anamnesis.event DISABLE TRIGGER event_is_append_only;
+                  UPDATE anamnesis.event SET hash = sha256('another') WHERE seq = 1";
+    statement(&database, tamper).await;
+    let result = log.append(Group::single(write(key("2"), 1, "a"))).await;
+    assert!(matches!(result, Err(AppendError::Broken { position, .. }) if position == Position::new(1)));
+    assert_eq!(log.head().await.unwrap(), Position::new(1));
+}
