@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anamnesis_events::{Clock, Event, Position};
+use chrono::{DateTime, Utc};
 use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram};
 use tokio::sync::watch;
 
@@ -13,6 +14,8 @@ use crate::checkpoint::Name;
 pub(crate) struct Lag {
     clock: Clock,
     head: watch::Receiver<Position>,
+    stands_at: Position,
+    last_recorded: Option<DateTime<Utc>>,
     position: Gauge,
     lag_events: Gauge,
     lag_seconds: Gauge,
@@ -33,6 +36,8 @@ impl Lag {
         Self {
             clock,
             head,
+            stands_at: Position::ZERO,
+            last_recorded: None,
             position: gauge!("anamnesis_projection_position", labels.clone()),
             lag_events: gauge!("anamnesis_projection_lag_events", labels.clone()),
             lag_seconds: gauge!("anamnesis_projection_lag_seconds", labels.clone()),
@@ -46,22 +51,30 @@ impl Lag {
 
     /// A batch was written.
     #[expect(clippy::cast_precision_loss, reason = "metrics are floating point; no count comes near 2^52")]
-    pub(crate) fn batch(&self, events: &[Event], elapsed: Duration) {
+    pub(crate) fn batch(&mut self, events: &[Event], elapsed: Duration) {
         let Some(last) = events.last() else { return };
         self.batch_events.record(events.len() as f64);
         self.batch_seconds.record(elapsed.as_secs_f64());
-        let now = (self.clock)();
-        self.last_progress.set(now.timestamp_millis() as f64 / 1000.0);
+        self.last_progress.set((self.clock)().timestamp_millis() as f64 / 1000.0);
+        self.last_recorded = Some(last.recorded_at);
         self.stands_at(last.position);
-        let age = (now - last.recorded_at).num_milliseconds().max(0) as f64 / 1000.0;
-        self.lag_seconds.set(if self.behind(last.position) == 0 { 0.0 } else { age });
     }
 
     /// The projection stands here.
+    pub(crate) fn stands_at(&mut self, position: Position) {
+        self.stands_at = position;
+        self.measure();
+    }
+
+    /// Measures the lag: how many events, and how old the newest event is that the projection has.
     #[expect(clippy::cast_precision_loss, reason = "metrics are floating point; no position comes near 2^52")]
-    pub(crate) fn stands_at(&self, position: Position) {
-        self.position.set(position.get() as f64);
-        self.lag_events.set(self.behind(position) as f64);
+    pub(crate) fn measure(&self) {
+        let behind = self.head.borrow().get().saturating_sub(self.stands_at.get());
+        let age =
+            self.last_recorded.map_or(0, |recorded| ((self.clock)() - recorded).num_milliseconds().max(0));
+        self.position.set(self.stands_at.get() as f64);
+        self.lag_events.set(behind as f64);
+        self.lag_seconds.set(if behind == 0 { 0.0 } else { age as f64 / 1000.0 });
     }
 
     /// So many events are parked.
@@ -73,9 +86,5 @@ impl Lag {
     /// A batch is tried again.
     pub(crate) fn retry(&self) {
         self.retries.increment(1);
-    }
-
-    fn behind(&self, position: Position) -> u64 {
-        self.head.borrow().get().saturating_sub(position.get())
     }
 }

@@ -7,6 +7,34 @@
 //! Each type of search parameter has one file that holds both sides: how a value is indexed and how it is asked for.
 //! Everything that is compared exactly becomes a hashed token in one array per resource; dates, numbers and
 //! quantities become spans of ordered integers; strings become folded texts.
+//!
+//! ```no_run
+//! # async fn example(url: &str) -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//! use anamnesis_events::{Log, LogOptions};
+//! use anamnesis_fhir::search::SearchRegistry;
+//! use anamnesis_projections::search::{Handling, ParseOptions, Scope, SearchIndex, SearchProjection};
+//! use anamnesis_projections::{Database, DatabaseOptions, Runner, RunnerOptions};
+//!
+//! let log = Log::open(url, "default", LogOptions::default()).await?;
+//! let database = Database::new(url, &DatabaseOptions::default())?;
+//! let registry = SearchRegistry::r4().clone();
+//! let projection = SearchProjection::new(registry.clone(), log.number());
+//! let options = RunnerOptions::default();
+//! let runner = Runner::start(database.clone(), projection, log.clone(), log.number(), options).await?;
+//! let index = SearchIndex::new(database, registry, log.number(), runner.progress());
+//!
+//! let parameters = [("code".to_owned(), "http://loinc.org|8480-6".to_owned())];
+//! let options = ParseOptions { handling: Handling::Strict, now: chrono::Utc::now(), base_url: None };
+//! let scope = Scope::Type("Observation".to_owned());
+//! let (query, _issues) = index.parse(&scope, &parameters, &options).map_err(|issues| issues[0].text.clone())?;
+//! index.wait_for(log.head().await?, Duration::from_millis(500)).await?;
+//! for found in index.search(&query).await?.matches {
+//!     println!("{}/{} at {}", found.resource_type, found.id, found.position);
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod alias;
 mod atom;

@@ -1,11 +1,15 @@
 //! From events to changes: one for each resource, and what is to be parked.
 
 use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anamnesis_events::{Event, ResourceKey};
 
 use crate::parked::BEHIND_ANOTHER;
-use crate::{Change, Projection};
+use crate::{Change, Poison, Projection};
+
+/// Events after which other tasks of the runtime get their turn: about a millisecond.
+const EVENTS_IN_A_TURN: usize = 32;
 
 /// What a batch of events comes to.
 pub(super) struct Batch<'a, R> {
@@ -18,7 +22,7 @@ pub(super) struct Batch<'a, R> {
 impl<'a, R> Batch<'a, R> {
     /// Of several events of a resource the last one counts. Every one of them is looked at, so that what is parked
     /// does not depend on how the events were cut into batches.
-    pub(super) fn of<P: Projection<Rows = R>>(
+    pub(super) async fn of<P: Projection<Rows = R>>(
         projection: &P,
         events: &'a [Event],
         parked_before: &HashSet<ResourceKey>,
@@ -27,12 +31,15 @@ impl<'a, R> Batch<'a, R> {
         let mut known: HashMap<&'a ResourceKey, usize> = HashMap::with_capacity(events.len());
         let mut parked: Vec<(&'a Event, String)> = Vec::new();
         let mut parked_now: HashSet<&'a ResourceKey> = HashSet::new();
-        for event in events {
+        for (at, event) in events.iter().enumerate() {
+            if at % EVENTS_IN_A_TURN == EVENTS_IN_A_TURN - 1 {
+                tokio::task::yield_now().await;
+            }
             if parked_before.contains(&event.key) || parked_now.contains(&event.key) {
                 parked.push((event, BEHIND_ANOTHER.to_owned()));
                 continue;
             }
-            let rows = match projection.rows(event) {
+            let rows = match rows(projection, event) {
                 Ok(rows) => rows,
                 Err(poison) => {
                     parked_now.insert(&event.key);
@@ -74,4 +81,10 @@ impl<'a, R> Batch<'a, R> {
             }
         }
     }
+}
+
+/// The rows of an event. A projection that panics over an event cannot take it, and is not stopped by it.
+fn rows<P: Projection>(projection: &P, event: &Event) -> Result<P::Rows, Poison> {
+    let rows = catch_unwind(AssertUnwindSafe(|| projection.rows(event)));
+    rows.unwrap_or_else(|_| Err(Poison::new("the projection panicked")))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anamnesis_events::{Event, Feed, FeedError, Position, ResourceKey};
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::batch::Batch;
@@ -18,6 +18,8 @@ use crate::{Change, Parked, Projection, ProjectionError, error, parked};
 /// First wait before a batch is tried again; doubles up to the longest.
 const BACK_OFF: Duration = Duration::from_millis(20);
 const BACK_OFF_MAX: Duration = Duration::from_secs(2);
+/// How often the lag is measured: also, and above all, when nothing moves.
+const MEASURED_EVERY: Duration = Duration::from_secs(1);
 /// How often rows that the database refuses are offered before they are parked.
 const TRIES_MAX: u32 = 3;
 /// If the database refuses more resources of one batch than this, and more than half of it, the fault is not theirs.
@@ -83,7 +85,7 @@ impl<P: Projection, S: Source> Worker<P, S> {
         parked: &[Parked],
     ) -> Self {
         let position = *reached.borrow();
-        let lag = Lag::new(&name, options.clock.clone(), source.head());
+        let mut lag = Lag::new(&name, options.clock.clone(), source.head());
         lag.stands_at(position);
         lag.parked(parked.len());
         Self {
@@ -105,10 +107,16 @@ impl<P: Projection, S: Source> Worker<P, S> {
     /// Runs until it is told to stop or the log is closed.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut pause = BACK_OFF;
+        let mut tick = tokio::time::interval(MEASURED_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let events = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
+                _ = tick.tick() => {
+                    self.lag.measure();
+                    continue;
+                }
                 Some(command) = self.orders.recv() => {
                     self.obey(command).await;
                     continue;
@@ -155,7 +163,7 @@ impl<P: Projection, S: Source> Worker<P, S> {
         let Some(last) = events.last().map(|event| event.position) else { return Written::Done };
         let mut pause = BACK_OFF;
         let mut tries = 0;
-        let mut batch = Batch::of(&self.projection, events, &self.parked);
+        let mut batch = Batch::of(&self.projection, events, &self.parked).await;
         loop {
             let failure = match self.attempt(&batch, last).await {
                 Ok(()) => {
@@ -165,6 +173,7 @@ impl<P: Projection, S: Source> Worker<P, S> {
                 Err(failure) => failure,
             };
             self.lag.retry();
+            self.lag.measure();
             match failure {
                 Failure::MovedOn => return Written::MovedOn,
                 Failure::Refused(error) if tries >= TRIES_MAX => match self.culprits(&batch.changes).await {
@@ -297,7 +306,7 @@ impl<P: Projection, S: Source> Worker<P, S> {
         }
         let positions = parked::forget(&transaction, &self.name, key).await?;
         let events = self.source.fetch(&positions).await?;
-        let batch = Batch::of(&self.projection, &events, &HashSet::new());
+        let batch = Batch::of(&self.projection, &events, &HashSet::new()).await;
         self.projection.write(&transaction, &batch.changes, reached).await?;
         for (event, reason) in &batch.parked {
             parked::park(&transaction, &self.name, event, reason).await?;

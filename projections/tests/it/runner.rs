@@ -148,11 +148,25 @@ async fn poison_parks_its_resource_and_nothing_else() {
     assert_eq!(world.runner.parked().await.unwrap().len(), 2);
 }
 
+/// How one patient is refused.
+#[derive(Clone, Copy, PartialEq)]
+enum How {
+    Poison,
+    Panic,
+    Database,
+}
+
 /// The search projection, which refuses one patient as long as it is told to.
 struct Refusing {
     inner: SearchProjection,
-    in_rows: Arc<AtomicBool>,
-    in_write: Arc<AtomicBool>,
+    how: How,
+    refuses: Arc<AtomicBool>,
+}
+
+impl Refusing {
+    fn refuses(&self, id: &str, how: How) -> bool {
+        id == "1" && self.how == how && self.refuses.load(Ordering::SeqCst)
+    }
 }
 
 impl Projection for Refusing {
@@ -167,9 +181,10 @@ impl Projection for Refusing {
     }
 
     fn rows(&self, event: &Event) -> Result<Self::Rows, Poison> {
-        if event.key.id == "1" && self.in_rows.load(Ordering::SeqCst) {
+        if self.refuses(&event.key.id, How::Poison) {
             return Err(Poison::new("told to"));
         }
+        assert!(!self.refuses(&event.key.id, How::Panic), "told to");
         self.inner.rows(event)
     }
 
@@ -183,20 +198,19 @@ impl Projection for Refusing {
         changes: &[Change<Self::Rows>],
         reached: Position,
     ) -> Result<(), tokio_postgres::Error> {
-        if self.in_write.load(Ordering::SeqCst) && changes.iter().any(|change| change.key.id == "1") {
+        if changes.iter().any(|change| self.refuses(&change.key.id, How::Database)) {
             transaction.batch_execute("SELECT 1 / 0").await?;
         }
         self.inner.write(transaction, changes, reached).await
     }
 }
 
-async fn parks_and_unparks(in_rows: bool) {
+async fn parks_and_unparks(how: How) {
     let world = World::new().await;
     world.runner.stop().await;
-    let (refuse, never) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
-    let (in_rows, in_write) = if in_rows { (refuse.clone(), never) } else { (never, refuse.clone()) };
+    let refuses = Arc::new(AtomicBool::new(true));
     let inner = SearchProjection::new(SearchRegistry::r4().clone(), world.log.number());
-    let projection = Refusing { inner, in_rows, in_write };
+    let projection = Refusing { inner, how, refuses: refuses.clone() };
     let log = world.log.number();
     let options = RunnerOptions::default();
     let runner =
@@ -213,7 +227,7 @@ async fn parks_and_unparks(in_rows: bool) {
     assert_eq!(find("Patient?family=first&_count=100").await, 18);
     assert_eq!(find("Patient?_id=1").await, 0);
     assert_eq!(runner.parked().await.unwrap().len(), 3);
-    refuse.store(false, Ordering::SeqCst);
+    refuses.store(false, Ordering::SeqCst);
     assert_eq!(runner.unpark(&ResourceKey::new("Patient", "1")).await.unwrap(), 3);
     assert_eq!(runner.parked().await.unwrap(), []);
     assert_eq!(find("Patient?_id=1&family=third").await, 1);
@@ -227,12 +241,17 @@ async fn parks_and_unparks(in_rows: bool) {
 
 #[tokio::test]
 async fn what_the_projection_refuses_is_parked_and_taken_later() {
-    parks_and_unparks(true).await;
+    parks_and_unparks(How::Poison).await;
 }
 
 #[tokio::test]
 async fn what_the_database_refuses_is_parked_and_taken_later() {
-    parks_and_unparks(false).await;
+    parks_and_unparks(How::Database).await;
+}
+
+#[tokio::test]
+async fn a_panic_over_an_event_is_poison() {
+    parks_and_unparks(How::Panic).await;
 }
 
 #[tokio::test]
