@@ -172,6 +172,13 @@ impl Failure {
         self
     }
 
+    /// Joins the issues of another failure to this one's.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.0.issues.extend(other.0.issues);
+        self
+    }
+
     /// Names the FHIRPath of the element that the first issue is about.
     #[must_use]
     pub fn at(mut self, expression: impl Into<String>) -> Self {

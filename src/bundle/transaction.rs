@@ -26,8 +26,11 @@ pub(super) async fn run(
     entries: Vec<EntryRead<'_>>,
 ) -> Result<Outcome, Failure> {
     let entries = all(entries)?;
-    resource::check_bundle(document)?;
-    let reading = Reading::new(entries, clock::new_resource_id)?;
+    let reading = match (Reading::new(entries, clock::new_resource_id), resource::check_bundle(document)) {
+        (Ok(reading), Ok(())) => reading,
+        (Err(failure), Err(invalid)) => return Err(failure.and(invalid)),
+        (Err(failure), Ok(())) | (Ok(_), Err(failure)) => return Err(failure),
+    };
     let conditions = reading.conditions();
     let mut tries = 0;
     loop {
