@@ -126,7 +126,7 @@ fn one_bad_entry_and_nothing_is_written() {
                 ],
             ),
             (dangling, 400, vec![("not-found", "Bundle.entry[1].resource.subject.reference")]),
-            (post(A, patient("Same")), 400, vec![("duplicate", "Bundle.entry[1].fullUrl")]),
+            (post(A, patient("Same")), 400, vec![("invariant", "Bundle.entry[1].fullUrl")]),
             (entry("POST", "Patient"), 400, vec![("required", "Bundle.entry[1].resource")]),
             (entry("PUT", "Patient/p"), 400, vec![("required", "Bundle.entry[1].resource")]),
             (entry("DELETE", "Patient"), 400, vec![("value", "Bundle.entry[1].request.url")]),

@@ -1,7 +1,9 @@
 //! The invariants of Bundle (bdl-1 to bdl-12) in one pass over its entries: transactions are the bulk of what
 //! is written, and two of the rules compare every entry with every other when they are evaluated.
 
-use super::{has, is_any_repeated};
+use std::collections::HashSet;
+
+use super::has;
 use crate::json::Value;
 use crate::validate::issues::IssueCode;
 use crate::validate::walk::{At, Walk};
@@ -33,15 +35,6 @@ pub(super) fn check<'a>(walk: &mut Walk<'_>, bundle: Value<'a>, at: At<'_, 'a>) 
         "entry.request is for a batch, a transaction and a history, for every entry (bdl-3)",
     );
     told(is_known && !responses, "entry.response is for responses and a history, for every entry (bdl-4)");
-    if kind != "history" {
-        // An entry with no resource, or none with a version, has an empty version.
-        let keys = entries().filter_map(|entry| {
-            let version =
-                entry.get("resource").and_then(|row| row.get("meta")).and_then(|row| row.get("versionId"));
-            Some((entry.get("fullUrl")?.as_str()?, version.and_then(Value::as_str)))
-        });
-        told(is_any_repeated(keys), "two entries have the same fullUrl and version (bdl-7)");
-    }
     let first = || entries().next().and_then(|entry| entry.get("resource")?.get("resourceType")?.as_str());
     match &*kind {
         "document" => {
@@ -61,6 +54,24 @@ pub(super) fn check<'a>(walk: &mut Walk<'_>, bundle: Value<'a>, at: At<'_, 'a>) 
             );
         }
         _ => {}
+    }
+    if kind != "history" {
+        repeated(walk, bundle, at);
+    }
+}
+
+/// The entries that repeat another (bdl-7). An entry with no resource, or none with a version, has an empty version.
+fn repeated<'a>(walk: &mut Walk<'_>, bundle: Value<'a>, at: At<'_, 'a>) {
+    let entries = at.path.child("entry");
+    let mut seen = HashSet::new();
+    for (index, entry) in bundle.get("entry").into_iter().flat_map(Value::items).enumerate() {
+        let Some(full_url) = entry.get("fullUrl") else { continue };
+        let version = entry.get("resource").and_then(|resource| resource.get("meta")?.get("versionId"));
+        if !seen.insert((full_url.as_str(), version.and_then(Value::as_str))) {
+            let text = format_args!("another entry has the same fullUrl and version (bdl-7)");
+            let entry = entries.item(index);
+            walk.issues.error(IssueCode::Invariant, &entry.child("fullUrl"), full_url, text);
+        }
     }
 }
 

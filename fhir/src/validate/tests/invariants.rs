@@ -59,7 +59,7 @@ fn invariants_of_resources_are_evaluated() {
     let entry = json!({"fullUrl": "http://example.org/Basic/1", "resource": {"resourceType": "Basic", "code": {"text": "x"}}});
     broken(
         json!({"resourceType": "Bundle", "type": "collection", "total": 2, "entry": [entry, entry]}),
-        &[("bdl-1", "Bundle"), ("bdl-7", "Bundle")],
+        &[("bdl-1", "Bundle"), ("bdl-7", "Bundle.entry[1].fullUrl")],
     );
     broken(
         json!({"resourceType": "Bundle", "type": "transaction", "entry": [{"fullUrl": "urn:uuid:1"}]}),
