@@ -46,10 +46,11 @@ impl RequestIds {
     }
 }
 
-/// An id from a client, if it can be repeated in a header and a log without harm.
+/// An id from a client, if it can be repeated in a header and a log without harm, and be the id of an outcome (R4
+/// datatypes.html#id).
 fn plain(value: Option<&HeaderValue>) -> Option<String> {
     let text = value?.to_str().ok()?;
-    let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
     ((1..=ID_BYTES_MAX).contains(&text.len()) && text.bytes().all(harmless)).then(|| text.to_owned())
 }
 
@@ -178,13 +179,13 @@ mod tests {
 
     #[actix_web::test]
     async fn a_plain_id_of_the_client_is_kept() {
-        let ids = [("x-request-id", "a-1.b_2"), ("x-correlation-id", "c")];
-        assert_eq!(headers_for(&ids).await, ("a-1.b_2".into(), "c".into(), "c".into()));
+        let ids = [("x-request-id", "a-1.b"), ("x-correlation-id", "c")];
+        assert_eq!(headers_for(&ids).await, ("a-1.b".into(), "c".into(), "c".into()));
     }
 
     #[actix_web::test]
     async fn without_a_usable_id_a_new_one_is_given_and_stands_for_both() {
-        for bad in ["", "a b", "x\"y", &"a".repeat(65)] {
+        for bad in ["", "a b", "x\"y", "a_b", &"a".repeat(65)] {
             let (request, correlation, seen) = headers_for(&[("x-request-id", bad)]).await;
             assert_eq!(request.len(), 36, "{bad}");
             assert_eq!((&correlation, &seen), (&request, &request));
