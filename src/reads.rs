@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anamnesis_events::{Event, Log, LogError, ResourceKey};
+use anamnesis_events::{Event, Log, LogError, Position, ResourceKey};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -41,10 +41,22 @@ pub struct Reads {
     workers: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
+type Answer<T> = oneshot::Sender<Result<T, ReadError>>;
+
 #[derive(Debug)]
-struct Ask {
-    key: ResourceKey,
-    reply: oneshot::Sender<Result<Option<Arc<Event>>, ReadError>>,
+enum Ask {
+    Current { key: ResourceKey, reply: Answer<Option<Arc<Event>>> },
+    Head { reply: Answer<Position> },
+}
+
+impl Ask {
+    /// Whether nobody waits for the answer any more.
+    fn is_gone(&self) -> bool {
+        match self {
+            Self::Current { reply, .. } => reply.is_closed(),
+            Self::Head { reply } => reply.is_closed(),
+        }
+    }
 }
 
 impl Reads {
@@ -63,11 +75,25 @@ impl Reads {
     /// [`ReadError`].
     pub async fn current(&self, key: ResourceKey) -> Result<Option<Arc<Event>>, ReadError> {
         let (reply, answer) = oneshot::channel();
-        self.queue.try_send(Ask { key, reply }).map_err(|error| match error {
+        self.ask(Ask::Current { key, reply })?;
+        answer.await.unwrap_or(Err(ReadError::Stopped))
+    }
+
+    /// The position of the last event, as the database has it now, whichever node wrote it.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn head(&self) -> Result<Position, ReadError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Ask::Head { reply })?;
+        answer.await.unwrap_or(Err(ReadError::Stopped))
+    }
+
+    fn ask(&self, ask: Ask) -> Result<(), ReadError> {
+        self.queue.try_send(ask).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => ReadError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => ReadError::Stopped,
-        })?;
-        answer.await.unwrap_or(Err(ReadError::Stopped))
+        })
     }
 
     /// Ends the workers; reads that wait are answered with [`ReadError::Stopped`].
@@ -86,18 +112,36 @@ async fn work(log: Log, asked: Arc<AsyncMutex<mpsc::Receiver<Ask>>>) {
         if asked.lock().await.recv_many(&mut batch, BATCH_MAX).await == 0 {
             return;
         }
-        batch.retain(|ask| !ask.reply.is_closed());
-        answer(&log, &mut batch).await;
+        let (mut heads, mut reads) = (Vec::new(), Vec::with_capacity(batch.len()));
+        for ask in batch.drain(..).filter(|ask| !ask.is_gone()) {
+            match ask {
+                Ask::Current { key, reply } => reads.push((key, reply)),
+                Ask::Head { reply } => heads.push(reply),
+            }
+        }
+        // Both statements begin after everybody in the batch has asked.
+        futures::join!(answer_heads(&log, heads), answer_reads(&log, reads));
     }
 }
 
-async fn answer(log: &Log, batch: &mut Vec<Ask>) {
+async fn answer_heads(log: &Log, heads: Vec<Answer<Position>>) {
+    if heads.is_empty() {
+        return;
+    }
+    let head = log.head().await.map_err(Arc::new);
+    for reply in heads {
+        // Who has gone away needs no answer.
+        let _gone = reply.send(head.clone().map_err(ReadError::Log));
+    }
+}
+
+async fn answer_reads(log: &Log, reads: Vec<(ResourceKey, Answer<Option<Arc<Event>>>)>) {
     // One resource may be asked for by several.
-    let mut places: HashMap<ResourceKey, usize> = HashMap::with_capacity(batch.len());
-    let mut keys = Vec::with_capacity(batch.len());
-    for ask in batch.iter() {
-        places.entry(ask.key.clone()).or_insert_with(|| {
-            keys.push(ask.key.clone());
+    let mut places: HashMap<&ResourceKey, usize> = HashMap::with_capacity(reads.len());
+    let mut keys = Vec::with_capacity(reads.len());
+    for (key, _) in &reads {
+        places.entry(key).or_insert_with(|| {
+            keys.push(key.clone());
             keys.len() - 1
         });
     }
@@ -107,12 +151,12 @@ async fn answer(log: &Log, batch: &mut Vec<Ask>) {
     };
     let found: Result<Vec<Option<Arc<Event>>>, Arc<LogError>> =
         found.map(|events| events.into_iter().map(|event| event.map(Arc::new)).collect()).map_err(Arc::new);
-    for ask in batch.drain(..) {
+    let places: Vec<Option<usize>> = reads.iter().map(|(key, _)| places.get(key).copied()).collect();
+    for ((_, reply), place) in reads.into_iter().zip(places) {
         let event = match &found {
-            Ok(events) => Ok(places.get(&ask.key).and_then(|place| events.get(*place)).cloned().flatten()),
+            Ok(events) => Ok(place.and_then(|place| events.get(place)).cloned().flatten()),
             Err(error) => Err(ReadError::Log(Arc::clone(error))),
         };
-        // Who has gone away needs no answer.
-        let _gone = ask.reply.send(event);
+        let _gone = reply.send(event);
     }
 }

@@ -66,7 +66,7 @@ fn options(call: &Call) -> ParseOptions {
 
 /// Waits for the index; a warning where it is late and the client is lenient.
 async fn wait(call: &Call, index: &SearchIndex) -> Result<Option<Issue>, Failure> {
-    let head = call.service.log.head().await?;
+    let head = call.service.compartments.reads().head().await?;
     match index.wait_for(head, call.service.options.search_wait).await {
         Ok(_) => Ok(None),
         Err(late) if call.prefer.strict => Err(Failure::unavailable(format!(
@@ -146,7 +146,7 @@ pub(crate) async fn matching(
     let options = ParseOptions { handling: Handling::Strict, ..options(call) };
     let scope = Scope::Type(resource_type.to_owned());
     let (query, _) = index.parse(&scope, &parameters, &options).map_err(refuse)?;
-    let head = call.service.log.head().await?;
+    let head = call.service.compartments.reads().head().await?;
     if let Err(late) = index.wait_for(head, call.service.options.criteria_wait).await {
         return Err(Failure::unavailable(format!(
             "The search index has reached position {}, not yet {}; criteria cannot be matched now.",
