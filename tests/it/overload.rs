@@ -92,3 +92,19 @@ fn a_stopped_server_answers_what_it_has() {
         assert_eq!((read.status.as_u16(), read.outcome().as_str()), (503, "transient"));
     });
 }
+
+#[test]
+fn a_closed_log_is_503_for_writes_and_an_outcome_says_so() {
+    test(|server| async move {
+        server.put("/Patient/a", body(1)).await;
+        server.log.close().await;
+        let observation = r#"{"resourceType":"Observation","status":"final","code":{"text":"x"}}"#;
+        for answer in
+            [server.put("/Patient/a", body(2)).await, server.post("/Observation", observation).await]
+        {
+            assert_eq!((answer.status.as_u16(), answer.outcome().as_str()), (503, "transient"));
+            assert!(!answer.header("retry-after").is_empty());
+        }
+        assert_eq!(server.get("/Patient/a").await.header("etag"), "W/\"1\"");
+    });
+}
