@@ -53,7 +53,7 @@ pub(super) fn criterion(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
         let value = unescape(value);
         let text = fold(&value);
         let length = text.chars().count();
-        if length > TEXT_LENGTH_MAX {
+        if length > TEXT_LENGTH_MAX && matches!(asked.modifier, Modifier::None | Modifier::Contains) {
             let most = format!("texts are searched up to {TEXT_LENGTH_MAX} characters");
             return Err(Refusal::BadValue(most));
         }
