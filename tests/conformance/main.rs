@@ -7,6 +7,7 @@
 mod compare;
 mod corpus;
 mod examples;
+mod found_by_value;
 mod json;
 #[expect(dead_code, reason = "conformance tests neither kill the server nor run it under other accounts")]
 #[path = "../process/support.rs"]
