@@ -86,13 +86,30 @@ const NAME_BYTES_MAX: usize = 255;
 const AGENT_BYTES_MAX: usize = 1024;
 /// The most compartments that one event may touch.
 const TOUCHES_MAX: usize = 10_000;
+/// The most identifiers that one resource may have, and that one draft may require to be free: each is a row, written
+/// while the log is locked.
+const IDENTIFIERS_MAX: usize = 10_000;
 
 /// Whether the log can store the group and read it back as it is.
 pub(crate) fn check(group: &Group) -> Result<(), AppendError> {
     for (index, draft) in group.drafts.iter().enumerate() {
+        check_counts(index, draft)?;
         check_draft(draft).map_err(|reason| AppendError::Invalid { index, reason })?;
     }
     Ok(())
+}
+
+/// What a client can cause, by sending an unusual resource.
+fn check_counts(index: usize, draft: &Draft) -> Result<(), AppendError> {
+    let counts = [
+        (draft.touches.len(), TOUCHES_MAX, "compartments"),
+        (draft.identifiers.len(), IDENTIFIERS_MAX, "identifiers"),
+        (draft.require_no_identifier.len(), IDENTIFIERS_MAX, "identifiers required to be free"),
+    ];
+    match counts.into_iter().find(|(count, limit, _)| count > limit) {
+        Some((_, limit, what)) => Err(AppendError::TooMany { index, what, limit }),
+        None => Ok(()),
+    }
 }
 
 fn check_draft(draft: &Draft) -> Result<(), &'static str> {
@@ -106,9 +123,6 @@ fn check_draft(draft: &Draft) -> Result<(), &'static str> {
     }
     if draft.key.resource_type.contains('/') {
         return Err("a type must not have a slash");
-    }
-    if draft.touches.len() > TOUCHES_MAX {
-        return Err("the event touches too many compartments");
     }
     if !std::iter::once(&draft.agent).chain(&draft.source).all(|text| is_agent(text)) {
         return Err("agent and source must have at most 1024 bytes without control characters");

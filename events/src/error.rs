@@ -49,6 +49,16 @@ pub enum AppendError {
         /// The rule.
         reason: &'static str,
     },
+    /// The draft has more of something than one event may have.
+    #[error("draft {index} has more than {limit} {what}")]
+    TooMany {
+        /// The draft, from 0.
+        index: usize,
+        /// Of what.
+        what: &'static str,
+        /// How many it may have.
+        limit: usize,
+    },
     /// The group is larger than one append may be.
     #[error("the group is too large: {events} events, {bytes} bytes")]
     TooLarge {

@@ -13,7 +13,7 @@
 //! # Ok::<(), anamnesis_fhir::json::ParseError>(())
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock};
 
 use crate::definitions::r4;
@@ -56,13 +56,11 @@ impl std::fmt::Display for Compartment {
 /// parameters and the resource the values. The first is the resource's home; a patient's first is the patient itself.
 #[must_use]
 pub fn patient_compartments(place: &Place<'_>, root: Value<'_>) -> Vec<String> {
-    let mut ids = Vec::new();
+    let mut ids = Distinct::default();
     compartments_of_kind(place, root, "Patient", &mut |id| {
-        if !ids.iter().any(|known: &String| known == id) {
-            ids.push(id.to_owned());
-        }
+        ids.add(id);
     });
-    ids
+    ids.all
 }
 
 /// All compartments in which a resource is, each once, by kind.
@@ -71,13 +69,42 @@ pub fn memberships(place: &Place<'_>, root: Value<'_>) -> Vec<Compartment> {
     let mut found: Vec<Compartment> = Vec::new();
     for compartment in r4().compartments() {
         let kind = compartment.code;
+        let mut ids = Distinct::default();
         compartments_of_kind(place, root, kind, &mut |id| {
-            if !found.iter().any(|known| known.kind == kind && known.id == id) {
-                found.push(Compartment { kind, id: id.to_owned() });
-            }
+            ids.add(id);
         });
+        found.extend(ids.all.into_iter().map(|id| Compartment { kind, id }));
     }
     found
+}
+
+/// Ids that are searched through one by one; nearly no resource has more.
+const LOOKED_THROUGH_MAX: usize = 16;
+
+/// Ids, each once, in the order in which they came.
+#[derive(Default)]
+struct Distinct {
+    all: Vec<String>,
+    /// All of them too, as soon as there are too many to look through: a group may list thousands.
+    known: HashSet<String>,
+}
+
+impl Distinct {
+    fn add(&mut self, id: &str) {
+        if self.all.len() < LOOKED_THROUGH_MAX {
+            if self.all.iter().any(|known| known == id) {
+                return;
+            }
+        } else {
+            if self.known.is_empty() {
+                self.known.extend(self.all.iter().cloned());
+            }
+            if !self.known.insert(id.to_owned()) {
+                return;
+            }
+        }
+        self.all.push(id.to_owned());
+    }
 }
 
 /// Codes of the search parameters that put a resource type into a kind of compartment, in the definition's order;
@@ -193,5 +220,17 @@ mod tests {
             memberships(&place, document.root()).iter().map(ToString::to_string).collect();
         found.sort();
         assert_eq!(found, ["Encounter/e", "Patient/a", "Practitioner/d", "RelatedPerson/r"]);
+    }
+
+    #[test]
+    fn many_patients_come_each_once_in_their_order() {
+        let expected: Vec<String> = (0..100).map(|number| format!("p{number}")).collect();
+        let twice: Vec<String> = expected
+            .iter()
+            .chain(&expected)
+            .map(|id| format!(r#"{{"entity":{{"reference":"Patient/{id}"}}}}"#))
+            .collect();
+        let text = format!(r#"{{"resourceType":"Group","member":[{}]}}"#, twice.join(","));
+        assert_eq!(patients(&text), expected);
     }
 }

@@ -1,5 +1,7 @@
 //! A resource that a client sent, checked and placed, ready to be decided about.
 
+use std::collections::HashSet;
+
 use anamnesis_events::{Identifier, ResourceKey};
 use anamnesis_fhir::json::{Document, Kind, Value};
 
@@ -34,12 +36,13 @@ impl Candidate {
 pub fn identifiers(resource: Value<'_>) -> Vec<Identifier> {
     let Some(element) = resource.get("identifier") else { return Vec::new() };
     let mut found = Vec::new();
+    let mut seen = HashSet::new();
     let mut take = |value: Value<'_>| {
         let text = |name| value.get(name).and_then(|member| member.as_str());
         if let Some(code) = text("value").filter(|code| !code.is_empty()) {
             let system = text("system").unwrap_or_default().into_owned();
             let identifier = Identifier { system, value: code.into_owned() };
-            if !found.contains(&identifier) {
+            if seen.insert(identifier.clone()) {
                 found.push(identifier);
             }
         }

@@ -77,6 +77,10 @@ impl From<AppendError> for Failure {
             AppendError::TooLarge { .. } => {
                 Self::new(FailureKind::TooLarge, IssueCode::TooLong, sentence(&error))
             }
+            AppendError::TooMany { what, limit, .. } => {
+                let text = format!("A resource may have at most {limit} {what}.");
+                Self::new(FailureKind::TooLarge, IssueCode::TooLong, text)
+            }
             AppendError::Invalid { .. } => {
                 tracing::error!(%error, "The log refused a draft as not valid.");
                 Self::internal()

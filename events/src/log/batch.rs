@@ -4,7 +4,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Duration, Utc};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::decide::{Lost, Verdict, Won, compartment_key, resource_key};
+use super::decide::{Lost, Verdict, Won, compartment_key, resource_key, without};
 use super::transaction::{Tail, Writes};
 use crate::codec::{CodecError, Encoder};
 use crate::{AppendError, Draft, Event, Group, Recorded, STAMP_LENGTH, Transaction, Version, envelope};
@@ -85,10 +85,10 @@ pub(crate) fn prepare(
         prepared.answers.push(Ok(answer));
     }
     for (key, before, after) in verdict.moved {
-        for gone in before.identifiers.iter().filter(|one| !after.identifiers.contains(one)) {
+        for gone in without(&before.identifiers, &after.identifiers) {
             prepared.writes.identifiers_left.push(*gone, key.id.clone());
         }
-        for taken in after.identifiers.iter().filter(|one| !before.identifiers.contains(one)) {
+        for taken in without(&after.identifiers, &before.identifiers) {
             prepared.writes.identifiers_taken.push(*taken, key.id.clone());
         }
         let heads = match before.version {

@@ -4,7 +4,7 @@
 //! what the earlier winners of its batch write. A group wins or loses whole, and a loser neither takes a
 //! position nor stands in the way of its neighbours.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -175,16 +175,29 @@ impl Trial<'_> {
 
     /// Moves a resource from the identifiers that it had to those that it has now.
     fn hand_over(&mut self, id: &str, before: &[Uuid], after: &[Uuid]) {
-        for key in before.iter().filter(|key| !after.contains(key)) {
-            let left = self.holders(key).iter().filter(|holder| *holder != id).cloned().collect();
-            self.holders.insert(*key, left);
+        for key in without(before, after) {
+            let mut holders = self.take_holders(key);
+            holders.retain(|holder| holder != id);
+            self.holders.insert(*key, holders);
         }
-        for key in after.iter().filter(|key| !before.contains(key)) {
-            let mut holders = self.holders(key).to_vec();
+        for key in without(after, before) {
+            let mut holders = self.take_holders(key);
             holders.push(id.to_owned());
             self.holders.insert(*key, holders);
         }
     }
+
+    /// The holders, copied only the first time that the group moves them.
+    fn take_holders(&mut self, key: &Uuid) -> Vec<String> {
+        self.holders.remove(key).unwrap_or_else(|| self.holders(key).to_vec())
+    }
+}
+
+/// Those of `these` that are not among `those`, in their order. A resource may have thousands of identifiers, and the
+/// log is locked meanwhile: nothing here may grow faster than they do.
+pub(crate) fn without<'a>(these: &'a [Uuid], those: &[Uuid]) -> impl Iterator<Item = &'a Uuid> {
+    let those: HashSet<Uuid> = those.iter().copied().collect();
+    these.iter().filter(move |key| !those.contains(key))
 }
 
 /// Every resource that the groups name, by its key in the head table.

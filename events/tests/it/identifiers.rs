@@ -74,3 +74,17 @@ async fn identifiers_move_within_one_bundle() {
     log.append(group(vec![delete(patient("1"), 2), taken])).await.unwrap();
     assert_eq!(log.find_identifier("Patient", &mrn("a")).await.unwrap(), ["2"]);
 }
+
+#[tokio::test]
+async fn a_resource_with_more_identifiers_than_can_be_kept_is_refused() {
+    let log = fresh_log().await;
+    let values: Vec<String> = (0..10_001).map(|n| n.to_string()).collect();
+    let mut values: Vec<&str> = values.iter().map(String::as_str).collect();
+    let refused = log.append(Group::single(holding("a", 1, &values))).await.unwrap_err();
+    let (what, limit) = ("identifiers", 10_000);
+    assert_eq!(refused, AppendError::TooMany { index: 0, what, limit });
+    values.pop();
+    log.append(Group::single(holding("a", 1, &values))).await.unwrap();
+    log.append(Group::single(holding("a", 2, &["else"]))).await.unwrap();
+    assert_eq!(log.find_identifier("Patient", &mrn("9999")).await.unwrap(), [""; 0]);
+}

@@ -153,3 +153,15 @@ fn the_same_identifier_of_another_type_is_another_one() {
     let right = Identifier { system: "ab".into(), value: "c".into() };
     assert_ne!(identifier_key("Patient", &left), identifier_key("Patient", &right));
 }
+
+#[test]
+fn thousands_of_identifiers_change_hands_in_no_time() {
+    // Comparing each with each would be ten thousand million comparisons.
+    let name = |group: &str| -> Vec<Uuid> {
+        (0..100_000).map(|n| identifier_key("Patient", &named(&format!("{group}{n}")))).collect()
+    };
+    let (before, after) = (name("before"), name("after"));
+    let kept: Vec<Uuid> = before.iter().chain(&after).copied().collect();
+    assert_eq!(without(&before, &after).count(), 100_000);
+    assert_eq!(without(&kept, &before).collect::<Vec<_>>(), after.iter().collect::<Vec<_>>());
+}
