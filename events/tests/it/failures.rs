@@ -141,6 +141,23 @@ async fn a_changed_event_is_found_by_verifying_and_when_the_log_is_opened() {
 }
 
 #[tokio::test]
+async fn a_log_whose_last_body_is_damaged_opens_for_reading() {
+    let database = database().await;
+    let log = open(&database).await;
+    for n in 0..3 {
+        log.append(Group::single(write(key(&n.to_string()), 1, "a"))).await.unwrap();
+    }
+    let tamper = "ALTER TABLE anamnesis.event DISABLE TRIGGER event_is_append_only;
+                  UPDATE anamnesis.event SET payload = 'damaged' WHERE seq = 3";
+    statement(&database, tamper).await;
+    let reopened = open(&database).await;
+    assert_eq!(reopened.broken().unwrap().0, Position::new(3));
+    assert!(reopened.current(&key("1")).await.unwrap().is_some(), "the others are read");
+    let result = reopened.append(Group::single(write(key("x"), 1, "a"))).await;
+    assert!(matches!(result, Err(AppendError::Broken { .. })), "{result:?}");
+}
+
+#[tokio::test]
 async fn a_missing_event_is_found_by_reading() {
     let database = database().await;
     let log = open(&database).await;
