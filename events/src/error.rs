@@ -133,6 +133,12 @@ pub enum LogError {
         /// How many one read may give.
         limit: usize,
     },
+    /// The events that were asked for are larger than one answer may be.
+    #[error("the resources are larger than {limit} bytes together")]
+    TooManyBytes {
+        /// How many bytes of bodies one read may give.
+        limit: usize,
+    },
 }
 
 /// Says what the database answered: `tokio_postgres::Error` alone prints only "db error".

@@ -34,6 +34,6 @@ pub use error::{AppendError, ConflictKind, FeedError, LogError};
 pub use event::{Event, Head, Identifier, ResourceKey, Transaction};
 pub use feed::{Feed, JetStreamFeed, PostgresFeed};
 pub use kind::{Kind, Operation};
-pub use log::{HistoryRange, HistoryScope, Log, Period, READ_EVENTS_MAX, Verified};
+pub use log::{HistoryPage, HistoryRange, HistoryScope, Log, Period, READ_EVENTS_MAX, Verified};
 pub use options::{Clock, LogOptions};
 pub use position::{Position, Version};

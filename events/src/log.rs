@@ -31,7 +31,7 @@ use crate::codec::Encoder;
 use crate::draft::check;
 use crate::{AppendError, Group, LogError, LogOptions, Position, PostgresFeed, Recorded, envelope};
 
-pub use self::history::{HistoryRange, HistoryScope, Period};
+pub use self::history::{HistoryPage, HistoryRange, HistoryScope, Period};
 pub use self::read::READ_EVENTS_MAX;
 pub use self::verify::Verified;
 

@@ -24,6 +24,11 @@ pub struct LogOptions {
     pub batch_bytes_max: usize,
     /// Events in one group. A larger bundle belongs into an import.
     pub group_events_max: usize,
+    /// Bytes of bodies after which a page of events ends, however many were asked for: bounds its memory. A page has at
+    /// least one event.
+    pub read_bytes_max: usize,
+    /// Bytes of bodies that may be fetched by position in one call, which cannot be cut.
+    pub fetch_bytes_max: usize,
     /// How long the appender keeps trying to record a batch when the database fails.
     pub retry_for: Duration,
     /// How often the head is looked up, to notice what other nodes append.
@@ -49,6 +54,8 @@ impl Default for LogOptions {
             batch_events_max: 512,
             batch_bytes_max: 4 << 20,
             group_events_max: 10_000,
+            read_bytes_max: 64 << 20,
+            fetch_bytes_max: 256 << 20,
             retry_for: Duration::from_secs(5),
             poll_interval: Duration::from_millis(100),
             statement_timeout: Duration::from_secs(30),
@@ -70,6 +77,8 @@ impl std::fmt::Debug for LogOptions {
             .field("batch_events_max", &self.batch_events_max)
             .field("batch_bytes_max", &self.batch_bytes_max)
             .field("group_events_max", &self.group_events_max)
+            .field("read_bytes_max", &self.read_bytes_max)
+            .field("fetch_bytes_max", &self.fetch_bytes_max)
             .field("retry_for", &self.retry_for)
             .field("poll_interval", &self.poll_interval)
             .field("statement_timeout", &self.statement_timeout)

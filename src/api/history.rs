@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use anamnesis_events::{Event, HistoryRange, HistoryScope, Operation, Period, Position, ResourceKey};
+use anamnesis_events::{
+    Event, HistoryPage, HistoryRange, HistoryScope, Operation, Period, Position, ResourceKey,
+};
 use anamnesis_fhir::datetime::DateTime as FhirDateTime;
 use chrono::{DateTime, SecondsFormat, TimeZone, Utc};
 
@@ -54,8 +56,8 @@ async fn page(call: &Call, scope: HistoryScope, path: &str) -> Result<(Vec<u8>, 
     let Asked { mut range, applied } = asked(call)?;
     let count = range.limit;
     range.limit = count + 1;
-    let mut events = call.service.log.history(scope, range).await?;
-    let has_more = events.len() > count;
+    let HistoryPage { mut events, is_cut } = call.service.log.history(scope, range).await?;
+    let has_more = is_cut || events.len() > count;
     events.truncate(count);
     let here = format!("{}{path}/_history", call.base);
     let mut links = vec![Link { relation: "self", url: url(&here, &applied, call.query.get("_page")) }];

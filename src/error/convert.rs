@@ -118,6 +118,10 @@ impl From<LogError> for Failure {
 impl From<&LogError> for Failure {
     fn from(error: &LogError) -> Self {
         match error {
+            LogError::TooManyBytes { .. } => {
+                let text = "The resources are too large for one answer; ask for fewer with _count.";
+                Self::new(FailureKind::Invalid, IssueCode::TooCostly, text)
+            }
             LogError::Broken { .. } | LogError::UnknownKind { .. } => {
                 tracing::error!(%error, "The log cannot be read.");
                 Self::internal()

@@ -59,7 +59,8 @@ impl JetStreamFeed {
         if let Some(last) = events.last() {
             self.position = last.position;
         }
-        self.catching_up = events.len() == max;
+        // A page may be cut by its bytes as well.
+        self.catching_up = events.len() == max || self.position < *self.doorbell.borrow();
         Ok(events)
     }
 

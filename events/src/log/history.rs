@@ -52,13 +52,23 @@ pub struct HistoryRange {
     pub ascending: bool,
 }
 
+/// A part of a history.
+#[derive(Debug, Clone)]
+pub struct HistoryPage {
+    /// The events, in the order asked for.
+    pub events: Vec<Event>,
+    /// There are more within the limit asked for, but the bodies have reached
+    /// [`crate::LogOptions::read_bytes_max`]: the next page begins behind the last event.
+    pub is_cut: bool,
+}
+
 impl Log {
-    /// The part of a history that `range` asks for.
+    /// The part of a history that `range` asks for. Never empty where there is an event.
     ///
     /// # Errors
     /// When the database cannot be read, an event is damaged, or the limit is beyond
     /// [`crate::READ_EVENTS_MAX`].
-    pub async fn history(&self, scope: HistoryScope, range: HistoryRange) -> Result<Vec<Event>, LogError> {
+    pub async fn history(&self, scope: HistoryScope, range: HistoryRange) -> Result<HistoryPage, LogError> {
         check_limit(range.limit)?;
         let bounds = self.bounds(&range).await?;
         let log = &self.inner.number;
@@ -84,7 +94,9 @@ impl Log {
             parameters.push(position);
         }
         let statement = statement(&scope, range.ascending, current_at.map(|_| parameters.len()));
-        row::events(&self.query(&statement, &parameters).await?)
+        let rows = self.query(&statement, &parameters).await?;
+        let (events, is_cut) = row::events_within(&rows, self.inner.options.read_bytes_max)?;
+        Ok(HistoryPage { events, is_cut })
     }
 
     /// The position of the last event recorded before the instant; [`Position::ZERO`] if there is none.

@@ -74,7 +74,8 @@ impl Log {
     /// existed.
     ///
     /// # Errors
-    /// When the database cannot be read, an event is damaged, or more than [`READ_EVENTS_MAX`] are asked for.
+    /// When the database cannot be read, an event is damaged, more than [`READ_EVENTS_MAX`] are asked for, or their
+    /// bodies have more than [`crate::LogOptions::fetch_bytes_max`].
     pub async fn current_of_all(&self, keys: &[ResourceKey]) -> Result<Vec<Option<Event>>, LogError> {
         check_limit(keys.len())?;
         let wanted: Vec<Uuid> = keys.iter().map(resource_key).collect();
@@ -84,8 +85,10 @@ impl Log {
              WHERE h.log = $1 AND h.key = ANY ($2)"
         );
         let rows = self.query(&statement, &[&self.inner.number, &wanted]).await?;
-        let events: HashMap<ResourceKey, Event> =
-            row::events(&rows)?.into_iter().map(|event| (event.key.clone(), event)).collect();
+        let events: HashMap<ResourceKey, Event> = row::all_events(&rows, self.inner.options.fetch_bytes_max)?
+            .into_iter()
+            .map(|event| (event.key.clone(), event))
+            .collect();
         Ok(keys.iter().map(|key| events.get(key).cloned()).collect())
     }
 
@@ -114,26 +117,31 @@ impl Log {
     /// left out.
     ///
     /// # Errors
-    /// When the database cannot be read, an event is damaged, or more than [`READ_EVENTS_MAX`] are asked for.
+    /// When the database cannot be read, an event is damaged, more than [`READ_EVENTS_MAX`] are asked for, or their
+    /// bodies have more than [`crate::LogOptions::fetch_bytes_max`].
     pub async fn fetch(&self, positions: &[Position]) -> Result<Vec<Event>, LogError> {
         check_limit(positions.len())?;
         let wanted: Vec<i64> = positions.iter().map(|position| position.to_sql()).collect();
         let statement =
             format!("SELECT {COLUMNS} FROM unnest($2::bigint[]) AS wanted (seq) {}", event_at("wanted.seq"));
         let rows = self.query(&statement, &[&self.inner.number, &wanted]).await?;
-        let events: HashMap<Position, Event> =
-            row::events(&rows)?.into_iter().map(|event| (event.position, event)).collect();
+        let events: HashMap<Position, Event> = row::all_events(&rows, self.inner.options.fetch_bytes_max)?
+            .into_iter()
+            .map(|event| (event.position, event))
+            .collect();
         Ok(positions.iter().filter_map(|position| events.get(position).cloned()).collect())
     }
 
-    /// Up to `limit` events after the position, in order and without a hole.
+    /// Up to `limit` events after the position, in order and without a hole; fewer where their bodies reach
+    /// [`crate::LogOptions::read_bytes_max`], but none only at the end of the log.
     ///
     /// # Errors
     /// When the database cannot be read, an event is damaged or missing, or `limit` is beyond
     /// [`READ_EVENTS_MAX`].
     pub async fn read(&self, after: Position, limit: usize) -> Result<Vec<Event>, LogError> {
         let rows = self.read_rows(after, limit).await?;
-        row::events(&rows)
+        let (events, _) = row::events_within(&rows, self.inner.options.read_bytes_max)?;
+        Ok(events)
     }
 
     /// Rows of consecutive positions. The upper bound is known because positions are dense; it spares

@@ -35,9 +35,28 @@ pub(crate) fn event(row: &Row) -> Result<Event, LogError> {
     })
 }
 
-/// All events of the rows.
-pub(crate) fn events(rows: &[Row]) -> Result<Vec<Event>, LogError> {
-    rows.iter().map(event).collect()
+/// The events of the rows up to the one whose body reaches the bound, and whether there are more rows.
+pub(crate) fn events_within(rows: &[Row], bytes_max: usize) -> Result<(Vec<Event>, bool), LogError> {
+    let mut events = Vec::with_capacity(rows.len());
+    let mut bytes = 0_usize;
+    for row in rows {
+        let event = event(row)?;
+        bytes = bytes.saturating_add(event.payload.len());
+        events.push(event);
+        if bytes >= bytes_max {
+            break;
+        }
+    }
+    let is_cut = events.len() < rows.len();
+    Ok((events, is_cut))
+}
+
+/// All events of the rows; refused when their bodies are larger than the bound.
+pub(crate) fn all_events(rows: &[Row], bytes_max: usize) -> Result<Vec<Event>, LogError> {
+    match events_within(rows, bytes_max)? {
+        (events, false) => Ok(events),
+        (_, true) => Err(LogError::TooManyBytes { limit: bytes_max }),
+    }
 }
 
 /// The event of a row as it was stored: what its hash is of.

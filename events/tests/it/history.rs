@@ -41,7 +41,7 @@ fn range() -> HistoryRange {
 }
 
 async fn positions(log: &Log, scope: HistoryScope, range: HistoryRange) -> Vec<u64> {
-    log.history(scope, range).await.unwrap().iter().map(|event| event.position.get()).collect()
+    log.history(scope, range).await.unwrap().events.iter().map(|event| event.position.get()).collect()
 }
 
 fn instance(id: &str) -> HistoryScope {
@@ -176,4 +176,25 @@ async fn pages_beyond_the_limit_are_refused() {
     let range = HistoryRange { limit: too_many, ..range() };
     assert!(matches!(log.history(of_type(), range).await, Err(LogError::PageTooLarge { .. })));
     assert!(log.read(Position::ZERO, READ_EVENTS_MAX).await.is_ok());
+}
+
+#[tokio::test]
+async fn pages_end_where_their_bodies_are_large_enough() {
+    let note = "x".repeat(1000);
+    let options = LogOptions { read_bytes_max: 2500, fetch_bytes_max: 3500, ..LogOptions::default() };
+    let log = fresh_log_with(options).await;
+    for version in 1..=5 {
+        log.append(Group::single(write(key("a"), version, &note))).await.unwrap();
+    }
+    let positions = |events: &[Event]| events.iter().map(|event| event.position.get()).collect::<Vec<_>>();
+    assert_eq!(positions(&log.read(Position::ZERO, 5).await.unwrap()), [1, 2, 3]);
+    assert_eq!(positions(&log.read(Position::new(3), 5).await.unwrap()), [4, 5]);
+    let range = HistoryRange { limit: 4, ..range() };
+    let page = log.history(HistoryScope::Instance(key("a")), range).await.unwrap();
+    assert_eq!((positions(&page.events), page.is_cut), (vec![5, 4, 3], true));
+    let range = HistoryRange { limit: 3, ..range };
+    assert!(!log.history(HistoryScope::Instance(key("a")), range).await.unwrap().is_cut);
+    let wanted = [1, 2, 3, 4, 5].map(Position::new);
+    assert!(log.fetch(&wanted[..3]).await.is_ok());
+    assert!(matches!(log.fetch(&wanted).await, Err(LogError::TooManyBytes { limit: 3500 })));
 }

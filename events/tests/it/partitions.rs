@@ -18,8 +18,8 @@ async fn a_log_grows_over_many_partitions() {
     }
     assert_eq!(check_whole(&log).await.len(), 120);
     let range = HistoryRange { limit: 1000, ..HistoryRange::default() };
-    assert_eq!(log.history(HistoryScope::Instance(key("again")), range).await.unwrap().len(), 40);
-    assert_eq!(log.history(HistoryScope::Type("Observation".into()), range).await.unwrap().len(), 120);
+    assert_eq!(log.history(HistoryScope::Instance(key("again")), range).await.unwrap().events.len(), 40);
+    assert_eq!(log.history(HistoryScope::Type("Observation".into()), range).await.unwrap().events.len(), 120);
 
     let (client, connection) = tokio_postgres::connect(&database, NoTls).await.unwrap();
     let driver = tokio::spawn(connection);
