@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -57,7 +58,7 @@ impl Nats {
             program,
             log: places.logs.join("nats.log"),
             account: places.account.clone(),
-            name: format!("anamnesis-{}", std::process::id()),
+            name: unique_name(),
             port: remembered.unwrap_or(first_port),
             folder,
             settled: false,
@@ -160,6 +161,12 @@ impl Engine for Nats {
     }
 }
 
+/// A name that no other server has at the same time, not even one of this process.
+fn unique_name() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!("anamnesis-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
 /// A text as the server's configuration language quotes it.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
@@ -181,6 +188,24 @@ mod tests {
         first.port = 23_456;
         first.settle().await.unwrap();
         assert_eq!(nats(folder.path()).url(), "nats://127.0.0.1:23456");
+    }
+
+    #[tokio::test]
+    async fn another_server_on_the_port_is_not_taken_for_this_one() {
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (mut this, other) = (nats(here.path()), nats(there.path()));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        this.port = listener.local_addr().unwrap().port();
+        for (name, mine) in [(other.name, false), (this.name.clone(), true)] {
+            let listener = listener.try_clone().unwrap();
+            let greeter = std::thread::spawn(move || {
+                let (mut client, _) = listener.accept().unwrap();
+                let greeting = format!("INFO {{\"server_name\":\"{name}\",\"jetstream\":true}}\r\n");
+                std::io::Write::write_all(&mut client, greeting.as_bytes()).unwrap();
+            });
+            assert_eq!(this.is_ready().await, mine);
+            greeter.join().unwrap();
+        }
     }
 
     #[test]
