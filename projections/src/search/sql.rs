@@ -120,6 +120,16 @@ impl Order {
         }
     }
 
+    /// Whether a place has what this order needs: a page token comes from a client, who may have changed it.
+    pub(super) fn has_place(&self, place: &Place) -> bool {
+        let fits = |(key, value): (&SortKey, &KeyValue)| match (key.by, value) {
+            (SortBy::Id | SortBy::Text { .. }, KeyValue::Text(text)) => !text.contains('\0'),
+            (SortBy::Recorded | SortBy::Span(_), KeyValue::Integer(_)) => true,
+            _ => false,
+        };
+        self.keys.len() == place.keys.len() && self.keys.iter().zip(&place.keys).all(fits)
+    }
+
     fn direction(&self, descending: bool) -> &'static str {
         if descending == self.backward { "ASC" } else { "DESC" }
     }

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use anamnesis_events::{Clock, LogOptions};
 use anamnesis_projections::RunnerOptions;
 use anamnesis_projections::search::{SearchLimits, SearchPage};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{TimeDelta, Utc};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -158,6 +160,31 @@ async fn a_page_token_is_of_no_use_for_another_query() {
     assert!(world.query(&format!("Observation?_count=2&code=x&ct={next}")).is_ok());
     assert!(world.query(&format!("Observation?_count=1&code=y&ct={next}")).is_err());
     assert!(world.query(&format!("Observation?_count=1&code=x&_sort=date&ct={next}")).is_err());
+}
+
+#[tokio::test]
+async fn a_page_token_that_was_edited_is_refused() {
+    let world = World::new().await;
+    for id in 0..3 {
+        write(&world, &Operation::Put(Put { id, day: 1, code: true, text: 0 })).await;
+    }
+    for sort in ["", "&_sort=date", "&_sort=_id"] {
+        let next = world.search(&format!("Observation?_count=1{sort}")).await.next.unwrap();
+        let ask = |token: &[u8]| {
+            world.query(&format!("Observation?_count=1{sort}&ct={}", URL_SAFE_NO_PAD.encode(token)))
+        };
+        let token = URL_SAFE_NO_PAD.decode(next).unwrap();
+        assert!(ask(&token).is_ok());
+        // Form, direction, fingerprint, position, total and seq; then the keys.
+        let (head, keys) = token.split_at(34);
+        for edited in [b"i12345678".as_slice(), b"t\0\0\0\x01a", b"t\0\0\0\x01\0"] {
+            assert!(ask(&[head, keys, edited].concat()).is_err(), "another key, {sort}");
+            let fits = (sort == "&_sort=date" && edited.starts_with(b"i"))
+                || (sort == "&_sort=_id" && edited.ends_with(b"a"));
+            assert_eq!(ask(&[head, edited].concat()).is_ok(), fits, "{edited:?} {sort}");
+        }
+        assert_eq!(ask(head).is_ok(), sort.is_empty(), "no key, {sort}");
+    }
 }
 
 #[tokio::test]

@@ -145,3 +145,18 @@ async fn deleted_resources_are_not_found() {
     world.put([patient("three")]).await;
     assert_eq!(world.found("Patient?name=three&_id=a").await, "a");
 }
+
+#[tokio::test]
+async fn a_query_of_too_many_conditions_is_refused() {
+    let world = World::new().await;
+    let values: Vec<String> = (0..1000).map(|n| format!("v{n}")).collect();
+    let many = values.join(",");
+    let refused = world.query(&format!("?_id={many}")).unwrap_err();
+    assert_eq!((refused[0].severity, refused[0].kind), (Severity::Error, IssueKind::TooCostly));
+    let eleven: Vec<String> = (0..11).map(|_| format!("name:contains={many}")).collect();
+    let refused = world.query(&format!("Patient?{}", eleven.join("&"))).unwrap_err();
+    assert_eq!(refused[0].kind, IssueKind::TooCostly);
+    // What is allowed is also answered.
+    let (query, _) = world.query(&format!("Patient?name:contains={many}&_id={many}")).unwrap();
+    assert_eq!(world.index.search(&query).await.unwrap().matches, []);
+}

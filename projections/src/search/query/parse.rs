@@ -14,6 +14,7 @@ use crate::search::atom::{Criterion, Yield};
 use crate::search::issue::{Issue, IssueKind, Severity};
 use crate::search::key::ParameterKey;
 use crate::search::page::PageToken;
+use crate::search::sql::Order;
 use crate::search::value::{Asked, Refusal, split};
 use crate::search::{date, number, quantity, reference, special, string, token, uri};
 
@@ -21,6 +22,9 @@ use crate::search::{date, number, quantity, reference, special, string, token, u
 const PARAMETERS_MAX: usize = 64;
 /// Alternatives of one parameter.
 const VALUES_MAX: usize = 1000;
+/// Atoms of one query: values times the types and families in which each is looked up. Keeps the statement, its
+/// parameters (of which Postgres takes 65 535) and the time to plan it in bounds.
+const ATOMS_MAX: usize = 10_000;
 /// Keys of an order.
 const SORT_KEYS_MAX: usize = 8;
 
@@ -78,6 +82,9 @@ impl Parser<'_> {
         let mut criteria: Vec<Criterion> = self.compartment(scope).into_iter().collect();
         let mut applied = Vec::new();
         for (name, value) in rest {
+            if atoms(&criteria) > ATOMS_MAX {
+                break;
+            }
             match self.criterion(name, value) {
                 Ok(criterion) => {
                     criteria.push(criterion);
@@ -85,6 +92,12 @@ impl Parser<'_> {
                 }
                 Err(refusal) => self.refuse(name, refusal),
             }
+        }
+        if atoms(&criteria) > ATOMS_MAX {
+            let text = format!(
+                "the query comes to more than {ATOMS_MAX} conditions: ask for fewer values, or search fewer types"
+            );
+            self.issues.push(Issue::new(Severity::Error, IssueKind::TooCostly, "", text));
         }
         let mut sort = Vec::new();
         for text in control.sort.iter().take(SORT_KEYS_MAX) {
@@ -99,7 +112,7 @@ impl Parser<'_> {
         }
         control.sort_applied = sort.len() == control.sort.len();
         let fingerprint = fingerprint(scope, &self.types, &applied, &control.sort);
-        let page = control.page.take().and_then(|text| self.page(&text, fingerprint));
+        let page = control.page.take().and_then(|text| self.page(&text, fingerprint, &sort));
         applied.extend(control.applied());
         SearchQuery {
             types: std::mem::take(&mut self.types),
@@ -201,8 +214,11 @@ impl Parser<'_> {
         sort::sort_key(self.registry, self.log, &self.types, text)
     }
 
-    fn page(&mut self, text: &str, fingerprint: u64) -> Option<PageToken> {
-        let token = PageToken::decode(text).filter(|token| token.fingerprint == fingerprint);
+    fn page(&mut self, text: &str, fingerprint: u64, sort: &[SortKey]) -> Option<PageToken> {
+        let token = PageToken::decode(text).filter(|token| {
+            let order = Order::new(sort, token.backward);
+            token.fingerprint == fingerprint && order.has_place(&token.place)
+        });
         if token.is_none() {
             let text = "the page token does not belong to this query";
             self.issues.push(Issue::new(Severity::Error, IssueKind::Invalid, PAGE_PARAMETER, text));
@@ -256,6 +272,10 @@ fn criterion(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
             Err(Refusal::Unsupported(format!("parameters of type {} are not supported", kind.code())))
         }
     }
+}
+
+fn atoms(criteria: &[Criterion]) -> usize {
+    criteria.iter().map(|criterion| criterion.any.len()).sum()
 }
 
 /// Names a question: a page token is of use for the one that it came with only.
