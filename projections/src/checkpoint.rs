@@ -3,6 +3,7 @@
 use anamnesis_events::Position;
 use deadpool_postgres::Transaction;
 use tokio_postgres::GenericClient;
+use tokio_postgres::types::ToSql;
 
 use crate::database::Database;
 use crate::{Projection, ProjectionError};
@@ -74,6 +75,28 @@ pub(crate) async fn read(client: &impl GenericClient, name: &Name) -> Result<Pos
     let unknown = ProjectionError::Unknown { name: name.name, version: name.version, log: name.log };
     let seq: i64 = row.ok_or(unknown)?.try_get(0)?;
     Ok(Position::new(u64::try_from(seq).unwrap_or(0)))
+}
+
+/// Empties the projection's tables and begins before the first event, for every log: they share the tables. Processes
+/// that write it meanwhile find the checkpoint moved, and begin again too.
+pub(crate) async fn forget_everything<P: Projection>(
+    database: &Database,
+    projection: &P,
+    name: &Name,
+) -> Result<Position, ProjectionError> {
+    let database = database.for_writer()?;
+    let mut client = database.get().await?;
+    let transaction = client.transaction().await?;
+    let of_version: [&(dyn ToSql + Sync); 2] = [&name.name, &name.version];
+    // First, so that nobody writes to the tables meanwhile.
+    let checkpoints =
+        "UPDATE anamnesis.projection_checkpoint SET seq = 0, kept_from = 0 WHERE name = $1 AND version = $2";
+    transaction.execute(checkpoints, &of_version).await?;
+    let parked = "DELETE FROM anamnesis.projection_parked WHERE name = $1 AND version = $2";
+    transaction.execute(parked, &of_version).await?;
+    projection.clear(&transaction).await?;
+    transaction.commit().await?;
+    Ok(Position::ZERO)
 }
 
 /// Takes the checkpoint for a batch that follows `from`: another process that writes the same version waits here.

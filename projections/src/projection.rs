@@ -62,6 +62,12 @@ pub trait Projection: Send + Sync + 'static {
         transaction: &Transaction<'_>,
     ) -> impl Future<Output = Result<(), ProjectionError>> + Send;
 
+    /// Empties the tables, for every log.
+    fn clear(
+        &self,
+        transaction: &Transaction<'_>,
+    ) -> impl Future<Output = Result<(), tokio_postgres::Error>> + Send;
+
     /// Writes the changes of one batch, one for each resource. `reached` is the end of the batch.
     fn write(
         &self,

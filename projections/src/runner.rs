@@ -33,6 +33,9 @@ pub trait Source: Send + Sync + 'static {
 
     /// The log's own end, as far as this process knows.
     fn head(&self) -> watch::Receiver<Position>;
+
+    /// The log's own end, as the database has it now.
+    fn end(&self) -> impl Future<Output = Result<Position, LogError>> + Send;
 }
 
 /// Reads from Postgres alone.
@@ -49,6 +52,10 @@ impl Source for Log {
 
     fn head(&self) -> watch::Receiver<Position> {
         self.watch()
+    }
+
+    fn end(&self) -> impl Future<Output = Result<Position, LogError>> + Send {
+        Log::head(self)
     }
 }
 
@@ -94,7 +101,8 @@ pub struct Runner {
 
 impl Runner {
     /// Makes the projection's tables where they are missing, and begins to write where the checkpoint stands. Several
-    /// processes may run the same projection: one of them writes each batch, the others follow.
+    /// processes may run the same projection: one of them writes each batch, the others follow. A checkpoint beyond the
+    /// log's end is of another history (the log was restored from a backup): the projection is built again from nothing.
     ///
     /// # Errors
     /// When the database cannot be reached or refuses the tables.
@@ -108,7 +116,19 @@ impl Runner {
         let name = Name { name: projection.name(), version: projection.version(), log };
         checkpoint::prepare(&database, &projection, &name).await?;
         let client = database.get().await?;
-        let position = checkpoint::read(&**client, &name).await?;
+        let mut position = checkpoint::read(&**client, &name).await?;
+        // Read after the checkpoint, which is never beyond the log that it is of.
+        let end = source.end().await?;
+        if position > end {
+            tracing::warn!(
+                projection = name.name,
+                checkpoint = position.get(),
+                head = end.get(),
+                "the projection stands at position {position}, the log ends at {end}: \
+                 it is of another history and is built again"
+            );
+            position = checkpoint::forget_everything(&database, &projection, &name).await?;
+        }
         let parked = parked::list(&**client, &name).await?;
         drop(client);
         let (reached, progress) = watch::channel(position);

@@ -47,10 +47,11 @@ async fn search(call: &Call, scope: Scope, path: &str) -> Result<Answer, Failure
     let subset = Subset::parse(&call.query)?;
     let (query, issues) = index.parse(&scope, &call.query.0, &options(call)).map_err(refuse)?;
     let mut issues: Vec<Issue> = issues.into_iter().map(Issue::from).collect();
-    if !call.eventual {
-        issues.extend(wait(call, index).await?);
-    }
+    let wanted = if call.eventual { Position::ZERO } else { call.service.log.head().await? };
+    // Whether it was in time, the page itself tells.
+    let _ = index.wait_for(wanted, call.service.options.search_wait).await;
     let mut page = index.search(&query).await?;
+    issues.extend(check_reached(call, page.reached, wanted)?);
     issues.extend(std::mem::take(&mut page.issues).into_iter().map(Issue::from));
     let positions: Vec<Position> = page.matches.iter().map(|found| found.position).collect();
     let events = if positions.is_empty() { Vec::new() } else { call.service.log.fetch(&positions).await? };
@@ -64,23 +65,19 @@ fn options(call: &Call) -> ParseOptions {
     ParseOptions { handling, now: clock::now(), base_url: Some(call.base.clone()) }
 }
 
-/// Waits for the index; a warning where it is late and the client is lenient.
-async fn wait(call: &Call, index: &SearchIndex) -> Result<Option<Issue>, Failure> {
-    let head = call.service.compartments.reads().head().await?;
-    match index.wait_for(head, call.service.options.search_wait).await {
-        Ok(_) => Ok(None),
-        Err(late) if call.prefer.strict => Err(Failure::unavailable(format!(
-            "The search index has reached position {}, not yet {}, which the log has.",
-            late.reached, late.wanted
-        ))),
-        Err(late) => Ok(Some(Issue::warning(
-            IssueCode::Incomplete,
-            format!(
-                "The search index has reached position {}, not yet {}, which the log has: the newest changes may be missing.",
-                late.reached, late.wanted
-            ),
-        ))),
+/// A warning where the index is late and the client is lenient. What counts is where the index stood when it answered:
+/// a database that has crashed may have lost what the index was known to have.
+fn check_reached(call: &Call, reached: Position, wanted: Position) -> Result<Option<Issue>, Failure> {
+    if reached >= wanted {
+        return Ok(None);
     }
+    let late =
+        format!("The search index has reached position {reached}, not yet {wanted}, which the log has");
+    if call.prefer.strict {
+        return Err(Failure::unavailable(format!("{late}.")));
+    }
+    let text = format!("{late}: the newest changes may be missing.");
+    Ok(Some(Issue::warning(IssueCode::Incomplete, text)))
 }
 
 fn links(call: &Call, path: &str, query: &SearchQuery, page: &SearchPage) -> Vec<Link> {
@@ -147,12 +144,14 @@ pub(crate) async fn matching(
     let scope = Scope::Type(resource_type.to_owned());
     let (query, _) = index.parse(&scope, &parameters, &options).map_err(refuse)?;
     let head = call.service.compartments.reads().head().await?;
-    if let Err(late) = index.wait_for(head, call.service.options.criteria_wait).await {
+    // Whether it was in time, the page itself tells.
+    let _ = index.wait_for(head, call.service.options.criteria_wait).await;
+    let page = index.search(&query).await?;
+    if page.reached < head {
         return Err(Failure::unavailable(format!(
-            "The search index has reached position {}, not yet {}; criteria cannot be matched now.",
-            late.reached, late.wanted
+            "The search index has reached position {}, not yet {head}; criteria cannot be matched now.",
+            page.reached
         )));
     }
-    let page = index.search(&query).await?;
     Ok(page.matches.into_iter().map(|found| (found.id, found.position)).collect())
 }

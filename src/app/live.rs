@@ -33,4 +33,8 @@ impl Source for Live {
     fn head(&self) -> watch::Receiver<Position> {
         self.log.watch()
     }
+
+    fn end(&self) -> impl Future<Output = Result<Position, LogError>> + Send {
+        self.log.head()
+    }
 }

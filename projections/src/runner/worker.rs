@@ -20,6 +20,9 @@ const BACK_OFF: Duration = Duration::from_millis(20);
 const BACK_OFF_MAX: Duration = Duration::from_secs(2);
 /// How often the lag is measured: also, and above all, when nothing moves.
 const MEASURED_EVERY: Duration = Duration::from_secs(1);
+/// How often the checkpoint is read back. After a crash the database may have lost the last batches, which are not waited
+/// for until they are on the disk; and another process may have gone on.
+const CHECKED_EVERY: Duration = Duration::from_secs(3);
 /// How often rows that the database refuses are offered before they are parked.
 const TRIES_MAX: u32 = 3;
 /// If the database refuses more resources of one batch than this, and more than half of it, the fault is not theirs.
@@ -38,6 +41,8 @@ pub(super) struct Worker<P, S: Source> {
     parked_events: usize,
     reached: watch::Sender<Position>,
     orders: mpsc::Receiver<Command>,
+    /// When the checkpoint was last known to stand where `reached` says.
+    checked_at: Instant,
     lag: Lag,
 }
 
@@ -100,6 +105,7 @@ impl<P: Projection, S: Source> Worker<P, S> {
             options,
             reached,
             orders,
+            checked_at: Instant::now(),
             lag,
         }
     }
@@ -115,6 +121,9 @@ impl<P: Projection, S: Source> Worker<P, S> {
                 () = stop.cancelled() => return,
                 _ = tick.tick() => {
                     self.lag.measure();
+                    if self.checked_at.elapsed() >= CHECKED_EVERY && !self.check(&stop).await {
+                        return;
+                    }
                     continue;
                 }
                 Some(command) = self.orders.recv() => {
@@ -258,7 +267,31 @@ impl<P: Projection, S: Source> Worker<P, S> {
         }
         self.parked_events += batch.parked.len();
         self.lag.parked(self.parked_events);
+        self.checked_at = Instant::now();
         self.reached.send_replace(last);
+    }
+
+    /// Reads the checkpoint back, and begins again where it stands if that is elsewhere. False when told to stop.
+    async fn check(&mut self, stop: &CancellationToken) -> bool {
+        self.checked_at = Instant::now();
+        let reached = *self.reached.borrow();
+        match self.read_state().await {
+            Ok((position, _)) if position == reached => true,
+            Ok((position, _)) => {
+                if position < reached {
+                    tracing::warn!(
+                        projection = self.name.name,
+                        "the database has lost what was written from position {position} to {reached}; it is written again"
+                    );
+                }
+                self.begin_again(stop).await
+            }
+            // Batches complain for themselves; searches fail as well.
+            Err(error) => {
+                tracing::debug!(projection = self.name.name, %error, "the checkpoint of a projection could not be read");
+                true
+            }
+        }
     }
 
     /// Begins again where the checkpoint stands. False when told to stop.

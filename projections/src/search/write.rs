@@ -70,6 +70,11 @@ impl Projection for SearchProjection {
         Ok(transaction.batch_execute(&tables::create()).await?)
     }
 
+    async fn clear(&self, transaction: &Transaction<'_>) -> Result<(), tokio_postgres::Error> {
+        let truncate = format!("TRUNCATE {RESOURCE}, {SUPERSEDED}, {SPAN}, {TEXT}");
+        transaction.batch_execute(&truncate).await
+    }
+
     async fn write(
         &self,
         transaction: &Transaction<'_>,

@@ -192,6 +192,10 @@ impl Projection for Refusing {
         self.inner.prepare(transaction).await
     }
 
+    async fn clear(&self, transaction: &Transaction<'_>) -> Result<(), tokio_postgres::Error> {
+        self.inner.clear(transaction).await
+    }
+
     async fn write(
         &self,
         transaction: &Transaction<'_>,
@@ -263,4 +267,51 @@ async fn waiting_ends_when_the_position_is_reached_or_the_time_is_up() {
     assert_eq!(reached, position);
     let late = progress.wait_for(position.next(), Duration::from_millis(1)).await.unwrap_err();
     assert_eq!((late.wanted, late.reached), (position.next(), position));
+}
+
+/// Takes everything from the index as a crash of the database may take the end of it: under a running projection.
+async fn lose_everything(world: &World, checkpoint: i64) {
+    let (client, connection) = tokio_postgres::connect(&world.url, tokio_postgres::NoTls).await.unwrap();
+    let driver = tokio::spawn(connection);
+    let statement = format!(
+        "BEGIN; UPDATE anamnesis.projection_checkpoint SET seq = {checkpoint};
+         TRUNCATE anamnesis.search_v1_resource, anamnesis.search_v1_superseded, anamnesis.search_v1_span,
+             anamnesis.search_v1_text; COMMIT"
+    );
+    client.batch_execute(&statement).await.unwrap();
+    drop(client);
+    driver.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_the_database_has_lost_is_written_again() {
+    let world = World::new().await;
+    history(&world).await;
+    let expected = world.digest().await;
+    lose_everything(&world, 0).await;
+    let (query, _) = world.query("Patient?_summary=count").unwrap();
+    let head = world.log.head().await.unwrap();
+    assert_eq!(world.index.search(&query).await.unwrap().reached, Position::ZERO);
+    let written_again = async {
+        while world.index.search(&query).await.unwrap().reached < head {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), written_again).await.unwrap();
+    assert_eq!(digest(&world.database, world.log.number()).await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_projection_of_a_longer_history_is_built_again() {
+    let world = World::new().await;
+    history(&world).await;
+    let expected = world.digest().await;
+    world.runner.stop().await;
+    let head = world.log.head().await.unwrap();
+    lose_everything(&world, i64::try_from(head.get()).unwrap() + 10).await;
+    let runner = run(&world.database, &world.log, RunnerOptions::default()).await;
+    assert!(runner.progress().reached() <= head);
+    runner.progress().wait_for(head, Duration::from_secs(60)).await.unwrap();
+    assert_eq!(digest(&world.database, world.log.number()).await.unwrap(), expected);
+    runner.stop().await;
 }
