@@ -147,7 +147,11 @@ async fn answer_reads(log: &Log, reads: Vec<(ResourceKey, Answer<Option<Arc<Even
     }
     let found = match keys.as_slice() {
         [] => Ok(Vec::new()),
-        keys => log.current_of_all(keys).await,
+        keys => match log.current_of_all(keys).await {
+            // Large resources asked for at the same time must not fail each other.
+            Err(LogError::TooManyBytes { .. }) => one_by_one(log, keys).await,
+            found => found,
+        },
     };
     let found: Result<Vec<Option<Arc<Event>>>, Arc<LogError>> =
         found.map(|events| events.into_iter().map(|event| event.map(Arc::new)).collect()).map_err(Arc::new);
@@ -159,4 +163,12 @@ async fn answer_reads(log: &Log, reads: Vec<(ResourceKey, Answer<Option<Arc<Even
         };
         let _gone = reply.send(event);
     }
+}
+
+async fn one_by_one(log: &Log, keys: &[ResourceKey]) -> Result<Vec<Option<Event>>, LogError> {
+    let mut events = Vec::with_capacity(keys.len());
+    for key in keys {
+        events.push(log.current(key).await?);
+    }
+    Ok(events)
 }

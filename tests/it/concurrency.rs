@@ -1,8 +1,9 @@
 //! Many writers at one resource.
 
+use anamnesis_events::LogOptions;
 use futures::future::join_all;
 
-use crate::support::{FHIR, test};
+use crate::support::{FHIR, Setup, test, test_with};
 
 const WRITERS: usize = 32;
 
@@ -77,5 +78,23 @@ fn reads_at_once_get_what_they_asked_for() {
                 assert_eq!(answer.json()["id"], format!("p{id}"));
             }
         }
+    });
+}
+
+#[test]
+fn large_resources_read_at_once_do_not_fail_each_other() {
+    let log = LogOptions { fetch_bytes_max: 20_000, ..LogOptions::default() };
+    test_with(Setup { log, ..Setup::default() }, |server| async move {
+        let text = "x".repeat(9_000);
+        for number in 0..8 {
+            let body =
+                format!(r#"{{"resourceType":"Patient","id":"p{number}","name":[{{"text":"{text}"}}]}}"#);
+            assert_eq!(server.put(&format!("/Patient/p{number}"), body).await.status, 201);
+        }
+        let reads = (0..64).map(|n| {
+            let server = &server;
+            async move { server.get(&format!("/Patient/p{}", n % 8)).await.status.as_u16() }
+        });
+        assert!(join_all(reads).await.iter().all(|status| *status == 200));
     });
 }

@@ -23,6 +23,7 @@ pub(crate) struct Setup {
     pub(crate) rules: Rules,
     pub(crate) api: ApiOptions,
     pub(crate) actors: ActorOptions,
+    pub(crate) log: LogOptions,
 }
 
 /// A running server.
@@ -78,7 +79,7 @@ where
 impl Server {
     async fn start(setup: Setup) -> Server {
         let url = testing::postgres().await.fresh_database().await;
-        let log = Log::open(&url, "default", LogOptions::default()).await.unwrap();
+        let log = Log::open(&url, "default", setup.log).await.unwrap();
         let compartments = Compartments::start(log.clone(), setup.rules, setup.actors).unwrap();
         let database = Database::new(&url, &DatabaseOptions::default()).unwrap();
         let registry = SearchRegistry::r4().clone();
