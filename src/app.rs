@@ -137,7 +137,10 @@ async fn run_until_told(
                 tracing::info!(signal, "stopping; once more to stop at once");
                 break;
             }
-            _ = fold.tick() => parts.metrics().fold(),
+            _ = fold.tick() => {
+                parts.measure();
+                parts.metrics().fold();
+            }
         }
     }
     parts.services().stop_following();

@@ -108,7 +108,7 @@ impl Relay {
         self.status.clone()
     }
 
-    /// Publishes what is in flight and ends.
+    /// Ends it. What is in flight may or may not be stored; the next relay asks the stream.
     pub async fn stop(mut self) {
         self.stop.cancel();
         if let Some(task) = self.task.take() {
@@ -175,10 +175,14 @@ impl Worker {
     }
 
     fn report(&self, error: &StreamError) {
-        metrics::counter!("anamnesis_relay_failures_total").increment(1);
+        metrics::counter!("anamnesis_relay_failures_total", "workspace" => self.workspace()).increment(1);
         let text = error.to_string();
         let state = if error.is_final() { RelayState::Halted(text) } else { RelayState::Waiting(text) };
-        metrics::gauge!("anamnesis_relay_halted").set(if error.is_final() { 1.0 } else { 0.0 });
+        metrics::gauge!("anamnesis_relay_halted", "workspace" => self.workspace()).set(if error.is_final() {
+            1.0
+        } else {
+            0.0
+        });
         let changed = self.status.send_if_modified(|status| {
             let changed = status.state != state;
             status.state = state;
@@ -191,6 +195,11 @@ impl Worker {
         }
     }
 
+    /// The label of this relay's metrics.
+    fn workspace(&self) -> String {
+        self.options.messages.workspace.clone()
+    }
+
     async fn pause(&self, wait: Duration) {
         tokio::select! {
             () = self.stop.cancelled() => {}
@@ -199,9 +208,11 @@ impl Worker {
     }
 
     fn publishing(&self, state: RelayState, published: Position) {
-        metrics::gauge!("anamnesis_relay_halted").set(0.0);
-        metrics::gauge!("anamnesis_relay_position").set(position_gauge(published));
-        metrics::gauge!("anamnesis_relay_lag_events").set(lag(*self.log.watch().borrow(), published));
+        metrics::gauge!("anamnesis_relay_halted", "workspace" => self.workspace()).set(0.0);
+        metrics::gauge!("anamnesis_relay_position", "workspace" => self.workspace())
+            .set(position_gauge(published));
+        metrics::gauge!("anamnesis_relay_lag_events", "workspace" => self.workspace())
+            .set(lag(*self.log.watch().borrow(), published));
         self.status.send_if_modified(|status| {
             let changed = status.published != published || status.state != state;
             status.published = published;
@@ -262,7 +273,8 @@ impl Worker {
         match outcome {
             Ok(sequence) if sequence == position.get() => {
                 window.acknowledged = position;
-                metrics::counter!("anamnesis_relay_published_total").increment(1);
+                metrics::counter!("anamnesis_relay_published_total", "workspace" => self.workspace())
+                    .increment(1);
                 self.publishing(RelayState::Live, position);
                 Ok(None)
             }

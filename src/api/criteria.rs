@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anamnesis_events::{Identifier, Position, ResourceKey, Version};
+use anamnesis_fhir::search::SearchRegistry;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::call::Call;
@@ -73,7 +74,7 @@ impl Turns {
     pub(crate) async fn wait_for_all<'q>(&self, all: impl Iterator<Item = (&'q str, &'q Query)>) -> Held {
         let wanted: BTreeSet<usize> = all
             .map(|(resource_type, query)| (resource_type, sorted(query)))
-            .filter(|(_, criteria)| one_identifier(criteria).is_none())
+            .filter(|(resource_type, criteria)| one_identifier(resource_type, criteria).is_none())
             .map(|(resource_type, criteria)| self.index(resource_type, &criteria))
             .collect();
         let mut held = Vec::with_capacity(wanted.len());
@@ -127,7 +128,7 @@ pub(crate) async fn matches_in_turn(
     count_max: usize,
 ) -> Result<Matches, Failure> {
     let criteria = sorted(criteria);
-    if let Some(identifier) = one_identifier(&criteria) {
+    if let Some(identifier) = one_identifier(resource_type, &criteria) {
         let mut ids = call.service.log.find_identifier(resource_type, &identifier).await?;
         ids.truncate(count_max.max(2));
         let (positions, resource_type) = (Vec::new(), resource_type.to_owned());
@@ -184,12 +185,14 @@ pub(crate) fn parse(text: &str) -> Result<Query, Failure> {
     Query::parse(text.split_once('?').map_or(text, |(_, criteria)| criteria))
 }
 
-/// The identifier that criteria consist of, if they are one: `identifier=system|value`, not a list, no modifier.
-fn one_identifier(criteria: &[(String, String)]) -> Option<Identifier> {
+/// The identifier that criteria consist of, if they are one: `identifier=system|value`, not a list, no modifier, of a
+/// type that can be searched by it.
+fn one_identifier(resource_type: &str, criteria: &[(String, String)]) -> Option<Identifier> {
     let [(name, value)] = criteria else { return None };
     if name != "identifier" || value.contains(['\\', ',']) {
         return None;
     }
+    SearchRegistry::r4().get(resource_type, name)?;
     let (system, value) = value.split_once('|')?;
     let is_plain = !value.is_empty() && !value.contains('|');
     is_plain.then(|| Identifier { system: system.to_owned(), value: value.to_owned() })
@@ -201,7 +204,7 @@ mod tests {
 
     #[test]
     fn only_a_whole_identifier_is_looked_up_in_the_log() {
-        let find = |name: &str, value: &str| one_identifier(&[(name.into(), value.into())]);
+        let find = |name: &str, value: &str| one_identifier("Patient", &[(name.into(), value.into())]);
         let identifier =
             |system: &str, value: &str| Some(Identifier { system: system.into(), value: value.into() });
         assert_eq!(find("identifier", "http://a|1"), identifier("http://a", "1"));
@@ -210,6 +213,7 @@ mod tests {
             assert_eq!(find("identifier", other), None, "{other}");
         }
         assert_eq!(find("identifier:exact", "a|1"), None);
+        assert_eq!(one_identifier("AuditEvent", &[("identifier".into(), "a|1".into())]), None);
     }
 
     #[test]

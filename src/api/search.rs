@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use anamnesis_events::{Event, Position, ResourceKey};
 use anamnesis_projections::search::{
-    Handling, Issue as SearchIssue, PAGE_PARAMETER, ParseOptions, Scope, SearchIndex, SearchPage, SearchQuery,
+    Handling, Issue as SearchIssue, PAGE_PARAMETER, ParseOptions, Scope, SearchIndex, SearchMatch,
+    SearchPage, SearchQuery,
 };
 
 use super::answer::Answer;
@@ -55,8 +56,22 @@ async fn search(call: &Call, scope: Scope, path: &str) -> Result<Answer, Failure
     issues.extend(std::mem::take(&mut page.issues).into_iter().map(Issue::from));
     let positions: Vec<Position> = page.matches.iter().map(|found| found.position).collect();
     let events = if positions.is_empty() { Vec::new() } else { call.service.log.fetch(&positions).await? };
+    refuse_strangers(&page, &events)?;
     let links = links(call, path, &query, &page);
     Ok(Answer::ok(bundle(call, &links, page.total, &events, &subset, &issues)))
+}
+
+/// Every event must be of the resource that matched. Where one is not, the index and the log are of two histories (a
+/// database that was put together from two backups), and the answer could be another patient's.
+fn refuse_strangers(page: &SearchPage, events: &[Event]) -> Result<(), Failure> {
+    let same = |(found, event): (&SearchMatch, &Event)| {
+        found.id == event.key.id && *found.resource_type == *event.key.resource_type
+    };
+    if page.matches.len() == events.len() && page.matches.iter().zip(events).all(same) {
+        return Ok(());
+    }
+    tracing::error!("the search index and the log are of different histories");
+    Err(Failure::unavailable("The search index does not belong to the log; it has to be made again."))
 }
 
 /// How parameters are read for this request.

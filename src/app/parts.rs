@@ -68,6 +68,11 @@ impl Parts {
         }
     }
 
+    /// Brings the figures up to date that nothing else would.
+    pub fn measure(&self) {
+        self.workspaces.iter().for_each(Workspace::measure);
+    }
+
     /// The services that are mounted.
     #[must_use]
     pub fn services(&self) -> &Services {

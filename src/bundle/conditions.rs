@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use anamnesis_events::Identifier;
+use anamnesis_events::{Identifier, Version};
 
 use super::entry::{Entry, Method};
 use super::resolve::ConditionalReference;
@@ -17,8 +17,23 @@ use crate::error::{Failure, FailureKind, IssueCode};
 pub(super) struct Matched {
     /// The ids; at most two are looked for.
     pub(super) ids: Vec<String>,
+    /// The version that matches, where exactly one resource does and it is to be written: the write is of that version
+    /// or of none.
+    pub(super) version: Option<Version>,
     /// What must hold when a resource is created because nothing matched.
     pub(super) unless_held: Vec<Identifier>,
+}
+
+/// Conditions of one transaction: each is a look-up of its own.
+pub(super) const CONDITIONS_MAX: usize = 1000;
+
+/// A condition that is to be matched.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    /// The FHIRPath of the first place that has it.
+    pub(super) path: String,
+    /// Whether what matches is to be written.
+    pub(super) writes: bool,
 }
 
 /// A condition: a resource type and a query.
@@ -41,20 +56,36 @@ pub(super) fn condition(entry: &Entry<'_>) -> Option<Condition> {
 /// Criteria that are not understood, with the place of the first entry that has them.
 pub(super) async fn match_all(
     call: &Call,
-    wanted: &BTreeMap<Condition, String>,
+    wanted: &BTreeMap<Condition, Wanted>,
 ) -> Result<(HashMap<Condition, Matched>, criteria::Held), Failure> {
     let mut queries = Vec::with_capacity(wanted.len());
-    for ((kind, query), path) in wanted {
-        let query = criteria::parse(query).map_err(|failure| failure.at(path.clone()))?;
+    for ((kind, query), place) in wanted {
+        let query = criteria::parse(query).map_err(|failure| failure.at(place.path.clone()))?;
         queries.push((kind.as_str(), query));
     }
     let held = hold(&call.service.turns, &queries).await;
     let mut matched = HashMap::with_capacity(wanted.len());
-    for ((condition, path), (kind, query)) in wanted.iter().zip(&queries) {
-        let found = criteria::matches_in_turn(call, kind, query, 2).await.map_err(|f| f.at(path.clone()))?;
-        matched.insert(condition.clone(), Matched { ids: found.ids, unless_held: found.unless_held });
+    for ((condition, place), (kind, query)) in wanted.iter().zip(&queries) {
+        let found = match_one(call, kind, query, place.writes).await.map_err(|f| f.at(place.path.clone()))?;
+        matched.insert(condition.clone(), found);
     }
     Ok((matched, held))
+}
+
+/// Matches a condition, again where what it matched has changed before its version was known.
+async fn match_one(call: &Call, kind: &str, query: &Query, writes: bool) -> Result<Matched, Failure> {
+    for _ in 0..criteria::TRIES_MAX {
+        let found = criteria::matches_in_turn(call, kind, query, 2).await?;
+        let version = match found.ids.len() {
+            1 if writes => found.version(call, 0).await?,
+            _ => None,
+        };
+        if version.is_some() || !writes || found.ids.len() != 1 {
+            return Ok(Matched { ids: found.ids, version, unless_held: found.unless_held });
+        }
+    }
+    let text = "Others changed what the criteria match at the same time.";
+    Err(Failure::new(FailureKind::Conflict, IssueCode::Conflict, text).retry_after(1))
 }
 
 /// Takes the turns of all criteria in one order, so that two transactions cannot wait for each other.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anamnesis_events::ResourceKey;
 use anamnesis_fhir::json::{Document, Limits, Value};
 
-use super::conditions::{Condition, Matched, condition, one_match};
+use super::conditions::{CONDITIONS_MAX, Condition, Matched, Wanted, condition, one_match};
 use super::entry::{Entry, Method};
 use super::resolve::{ConditionalReference, Identities, conditional_references, rewrite};
 use super::target::Target;
@@ -58,26 +58,33 @@ impl<'a> Reading<'a> {
                 return Err(duplicate("Two entries create a resource on this condition.", path));
             }
         }
-        let references = entries
+        let references: Vec<_> = entries
             .iter()
             .filter_map(|entry| Some((entry.resource?, format!("{}.resource", entry.path()))))
             .flat_map(|(resource, path)| conditional_references(resource, &path))
+            .take(CONDITIONS_MAX + 1)
             .collect();
+        if references.len() > CONDITIONS_MAX {
+            let text = format!("A transaction may hold {CONDITIONS_MAX} conditional references.");
+            return Err(Failure::new(FailureKind::Invalid, IssueCode::TooLong, text).at("Bundle.entry"));
+        }
         let new_ids = entries.iter().map(|_| new_id()).collect();
         Ok(Self { entries, new_ids, references })
     }
 
     /// All conditions that are to be matched, with the place of the first that has each.
-    pub(super) fn conditions(&self) -> BTreeMap<Condition, String> {
+    pub(super) fn conditions(&self) -> BTreeMap<Condition, Wanted> {
         let mut wanted = BTreeMap::new();
         for entry in &self.entries {
             if let Some(condition) = condition(entry) {
-                wanted.entry(condition).or_insert_with(|| entry.path());
+                let writes = entry.method != Method::Post;
+                let place = wanted.entry(condition).or_insert_with(|| Wanted { path: entry.path(), writes });
+                place.writes |= writes;
             }
         }
         for reference in &self.references {
             let condition = (reference.resource_type.clone(), reference.query.clone());
-            wanted.entry(condition).or_insert_with(|| reference.path.clone());
+            wanted.entry(condition).or_insert_with(|| Wanted { path: reference.path.clone(), writes: false });
         }
         wanted
     }
@@ -217,16 +224,28 @@ fn target(
                 ConditionalUpdate::CreateAs(id) => {
                     Planned::Put(key(kind, &id)?, expected, unless_held(), false)
                 }
-                ConditionalUpdate::Update(id) => Planned::Put(key(kind, &id)?, expected, Vec::new(), false),
+                ConditionalUpdate::Update(id) => {
+                    Planned::Put(key(kind, &id)?, pin(expected, found), Vec::new(), false)
+                }
             }
         }
         (Method::Delete, Target::Instance(kind, id)) => Planned::Delete(key(kind, id)?, expected),
         (Method::Delete, Target::Conditional(kind, _)) => match conditional::delete(ids, None)? {
             [] => Planned::Nothing,
-            [id, ..] => Planned::Delete(key(kind, id)?, expected),
+            [id, ..] => Planned::Delete(key(kind, id)?, pin(expected, found)),
         },
         _ => Planned::Read,
     })
+}
+
+/// The version that matched, unless the client itself expects another.
+fn pin(expected: Expected, found: Option<&Matched>) -> Expected {
+    let Some(version) = found.and_then(|matched| matched.version) else { return expected };
+    match expected {
+        Expected::Versions(versions) if !versions.contains(&version) => Expected::Versions(versions),
+        Expected::Nothing => Expected::Nothing,
+        _ => Expected::Versions(vec![version]),
+    }
 }
 
 fn body_id(entry: &Entry<'_>) -> Option<String> {

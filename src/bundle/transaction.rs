@@ -11,12 +11,13 @@ use super::conditions::match_all;
 use super::entry::{Entry, EntryRead, Method};
 use super::plan::{Reading, Step};
 use super::response::Answer;
+use super::target::Target;
 use super::{Outcome, batch};
 use crate::actors::WriteError;
 use crate::api::criteria::TRIES_MAX;
 use crate::api::{Call, Return, resource};
 use crate::clock;
-use crate::decide::{Command, Current, Decision, decide};
+use crate::decide::{Command, Current, Decision, Refusal, decide};
 use crate::error::{Failure, Issue, outcome};
 
 /// Carries out a transaction; again from its conditions on where others changed what they matched.
@@ -102,7 +103,7 @@ async fn write(call: &Call, entries: &[Entry<'_>], steps: &[Step]) -> Result<Wri
         };
         let known = current.get(command.key()).map(AsRef::as_ref);
         let decision = decide(command, known, call.service.compartments.rules(), &provenance)
-            .map_err(|refusal| Tried::Refused(Failure::from(refusal).at(entry.path())))?;
+            .map_err(|refusal| refused(refusal, entry))?;
         if let Decision::Append(draft) = decision {
             of_entry.push((index, draft.key.clone(), draft.operation));
             drafts.push(*draft);
@@ -124,6 +125,15 @@ async fn write(call: &Call, entries: &[Entry<'_>], steps: &[Step]) -> Result<Wri
         .map(|((index, key, operation), r)| (index, (key, operation, r)))
         .collect();
     Ok(Written { recorded, current, last })
+}
+
+/// A refusal with its entry. Where the version was that of a condition's match, the condition is matched again.
+fn refused(refusal: Refusal, entry: &Entry<'_>) -> Tried {
+    let is_pinned = matches!(entry.target, Target::Conditional(..)) && entry.if_match.is_none();
+    match refusal {
+        Refusal::VersionMismatch { .. } if is_pinned => Tried::Again(WriteError::Refused(refusal)),
+        refusal => Tried::Refused(Failure::from(refusal).at(entry.path())),
+    }
 }
 
 /// The newest versions of the resources that decisions and answers need.
@@ -215,7 +225,7 @@ fn unchanged(call: &Call, key: &ResourceKey, current: &HashMap<ResourceKey, Arc<
 async fn read(call: &Call, entry: &Entry<'_>, path: &str, query: &str) -> Answer {
     debug_assert!(matches!(entry.method, Method::Get | Method::Head), "only reads are left");
     let mut entry = entry.clone();
-    entry.target = super::target::Target::Other(path.to_owned(), query.to_owned());
+    entry.target = Target::Other(path.to_owned(), query.to_owned());
     match batch::dispatch(call, &entry).await {
         Ok(answer) => batch::answered(call, answer),
         Err(failure) => Answer::refused(&failure, &call.correlation_id),

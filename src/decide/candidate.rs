@@ -31,10 +31,11 @@ impl Candidate {
     }
 }
 
-/// The business identifiers of a resource: those of its element `identifier` that have a value.
+/// The business identifiers of a resource: what R4's search parameter `identifier` finds, where it has a value. That is
+/// the element `identifier`, and `masterIdentifier` of documents.
 #[must_use]
 pub fn identifiers(resource: Value<'_>) -> Vec<Identifier> {
-    let Some(element) = resource.get("identifier") else { return Vec::new() };
+    let elements = ["masterIdentifier", "identifier"].into_iter().filter_map(|name| resource.get(name));
     let mut found = Vec::new();
     let mut seen = HashSet::new();
     let mut take = |value: Value<'_>| {
@@ -47,9 +48,11 @@ pub fn identifiers(resource: Value<'_>) -> Vec<Identifier> {
             }
         }
     };
-    match element.kind() {
-        Kind::Array => element.items().for_each(&mut take),
-        _ => take(element),
+    for element in elements {
+        match element.kind() {
+            Kind::Array => element.items().for_each(&mut take),
+            _ => take(element),
+        }
     }
     found
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::message::decode;
 use crate::stream::stream_name;
-use crate::{Event, Feed, FeedError, Log, Position};
+use crate::{Event, Feed, FeedError, Log, Position, envelope};
 
 /// How long the stream may be behind the log before the log is read instead.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -31,6 +31,8 @@ pub struct JetStreamFeed {
     position: Position,
     doorbell: watch::Receiver<Position>,
     messages: Option<Ordered>,
+    /// Hash of the event at the position, once an event has been read: messages must continue the chain from there.
+    hash: Option<[u8; 32]>,
     /// True until the log has been read up to its end: history comes from there in large pages.
     catching_up: bool,
     reopen_at: Instant,
@@ -48,6 +50,7 @@ impl JetStreamFeed {
             position: after,
             doorbell,
             messages: None,
+            hash: None,
             catching_up: true,
             reopen_at: Instant::now(),
         }
@@ -58,6 +61,7 @@ impl JetStreamFeed {
         let events = self.log.read(self.position, max).await?;
         if let Some(last) = events.last() {
             self.position = last.position;
+            self.hash = Some(last.hash);
         }
         // A page may be cut by its bytes as well.
         self.catching_up = events.len() == max || self.position < *self.doorbell.borrow();
@@ -101,8 +105,15 @@ impl JetStreamFeed {
         }
     }
 
+    /// Whether an event is the log's next one and not that of another history: a stream can outlive the end of a log
+    /// that was restored from an older copy.
+    fn continues(&self, event: &Event) -> bool {
+        let is_known = event.position <= *self.doorbell.borrow();
+        is_known && self.hash.is_some_and(|previous| envelope::chain(&previous, event) == event.hash)
+    }
+
     /// Takes a message where it is the next event; what came before is known already.
-    async fn take(&mut self, message: &async_nats::jetstream::Message, into: &mut Vec<Event>) -> Taken {
+    fn take(&mut self, message: &async_nats::jetstream::Message, into: &mut Vec<Event>) -> Taken {
         let Ok(sequence) = message.info().map(|info| info.stream_sequence) else { return Taken::Gap };
         if sequence <= self.position.get() {
             return Taken::Known;
@@ -112,10 +123,14 @@ impl JetStreamFeed {
         }
         let Some(headers) = &message.headers else { return Taken::Gap };
         let Ok(received) = decode(sequence, headers, message.payload.clone()) else { return Taken::Gap };
-        if received.event.position.get() != sequence || received.body_left_out {
+        if received.event.position.get() != sequence
+            || received.body_left_out
+            || !self.continues(&received.event)
+        {
             return Taken::Gap;
         }
         self.position = received.event.position;
+        self.hash = Some(received.event.hash);
         into.push(received.event);
         Taken::Next
     }
@@ -169,7 +184,7 @@ impl Feed for JetStreamFeed {
             };
             // Everything that has already arrived belongs into this batch.
             loop {
-                if let Taken::Gap = self.take(&message, &mut events).await {
+                if let Taken::Gap = self.take(&message, &mut events) {
                     self.catching_up = true;
                     break;
                 }

@@ -331,6 +331,33 @@ async fn the_feed_is_the_log_whether_the_broker_is_there_or_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_feed_takes_nothing_from_a_stream_of_another_history() {
+    // The log of `bench` has been set back to 5 events; its broker still has 6 to 20 of what was lost.
+    let bench = Bench::new().await;
+    bench.append(1, 5).await;
+    let lost = Bench::new().await;
+    lost.append(1, 20).await;
+    let context = async_nats::jetstream::new(bench.client().await);
+    open_or_create(&context, &lost.log, WORKSPACE, &StreamOptions::default()).await.unwrap();
+    let messages = MessageOptions::new(WORKSPACE, "fhir");
+    for event in lost.log.read(Position::ZERO, 20).await.unwrap() {
+        let (headers, payload) = encode(&event, &messages);
+        let stored = context.publish_with_headers(subject(&event, &messages), headers, payload).await.unwrap();
+        stored.await.unwrap();
+    }
+    let mut feed = JetStreamFeed::new(bench.log.clone(), context, WORKSPACE, Position::ZERO);
+    let mut seen = Vec::new();
+    while seen.len() < 5 {
+        seen.extend(feed.next(100).await.unwrap());
+    }
+    bench.append(101, 103).await;
+    while seen.len() < 8 {
+        seen.extend(tokio::time::timeout(PATIENCE, feed.next(100)).await.unwrap().unwrap());
+    }
+    assert_eq!(seen, bench.log.read(Position::ZERO, 100).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_messages_leave_out_come_from_the_log() {
     let bench = Bench::new().await;
     let mut large = draft(1);
