@@ -122,3 +122,15 @@ fn conditional_delete_takes_one_or_as_many_as_allowed() {
         }
     });
 }
+
+#[test]
+fn the_master_identifier_of_a_document_is_an_identifier() {
+    test(|server| async move {
+        let document = r#"{"resourceType":"DocumentReference","status":"current","content":[{"attachment":{"title":"x"}}],
+            "masterIdentifier":{"system":"http://m","value":"1"}}"#;
+        let condition = [FHIR, ("If-None-Exist", "identifier=http://m|1")];
+        assert_eq!(server.send("POST", "/DocumentReference", &condition, document).await.status, 201);
+        assert_eq!(server.send("POST", "/DocumentReference", &condition, document).await.status, 200);
+        assert_eq!(server.events().await, 1);
+    });
+}

@@ -342,7 +342,8 @@ async fn the_feed_takes_nothing_from_a_stream_of_another_history() {
     let messages = MessageOptions::new(WORKSPACE, "fhir");
     for event in lost.log.read(Position::ZERO, 20).await.unwrap() {
         let (headers, payload) = encode(&event, &messages);
-        let stored = context.publish_with_headers(subject(&event, &messages), headers, payload).await.unwrap();
+        let stored =
+            context.publish_with_headers(subject(&event, &messages), headers, payload).await.unwrap();
         stored.await.unwrap();
     }
     let mut feed = JetStreamFeed::new(bench.log.clone(), context, WORKSPACE, Position::ZERO);
