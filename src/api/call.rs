@@ -80,6 +80,15 @@ impl Call {
         format!("{}/{key}", self.base)
     }
 
+    /// The addresses that mean this service: the configured ones and the one that the client uses.
+    pub(crate) fn own_addresses(&self) -> Vec<String> {
+        let mut all = self.service.compartments.rules().bases.clone();
+        if !all.contains(&self.base) {
+            all.push(self.base.clone());
+        }
+        all
+    }
+
     /// The address of a version, for the header `Location`.
     pub(crate) fn location(&self, key: &ResourceKey, version: Version) -> String {
         format!("{}/{key}/_history/{version}", self.base)

@@ -94,5 +94,5 @@ fn refuse_errors(root: Value<'_>) -> Result<(), Failure> {
 
 /// Makes a checked document ready to be decided about.
 pub(crate) fn candidate(call: &Call, key: ResourceKey, document: Document) -> Arc<Candidate> {
-    Arc::new(Candidate::new(key, document, &call.service.compartments.rules().bases))
+    Arc::new(Candidate::new(key, document, &call.own_addresses()))
 }

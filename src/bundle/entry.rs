@@ -115,6 +115,10 @@ pub(super) fn read<'a>(
             return Err(Failure::invalid(what).at("Bundle.type"));
         }
     };
+    if bundle.get("entry").is_some_and(|entry| entry.kind() != Kind::Array) {
+        return Err(Failure::new(FailureKind::Invalid, IssueCode::Structure, "The entries are an array.")
+            .at("Bundle.entry"));
+    }
     let count = bundle.get("entry").map_or(0, Value::len);
     if count > entries_max {
         let what = format!("The bundle has {count} entries; this service takes {entries_max} at once.");

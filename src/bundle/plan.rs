@@ -112,7 +112,14 @@ impl<'a> Reading<'a> {
     /// R4 http.html#trules: a resource is written by one entry at most.
     fn refuse_overlaps(&self, targets: &[Planned]) -> Result<(), Failure> {
         let mut written = HashSet::new();
+        let deleted: HashSet<_> = targets.iter().filter_map(Planned::deleted).collect();
         for (entry, target) in self.entries.iter().zip(targets) {
+            if let Planned::Found(key) = target
+                && deleted.contains(key)
+            {
+                let text = "Another entry of the transaction deletes what this condition matches.";
+                return Err(duplicate(text, format!("{}.request.ifNoneExist", entry.path())));
+            }
             if let Some(key) = target.written()
                 && !written.insert(key.clone())
             {
@@ -127,7 +134,7 @@ impl<'a> Reading<'a> {
         let mut identities = Identities::default();
         for (entry, target) in self.entries.iter().zip(targets) {
             if let (Some(full_url), Some(key)) = (&entry.full_url, target.named()) {
-                identities.add(full_url, &key.to_string(), entry.method == Method::Post);
+                identities.add(full_url, &key.to_string());
             }
         }
         identities
@@ -174,6 +181,13 @@ impl Planned {
         match self {
             Self::Put(key, ..) | Self::Delete(key, _) => Some(key),
             Self::Found(_) | Self::Nothing | Self::Read => None,
+        }
+    }
+
+    fn deleted(&self) -> Option<&ResourceKey> {
+        match self {
+            Self::Delete(key, _) => Some(key),
+            _ => None,
         }
     }
 
@@ -270,7 +284,7 @@ fn step(
         Planned::Put(key, expected, unless_held, is_new) => {
             let resource = entry.resource.ok_or_else(Failure::internal)?;
             let path = format!("{}.resource", entry.path());
-            let text = rewrite(resource, &path, identities, references)
+            let text = rewrite(resource, &path, &identities.seen_from(entry.full_url.as_deref()), references)
                 .map_err(|issues| Failure::with_issues(FailureKind::Invalid, issues))?;
             let document = Document::parse(text, &Limits::default())?;
             let candidate = Arc::new(Candidate::new(key, document, bases));

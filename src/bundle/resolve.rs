@@ -17,16 +17,16 @@ pub(super) struct Identities {
 }
 
 impl Identities {
-    /// The `fullUrl` of an entry now stands for this reference. For a resource that gets a new id, references to its
-    /// old one, relative to the same base, mean it as well (R4 bundle.html#references).
-    pub(super) fn add(&mut self, full_url: &str, local: &str, is_new: bool) {
-        if let Some(literal) = Literal::parse(full_url) {
-            self.has_addresses = true;
-            if is_new {
-                self.local.insert(format!("{}/{}", literal.resource_type, literal.id), local.to_owned());
-            }
-        }
+    /// The `fullUrl` of an entry now stands for this reference.
+    pub(super) fn add(&mut self, full_url: &str, local: &str) {
+        self.has_addresses |= Literal::parse(full_url).is_some();
         self.local.insert(normal(full_url), local.to_owned());
+    }
+
+    /// The names as an entry sees them: a relative reference in a resource whose `fullUrl` is an address is relative to
+    /// that address, in any other it is this server's (R4 bundle.html#references).
+    pub(super) fn seen_from<'i>(&'i self, full_url: Option<&'i str>) -> View<'i> {
+        View { identities: self, base: full_url.and_then(Literal::parse).and_then(|literal| literal.base) }
     }
 
     /// What a link stands for; a fragment behind it stays.
@@ -62,6 +62,23 @@ impl Identities {
         }
         out.push_str(rest);
         out
+    }
+}
+
+/// What the bundle's names stand for in one of its resources.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct View<'i> {
+    identities: &'i Identities,
+    base: Option<&'i str>,
+}
+
+impl View<'_> {
+    fn find(&self, link: &str) -> Option<String> {
+        let relative = || {
+            let literal = Literal::parse(link).filter(|literal| literal.base.is_none())?;
+            self.identities.find(&format!("{}/{}/{}", self.base?, literal.resource_type, literal.id))
+        };
+        self.identities.find(link).or_else(relative)
     }
 }
 
@@ -109,11 +126,11 @@ pub(super) fn conditional_references(resource: Value<'_>, path: &str) -> Vec<Con
 pub(super) fn rewrite(
     resource: Value<'_>,
     path: &str,
-    identities: &Identities,
+    identities: &View<'_>,
     conditions: &HashMap<String, String>,
 ) -> Result<Vec<u8>, Vec<Issue>> {
     let raw = resource.raw();
-    if !identities.has_addresses && !may_hold_indirect_links(raw) {
+    if !identities.identities.has_addresses && !may_hold_indirect_links(raw) {
         return Ok(raw.as_bytes().to_vec());
     }
     let mut issues = Vec::new();
@@ -135,7 +152,7 @@ pub(super) fn rewrite(
         .map_err(|_overlap| vec![Issue::error(IssueCode::Exception, "The links of this resource overlap.")])
 }
 
-fn local(link: &Link<'_>, identities: &Identities, conditions: &HashMap<String, String>) -> Option<String> {
+fn local(link: &Link<'_>, identities: &View<'_>, conditions: &HashMap<String, String>) -> Option<String> {
     match link.kind {
         // R4 does not list canonical among the types that are replaced, and R5 says that they are not.
         LinkKind::Canonical => None,
@@ -166,7 +183,7 @@ mod tests {
 
     fn identities() -> Identities {
         let mut identities = Identities::default();
-        identities.add(A, "Patient/7", true);
+        identities.add(A, "Patient/7");
         identities
     }
 
@@ -179,7 +196,8 @@ mod tests {
             A.to_uppercase().replace("URN:UUID", "urn:uuid")
         );
         let document = Document::parse(text.clone(), &Limits::default()).unwrap();
-        let rewritten = rewrite(document.root(), "x", &identities(), &HashMap::new()).unwrap();
+        let rewritten =
+            rewrite(document.root(), "x", &identities().seen_from(None), &HashMap::new()).unwrap();
         let expected = text
             .replace(&format!(r#"href=\"{A}"#), r#"href=\"Patient/7"#)
             .replace(&format!(r#""valueUri":"{A}""#), r#""valueUri":"Patient/7""#)
@@ -191,20 +209,28 @@ mod tests {
     fn references_to_nowhere_are_reported_with_their_place() {
         let text = r#"{"resourceType":"Observation","performer":[{"reference":"Practitioner/1"},{"reference":"urn:uuid:0"}]}"#;
         let document = Document::parse(text, &Limits::default()).unwrap();
-        let issues =
-            rewrite(document.root(), "Bundle.entry[2].resource", &identities(), &HashMap::new()).unwrap_err();
+        let issues = rewrite(
+            document.root(),
+            "Bundle.entry[2].resource",
+            &identities().seen_from(None),
+            &HashMap::new(),
+        )
+        .unwrap_err();
         assert_eq!(issues.len(), 1);
         assert_eq!(issues[0].expression, ["Bundle.entry[2].resource.performer[1].reference"]);
     }
 
     #[test]
-    fn an_address_stands_for_its_resource_and_for_the_relative_reference() {
+    fn an_address_stands_for_its_resource_and_for_references_relative_to_it() {
         let mut identities = Identities::default();
-        identities.add("http://old/fhir/Patient/1", "Patient/new", true);
+        identities.add("http://old/fhir/Patient/1", "Patient/new");
         assert_eq!(identities.find("http://old/fhir/Patient/1").as_deref(), Some("Patient/new"));
-        assert_eq!(identities.find("Patient/1").as_deref(), Some("Patient/new"));
-        assert_eq!(identities.find("Patient/1#part").as_deref(), Some("Patient/new#part"));
         assert_eq!(identities.find("http://other/fhir/Patient/1"), None);
+        let neighbour = identities.seen_from(Some("http://old/fhir/Observation/2"));
+        assert_eq!(neighbour.find("Patient/1").as_deref(), Some("Patient/new"));
+        for stranger in [None, Some("http://other/fhir/Observation/2"), Some(A)] {
+            assert_eq!(identities.seen_from(stranger).find("Patient/1"), None, "this server's own Patient/1");
+        }
     }
 
     #[test]

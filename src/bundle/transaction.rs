@@ -37,7 +37,7 @@ pub(super) async fn run(
     loop {
         tries += 1;
         let (matched, _held) = match_all(call, &conditions).await?;
-        let steps = reading.plan(&matched, &call.service.compartments.rules().bases)?;
+        let steps = reading.plan(&matched, &call.own_addresses())?;
         match write(call, &reading.entries, &steps).await {
             Err(Tried::Again(_)) if tries < TRIES_MAX => {}
             Err(Tried::Again(error)) => return Err(error.into()),

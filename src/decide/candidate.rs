@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use anamnesis_events::{Identifier, ResourceKey};
-use anamnesis_fhir::json::{Document, Kind, Value};
+use anamnesis_fhir::json::{Document, Kind, Limits, Value};
+use anamnesis_fhir::references::{LinkKind, Target, rewrite};
 
 use super::placement::{self, Placement};
 
@@ -25,10 +26,32 @@ impl Candidate {
     /// the addresses of this server.
     #[must_use]
     pub fn new(key: ResourceKey, document: Document, bases: &[String]) -> Self {
+        let document = localise(document, &key.resource_type, bases);
         let placement = placement::place(&key, document.root(), bases);
         let identifiers = identifiers(document.root());
         Self { key, document, placement, identifiers }
     }
+}
+
+/// Writes absolute references to this server's own resources as relative ones, so that they mean the same whichever
+/// address a client knows the server by, and are found and placed as what they are. All else stays as it was sent.
+fn localise(document: Document, resource_type: &str, bases: &[String]) -> Document {
+    if !bases.iter().any(|base| document.text().contains(base.as_str())) {
+        return document;
+    }
+    let splice = rewrite(document.root(), resource_type, |link| {
+        let target = link.target().filter(|_| link.kind == LinkKind::Reference)?;
+        target.base.filter(|base| bases.iter().any(|ours| ours == base))?;
+        let Target { resource_type, id, version, .. } = target;
+        let version = version.map(|version| format!("/_history/{version}")).unwrap_or_default();
+        Some(format!("{resource_type}/{id}{version}"))
+    });
+    if splice.is_empty() {
+        return document;
+    }
+    // Replacing one string by another leaves good JSON; if not, what was sent stays.
+    let rewritten = splice.apply_to(&document).ok();
+    rewritten.and_then(|bytes| Document::parse(bytes, &Limits::default()).ok()).unwrap_or(document)
 }
 
 /// The business identifiers of a resource: what R4's search parameter `identifier` finds, where it has a value. That is

@@ -362,3 +362,40 @@ fn decimals_of_a_bundle_keep_their_digits() {
         assert!(server.get(&format!("/Observation/{id}")).await.text().contains(r#""value":1.10,"#));
     });
 }
+
+#[test]
+fn what_a_transaction_deletes_cannot_be_what_it_finds() {
+    test(|server| async move {
+        let patient =
+            r#"{"resourceType":"Patient","id":"p","identifier":[{"system":"http://d","value":"1"}]}"#;
+        server.put("/Patient/p", patient).await;
+        let entries = json!([
+            entry("DELETE", "Patient/p"),
+            {"fullUrl": A, "resource": {"resourceType": "Patient", "identifier": [{"system": "http://d", "value": "1"}]},
+             "request": {"method": "POST", "url": "Patient", "ifNoneExist": "identifier=http://d|1"}},
+        ]);
+        let (status, issues) = refusal(&transaction(&server, entries).await);
+        assert_eq!(
+            (status, issues),
+            (400, vec![("duplicate".into(), "Bundle.entry[1].request.ifNoneExist".into())])
+        );
+        assert_eq!(server.get("/Patient/p").await.status, 200);
+    });
+}
+
+#[test]
+fn references_to_our_own_address_are_relative_ones() {
+    test(|server| async move {
+        let own = format!("{}/Patient/p", server.base);
+        let answer = server.post("/Observation", observation(&own).to_string()).await;
+        assert_eq!(answer.json()["subject"]["reference"], "Patient/p");
+        let response = transaction(&server, json!([post(A, observation(&own))])).await.json();
+        assert_eq!(response["entry"][0]["resource"]["subject"]["reference"], "Patient/p");
+        let elsewhere = observation("http://elsewhere.example/fhir/Patient/p").to_string();
+        let answer = server.post("/Observation", elsewhere).await;
+        assert_eq!(answer.json()["subject"]["reference"], "http://elsewhere.example/fhir/Patient/p");
+        let events = server.log.read(anamnesis_events::Position::ZERO, 10).await.unwrap();
+        let homes: Vec<_> = events.iter().map(|event| event.home.split('/').next().unwrap()).collect();
+        assert_eq!(homes, ["Patient", "Patient", "Observation"]);
+    });
+}
