@@ -155,7 +155,7 @@ fn statement(scope: &HistoryScope, ascending: bool, current_at: Option<usize>) -
              WHERE e.log = $1 AND e.seq > $2 AND e.seq < $3 {filter} {current} ORDER BY e.seq {order}"
         )
     };
-    let by_position = |wanted: &str| {
+    let by_position = |wanted: &str, current: &str| {
         let event = event_at("wanted.seq");
         format!(
             "FROM ({wanted} ORDER BY seq {order}) AS wanted {event}
@@ -165,17 +165,19 @@ fn statement(scope: &HistoryScope, ascending: bool, current_at: Option<usize>) -
     let (with, from) = match scope {
         HistoryScope::System => (String::new(), by_range("")),
         HistoryScope::Type(_) => (String::new(), by_range("AND e.resource_type = $5")),
-        HistoryScope::Instance(_) => (
-            format!(
+        HistoryScope::Instance(_) => {
+            // Walking back, the first version that is not behind the position is the one that was current at it.
+            let newer = current_at.map_or(String::new(), |number| format!("AND w.seq > ${number}"));
+            let with = format!(
                 "WITH RECURSIVE walk (seq, prev_seq) AS (
                      SELECT e.seq, e.prev_seq FROM anamnesis.head AS h {} WHERE h.log = $1 AND h.key = $5
                    UNION ALL
-                     SELECT e.seq, e.prev_seq FROM walk AS w {} WHERE e.seq > $2)",
+                     SELECT e.seq, e.prev_seq FROM walk AS w {} WHERE e.seq > $2 {newer})",
                 event_at("h.seq"),
                 event_at("w.prev_seq")
-            ),
-            by_position("SELECT seq FROM walk WHERE seq > $2 AND seq < $3"),
-        ),
+            );
+            (with, by_position("SELECT seq FROM walk WHERE seq > $2 AND seq < $3", ""))
+        }
         HistoryScope::Compartment(_) => (
             String::new(),
             by_position(
@@ -184,6 +186,7 @@ fn statement(scope: &HistoryScope, ascending: bool, current_at: Option<usize>) -
                  UNION ALL
                  SELECT seq FROM anamnesis.link AS l
                  WHERE l.log = $1 AND l.compartment = $6 AND l.seq > $2 AND l.seq < $3",
+                &current,
             ),
         ),
     };
