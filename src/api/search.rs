@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use anamnesis_events::{Event, Position, ResourceKey};
 use anamnesis_projections::search::{
-    Handling, Issue as SearchIssue, PAGE_PARAMETER, ParseOptions, Scope, SearchIndex, SearchMatch,
-    SearchPage, SearchQuery,
+    Handling, Issue as SearchIssue, PAGE_PARAMETER, ParseOptions, Scope, SearchMatch, SearchPage, SearchQuery,
 };
 
 use super::answer::Answer;
