@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::answer::Answer;
 use super::call::Call;
 use super::interaction::{Listed, TABLE};
+use super::route::resource_types;
 use crate::clock;
 use crate::decide::{Rules, Versioning};
 use crate::error::{Failure, FailureKind, IssueCode};
@@ -47,7 +48,7 @@ fn with_base(statement: &[u8], base: &str) -> Vec<u8> {
 }
 
 fn statement(rules: &Rules) -> Vec<u8> {
-    let resources: Vec<Value> = r4().resource_types().iter().map(|name| resource(name, rules)).collect();
+    let resources: Vec<Value> = resource_types().map(|name| resource(name, rules)).collect();
     let statement = json!({
         "name": "Anamnesis",
         "title": "Anamnesis FHIR service",

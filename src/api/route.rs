@@ -110,19 +110,30 @@ impl Place {
     }
 }
 
+/// Parameters are not stored (R4 parameters.html).
+const WITHOUT_ENDPOINT: &str = "Parameters";
+
+/// The types that have an endpoint.
+pub(super) fn resource_types() -> impl Iterator<Item = &'static str> {
+    r4().resource_types().iter().copied().filter(|name| *name != WITHOUT_ENDPOINT)
+}
+
 /// The one shared copy of a resource type's name.
 ///
 /// # Errors
 /// 404 for an unknown type; 400 where only the case is wrong.
 pub(crate) fn resource_type(name: &str) -> Result<Arc<str>, Failure> {
     static NAMES: OnceLock<HashMap<&'static str, Arc<str>>> = OnceLock::new();
-    let names =
-        NAMES.get_or_init(|| r4().resource_types().iter().map(|name| (*name, Arc::from(*name))).collect());
+    let names = NAMES.get_or_init(|| resource_types().map(|name| (name, Arc::from(name))).collect());
     if let Some(known) = names.get(name) {
         return Ok(known.clone());
     }
     if name.starts_with('$') {
         return Err(unknown_operation());
+    }
+    if name == WITHOUT_ENDPOINT {
+        let text = "Parameters go in and out of operations; R4 gives them no endpoint.";
+        return Err(Failure::new(crate::error::FailureKind::NotFound, IssueCode::NotSupported, text));
     }
     match names.keys().find(|known| known.eq_ignore_ascii_case(name)) {
         Some(known) => {

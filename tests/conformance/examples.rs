@@ -21,7 +21,8 @@ fn examples_of_the_specification_come_back_as_they_were_sent() {
     assert_eq!(examples.len(), 163);
     server::test(|server| async move {
         let stored = store_all(&server, &examples).await;
-        assert_eq!(stored.values().map(Vec::len).sum::<usize>(), 163 - INVALID.len());
+        // Parameters are not stored (R4 parameters.html), and there is one of them.
+        assert_eq!(stored.values().map(Vec::len).sum::<usize>(), 163 - INVALID.len() - 1);
         read_all(&server, &stored).await;
     });
 }
@@ -48,6 +49,10 @@ async fn store_all<'a>(server: &Server, examples: &'a [Document]) -> Stored<'a> 
         let resource_type = example.json.text("resourceType").unwrap();
         let Some(id) = example.json.text("id") else {
             let answer = server.send(Method::POST, resource_type, &example.text).await;
+            if resource_type == "Parameters" {
+                assert_eq!(answer.status, 404, "{}", answer.body);
+                continue;
+            }
             assert_eq!(answer.status, 201, "{}: {}", example.name, answer.body);
             let id = answer.json(201).text("id").unwrap().to_owned();
             stored.insert(format!("{resource_type}/{id}"), vec![example]);

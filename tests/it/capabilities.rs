@@ -14,7 +14,8 @@ fn metadata_says_what_is_served() {
         assert_eq!(json["fhirVersion"], "4.0.1");
         assert_eq!(json["implementation"]["url"], server.base);
         let resources = json["rest"][0]["resource"].as_array().unwrap();
-        assert_eq!(resources.len(), 146);
+        assert_eq!(resources.len(), 145);
+        assert!(resources.iter().all(|resource| resource["type"] != "Parameters"));
         let patient = resources.iter().find(|resource| resource["type"] == "Patient").unwrap();
         let interactions: Vec<&str> = patient["interaction"]
             .as_array()
@@ -66,5 +67,25 @@ fn versions_names_r4() {
         let json = server.get("/$versions").await.json();
         assert_eq!(json["resourceType"], "Parameters");
         assert_eq!(json["parameter"][0]["valueString"], "4.0");
+    });
+}
+
+#[test]
+fn parameters_are_not_stored() {
+    test(|server| async move {
+        let body = r#"{"resourceType":"Parameters","id":"a"}"#;
+        let answers = [
+            server.post("/Parameters", body).await,
+            server.put("/Parameters/a", body).await,
+            server.get("/Parameters/a").await,
+            server.get("/Parameters").await,
+        ];
+        for answer in answers {
+            assert_eq!((answer.status.as_u16(), answer.outcome().as_str()), (404, "not-supported"));
+        }
+        let entry = format!(r#"{{"request":{{"method":"PUT","url":"Parameters/a"}},"resource":{body}}}"#);
+        let bundle = format!(r#"{{"resourceType":"Bundle","type":"transaction","entry":[{entry}]}}"#);
+        assert_eq!(server.post("", bundle).await.outcome(), "not-supported");
+        assert_eq!(server.events().await, 0);
     });
 }
