@@ -53,9 +53,15 @@ pub(super) fn criterion(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
         let value = unescape(value);
         let text = fold(&value);
         let length = text.chars().count();
-        if length > TEXT_LENGTH_MAX && matches!(asked.modifier, Modifier::None | Modifier::Contains) {
-            let most = format!("texts are searched up to {TEXT_LENGTH_MAX} characters");
-            return Err(Refusal::BadValue(most));
+        if matches!(asked.modifier, Modifier::None | Modifier::Contains) {
+            if text.is_empty() {
+                // Every text begins with nothing: what is meant for some would be done to all.
+                return Err(Refusal::BadValue("a text of more than spaces is wanted".to_owned()));
+            }
+            if length > TEXT_LENGTH_MAX {
+                let most = format!("texts are searched up to {TEXT_LENGTH_MAX} characters");
+                return Err(Refusal::BadValue(most));
+            }
         }
         match asked.modifier {
             Modifier::None => {

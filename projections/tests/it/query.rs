@@ -71,6 +71,8 @@ async fn bad_values_are_refused_under_any_handling() {
         "Observation?code=a|b|c",
         "Observation?code=|",
         "Observation?code=a,,b",
+        "Patient?name= ",
+        "Patient?name:contains=a, ",
         "Observation?subject:Organization=1",
         "Observation?code:missing=maybe",
         "Patient?_count=-1",
