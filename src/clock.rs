@@ -26,6 +26,12 @@ pub fn new_resource_id() -> String {
     Uuid::now_v7().to_string()
 }
 
+/// Whether an id looks like one that [`new_resource_id`] made: what tells a create from an update that created.
+#[must_use]
+pub fn is_server_made(id: &str) -> bool {
+    Uuid::parse_str(id).is_ok_and(|id| id.get_version_num() == 7)
+}
+
 /// A new id for a request: tells nothing but itself.
 #[must_use]
 pub fn new_request_id() -> String {

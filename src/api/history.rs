@@ -79,9 +79,11 @@ fn entry(bundle: &mut Page, call: &Call, event: &Event) {
     let Event { key, version, operation, .. } = event;
     let full_url = call.full_url(key);
     let resource = (*operation != Operation::Delete).then_some(&event.payload[..]);
-    // Versions above 1 that begin anew after a delete were made by an update under a known id.
+    // A resource that begins under an id of the client's, or anew after a delete, was made by an update.
     let (method, url, status) = match operation {
-        Operation::Create if version.get() == 1 => ("POST", key.resource_type.to_string(), "201"),
+        Operation::Create if version.get() == 1 && clock::is_server_made(&key.id) => {
+            ("POST", key.resource_type.to_string(), "201")
+        }
         Operation::Create => ("PUT", key.to_string(), "201"),
         Operation::Update => ("PUT", key.to_string(), "200"),
         Operation::Delete => ("DELETE", key.to_string(), "204"),

@@ -38,7 +38,7 @@ fn history_of_an_instance_is_newest_first_and_shows_deletes() {
         let bundle = answer.json();
         assert_eq!(bundle["resourceType"], "Bundle");
         assert_eq!(bundle["type"], "history");
-        assert_eq!(versions(&bundle), ["DELETEW/\"4\"", "PUTW/\"3\"", "PUTW/\"2\"", "POSTW/\"1\""]);
+        assert_eq!(versions(&bundle), ["DELETEW/\"4\"", "PUTW/\"3\"", "PUTW/\"2\"", "PUTW/\"1\""]);
         assert!(bundle["entry"][0].get("resource").is_none());
         assert_eq!(bundle["entry"][0]["response"]["status"], "204");
         assert_eq!(bundle["entry"][0]["request"]["url"], "Patient/a");
@@ -54,6 +54,19 @@ fn history_of_an_instance_is_newest_first_and_shows_deletes() {
 }
 
 #[test]
+fn history_tells_creates_from_updates_that_created() {
+    test(|server| async move {
+        let posted = server.post("/Patient", r#"{"resourceType":"Patient"}"#).await.json();
+        server.put("/Patient/chosen", r#"{"resourceType":"Patient","id":"chosen"}"#).await;
+        let bundle = server.get("/Patient/_history").await.json();
+        let request = |index: usize| bundle["entry"][index]["request"].clone();
+        assert_eq!(request(0), serde_json::json!({"method": "PUT", "url": "Patient/chosen"}));
+        assert_eq!(request(1), serde_json::json!({"method": "POST", "url": "Patient"}));
+        assert_eq!(bundle["entry"][1]["resource"]["id"], posted["id"]);
+    });
+}
+
+#[test]
 fn pages_are_stable_under_writes() {
     test(|server| async move {
         three_versions(&server).await;
@@ -62,10 +75,10 @@ fn pages_are_stable_under_writes() {
         server.put("/Patient/a", r#"{"resourceType":"Patient","id":"a","active":false}"#).await;
         let next = link(&first, "next").unwrap();
         let second = server.get(next.strip_prefix(&server.base).unwrap()).await.json();
-        assert_eq!(versions(&second), ["POSTW/\"1\""]);
+        assert_eq!(versions(&second), ["PUTW/\"1\""]);
         assert_eq!(link(&second, "next"), None);
         let oldest = server.get("/_history?_sort=_lastUpdated&_count=3").await.json();
-        assert_eq!(versions(&oldest), ["POSTW/\"1\"", "PUTW/\"2\"", "PUTW/\"3\""]);
+        assert_eq!(versions(&oldest), ["PUTW/\"1\"", "PUTW/\"2\"", "PUTW/\"3\""]);
         let next = link(&oldest, "next").unwrap();
         let rest = server.get(next.strip_prefix(&server.base).unwrap()).await.json();
         assert_eq!(versions(&rest), ["PUTW/\"4\""]);
@@ -82,7 +95,7 @@ fn times_cut_the_history() {
         let since = server.get(&format!("/_history?_since={}", time(1))).await.json();
         assert_eq!(versions(&since), ["PUTW/\"3\"", "PUTW/\"2\""]);
         let before = server.get(&format!("/_history?_before={}", time(1))).await.json();
-        assert_eq!(versions(&before), ["POSTW/\"1\""]);
+        assert_eq!(versions(&before), ["PUTW/\"1\""]);
         let at = server.get(&format!("/Patient/a/_history?_at={}", time(1))).await.json();
         assert_eq!(versions(&at), ["PUTW/\"2\""]);
         for bad in
