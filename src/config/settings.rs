@@ -252,7 +252,7 @@ pub struct LogSettings {
 impl Default for LogSettings {
     fn default() -> Self {
         // The libraries tell of each of their threads and connections, which helps nobody.
-        let filter = "info,actix_server=warn,async_nats=warn,async_nats=warn".to_owned();
+        let filter = "info,actix_server=warn,async_nats=warn".to_owned();
         LogSettings { format: LogFormat::Plain, filter }
     }
 }
