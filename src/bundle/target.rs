@@ -2,6 +2,8 @@
 
 use anamnesis_fhir::definitions::r4;
 
+use crate::api::route::is_id;
+
 /// The target of an entry, below the service's base.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {
@@ -58,13 +60,6 @@ impl Target {
             Self::Conditional(path, query) | Self::Other(path, query) => (path.clone(), query.clone()),
         }
     }
-}
-
-/// R4 datatypes.html#id: 1 to 64 letters, digits, `-` and `.`.
-#[must_use]
-pub(super) fn is_id(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.')
 }
 
 #[cfg(test)]
