@@ -9,7 +9,7 @@ mod answer;
 mod body;
 mod call;
 mod capabilities;
-mod conditional_create;
+pub(crate) mod conditional_create;
 mod conditional_delete;
 mod conditional_update;
 mod create;

@@ -7,7 +7,7 @@ use anamnesis_events::relay::{Relay, RelayOptions, RelayState, RelayStatus};
 use anamnesis_events::{Log, LogOptions};
 use anamnesis_fhir::search::SearchRegistry;
 use anamnesis_projections::search::{SearchIndex, SearchProjection};
-use anamnesis_projections::{Database, DatabaseOptions, Projection, Runner, RunnerOptions};
+use anamnesis_projections::{Database, DatabaseOptions, Runner, RunnerOptions};
 use anyhow::Context;
 use tokio::sync::{Mutex, watch};
 
@@ -31,8 +31,6 @@ pub(super) struct Workspace {
     relay: Mutex<Option<Relay>>,
     relay_status: watch::Receiver<RelayStatus>,
     search: Runner,
-    /// Name and version of the search projection.
-    projection: (&'static str, i32),
 }
 
 impl Workspace {
@@ -53,7 +51,7 @@ impl Workspace {
             .await
             .with_context(|| format!("cannot open the log of the workspace `{name}`"))?;
         let client = connect(&addresses.nats).await?;
-        let (search, index, projection) = search(&log, &client, settings, addresses)
+        let (search, index) = search(&log, &client, settings, addresses)
             .await
             .with_context(|| format!("cannot start the search of the workspace `{name}`"))?;
         let mut services = Vec::new();
@@ -65,7 +63,7 @@ impl Workspace {
         let first = workspace.services.keys().next().map_or("fhir", String::as_str);
         let relay = Relay::start(log.clone(), client, relay_options(name, first, &settings.feed));
         let relay_status = relay.status();
-        Ok(Self { services, log, relay: Mutex::new(Some(relay)), relay_status, search, projection })
+        Ok(Self { services, log, relay: Mutex::new(Some(relay)), relay_status, search })
     }
 
     /// Whether the log takes writes and the relay carries them.
@@ -97,20 +95,12 @@ impl Workspace {
         ]
     }
 
-    /// Tells how far the relay and the projection are behind. They tell it themselves when they get on; this is for
-    /// when they do not.
+    /// Tells how far the relay is behind. It tells it itself when it gets on; this is for when it does not.
     pub(super) fn measure(&self) {
         let head = self.log.watch().borrow().get();
-        let behind = |position: u64| head.saturating_sub(position) as f64;
+        let published = self.relay_status.borrow().published.get();
         metrics::gauge!("anamnesis_relay_lag_events", "workspace" => self.log.workspace().to_owned())
-            .set(behind(self.relay_status.borrow().published.get()));
-        let labels = [
-            ("projection", self.projection.0.to_owned()),
-            ("version", self.projection.1.to_string()),
-            ("log", self.log.number().to_string()),
-        ];
-        let reached = self.search.progress().reached().get();
-        metrics::gauge!("anamnesis_projection_lag_events", &labels).set(behind(reached));
+            .set(head.saturating_sub(published) as f64);
     }
 
     /// Stops in the order of the data's way: actors, log, relay, projection.
@@ -166,18 +156,17 @@ async fn search(
     client: &async_nats::Client,
     settings: &Settings,
     addresses: &Addresses,
-) -> anyhow::Result<(Runner, SearchIndex, (&'static str, i32))> {
+) -> anyhow::Result<(Runner, SearchIndex)> {
     let options =
         DatabaseOptions { pool_size: settings.database.connections_max, ..DatabaseOptions::default() };
     let database = Database::new(&addresses.database, &options)?;
     let registry = SearchRegistry::r4().clone();
     let projection = SearchProjection::new(registry.clone(), log.number());
-    let named = (projection.name(), projection.version());
     let options = RunnerOptions { clock: std::sync::Arc::new(clock::now), ..RunnerOptions::default() };
     let runner =
         Runner::start(database.clone(), projection, Live::new(log, client), log.number(), options).await?;
     let index = SearchIndex::new(database, registry, log.number(), runner.progress());
-    Ok((runner, index, named))
+    Ok((runner, index))
 }
 
 fn service(

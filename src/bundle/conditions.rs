@@ -8,6 +8,7 @@ use anamnesis_events::{Identifier, Version};
 use super::entry::{Entry, Method};
 use super::resolve::ConditionalReference;
 use super::target::Target;
+use crate::api::conditional_create::contended;
 use crate::api::criteria::{self, Turns};
 use crate::api::{Call, Query};
 use crate::error::{Failure, FailureKind, IssueCode};
@@ -84,8 +85,7 @@ async fn match_one(call: &Call, kind: &str, query: &Query, writes: bool) -> Resu
             return Ok(Matched { ids: found.ids, version, unless_held: found.unless_held });
         }
     }
-    let text = "Others changed what the criteria match at the same time.";
-    Err(Failure::new(FailureKind::Conflict, IssueCode::Conflict, text).retry_after(1))
+    Err(contended())
 }
 
 /// Takes the turns of all criteria in one order, so that two transactions cannot wait for each other.
