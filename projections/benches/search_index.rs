@@ -134,7 +134,7 @@ async fn search(index: &SearchIndex, query: Query) -> Vec<Duration> {
 }
 
 async fn start(database: &Database, log: &Log) -> Runner {
-    let projection = SearchProjection::new(SearchRegistry::r4().clone(), log.number());
+    let projection = SearchProjection::new(SearchRegistry::r4().clone(), log.number(), 1);
     let options = RunnerOptions::default();
     Runner::start(database.clone(), projection, log.clone(), log.number(), options).await.unwrap()
 }

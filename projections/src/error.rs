@@ -2,6 +2,8 @@
 
 use anamnesis_events::{FeedError, LogError, Position};
 
+use crate::State;
+
 /// Why a projection could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -37,10 +39,36 @@ pub enum ProjectionError {
     Unknown {
         /// Its name.
         name: &'static str,
-        /// The version of its rows.
+        /// The number of the version.
         version: i32,
         /// The log's number.
         log: i16,
+    },
+    /// The rows have a form that this program does not write, or is to be written.
+    #[error("projection {name} version {version} has rows of form {found}, this program has form {own}")]
+    OtherSchema {
+        /// Its name.
+        name: &'static str,
+        /// The number of the version.
+        version: i32,
+        /// The form of its rows.
+        found: i32,
+        /// The form that this program writes and reads.
+        own: i32,
+    },
+    /// No version can be read now: the one there is has rows of a form that this program does not know.
+    #[error("no version of projection {name} can be read yet: it is being built")]
+    NotReadable {
+        /// Its name.
+        name: &'static str,
+    },
+    /// The version is in a state in which this cannot be done.
+    #[error("projection version {version} is {state}")]
+    WrongState {
+        /// The number of the version.
+        version: i32,
+        /// What it is.
+        state: State,
     },
     /// The search takes longer than is allowed.
     #[error("the search was stopped because it took too long")]

@@ -5,6 +5,8 @@
 //! It stops only at the end of transaction bundles, so that no reader ever sees half a bundle, and an event that
 //! a projection cannot take parks its resource and nothing else.
 //!
+//! Several [`Versions`] of a projection may be there at once: one that readers use, and one that is built beside it.
+//!
 //! [`search`] is the projection that FHIR searches are answered from.
 
 mod checkpoint;
@@ -16,10 +18,13 @@ mod progress;
 mod projection;
 mod runner;
 pub mod search;
+mod tables;
+mod versions;
 
 pub use database::{Database, DatabaseOptions};
 pub use error::ProjectionError;
 pub use parked::Parked;
-pub use progress::{Late, Progress};
+pub use progress::{Active, Late, Progress};
 pub use projection::{Change, Poison, Projection};
 pub use runner::{Runner, RunnerOptions, Source};
+pub use versions::{State, Switch, Version, Versions};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anamnesis_events::Position;
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 /// The wanted position was not reached in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -15,15 +16,23 @@ pub struct Late {
     pub reached: Position,
 }
 
-/// Tells how far a projection has come: what it has reached is committed and visible to searches. Cheap to clone.
+/// Tells how far a version of a projection has come: what it has reached is committed and visible to searches. Cheap
+/// to clone.
 #[derive(Debug, Clone)]
 pub struct Progress {
+    version: i32,
     reached: watch::Receiver<Position>,
 }
 
 impl Progress {
-    pub(crate) fn new(reached: watch::Receiver<Position>) -> Self {
-        Self { reached }
+    pub(crate) fn new(version: i32, reached: watch::Receiver<Position>) -> Self {
+        Self { version, reached }
+    }
+
+    /// The version that it is of.
+    #[must_use]
+    pub fn version(&self) -> i32 {
+        self.version
     }
 
     /// The position up to which everything is in the projection.
@@ -37,14 +46,97 @@ impl Progress {
     /// # Errors
     /// [`Late`] when it has not, or when the projection's runner has ended.
     pub async fn wait_for(&self, wanted: Position, timeout: Duration) -> Result<Position, Late> {
-        let mut reached = self.reached.clone();
-        if *reached.borrow() >= wanted {
-            return Ok(*reached.borrow());
+        if self.reached() >= wanted {
+            return Ok(self.reached());
         }
-        let waited = tokio::time::timeout(timeout, reached.wait_for(|reached| *reached >= wanted)).await;
-        match waited {
-            Ok(Ok(reached)) => Ok(*reached),
-            Ok(Err(_)) | Err(_) => Err(Late { wanted, reached: self.reached() }),
+        match tokio::time::timeout(timeout, self.until(wanted)).await {
+            Ok(Some(reached)) => Ok(reached),
+            Ok(None) | Err(_) => Err(Late { wanted, reached: self.reached() }),
+        }
+    }
+
+    /// `None` when the runner has ended before.
+    async fn until(&self, wanted: Position) -> Option<Position> {
+        let mut reached = self.reached.clone();
+        let reached = reached.wait_for(|reached| *reached >= wanted).await;
+        reached.ok().map(|reached| *reached)
+    }
+}
+
+/// The version that readers use now; a switch changes it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Active(watch::Receiver<Option<Progress>>);
+
+/// Always the same version.
+impl From<Progress> for Active {
+    fn from(progress: Progress) -> Self {
+        Self(watch::channel(Some(progress)).1)
+    }
+}
+
+impl Active {
+    /// Follows what is sent. `None` is no version that could be read.
+    #[must_use]
+    pub fn new(versions: watch::Receiver<Option<Progress>>) -> Self {
+        Self(versions)
+    }
+
+    /// The version to read now, and how far it has come.
+    #[must_use]
+    pub fn now(&self) -> Option<Progress> {
+        self.0.borrow().clone()
+    }
+
+    /// The position up to which everything is in the version to read; zero where there is none.
+    #[must_use]
+    pub fn reached(&self) -> Position {
+        self.0.borrow().as_ref().map_or(Position::ZERO, Progress::reached)
+    }
+
+    /// The version to read, once it is another than `version`; `None` if that takes longer than `timeout`.
+    pub(crate) async fn after(&self, version: i32, timeout: Duration) -> Option<Progress> {
+        let mut versions = self.0.clone();
+        let is_other =
+            |now: &Option<Progress>| now.as_ref().is_some_and(|progress| progress.version != version);
+        let next = tokio::time::timeout(timeout, versions.wait_for(is_other)).await;
+        next.ok()?.ok()?.clone()
+    }
+
+    /// Waits until the version to read has reached `wanted`, at most for `timeout`. After a switch it is the new
+    /// version that is waited for.
+    ///
+    /// # Errors
+    /// [`Late`] when it has not.
+    pub async fn wait_for(&self, wanted: Position, timeout: Duration) -> Result<Position, Late> {
+        if self.reached() >= wanted {
+            return Ok(self.reached());
+        }
+        let deadline = Instant::now() + timeout;
+        let mut versions = self.0.clone();
+        loop {
+            let now = versions.borrow_and_update().clone();
+            let reached = async {
+                match &now {
+                    Some(progress) => match progress.until(wanted).await {
+                        Some(reached) => reached,
+                        // Its runner has ended; another may follow.
+                        None => std::future::pending().await,
+                    },
+                    None => std::future::pending().await,
+                }
+            };
+            let waited = timeout_at(deadline, async {
+                tokio::select! {
+                    reached = reached => Some(reached),
+                    Ok(()) = versions.changed() => None,
+                    else => std::future::pending().await,
+                }
+            });
+            match waited.await {
+                Ok(Some(reached)) => return Ok(reached),
+                Ok(None) => {}
+                Err(_) => return Err(Late { wanted, reached: self.reached() }),
+            }
         }
     }
 }

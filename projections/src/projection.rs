@@ -39,7 +39,7 @@ pub struct Change<R> {
 /// A read model: a pure function of events to rows, with a name and a version.
 ///
 /// The same events give the same rows, in whatever batches they come: no clock, no randomness, no look at other
-/// tables. A change of the rows is a new version, which is built beside the old one.
+/// tables. Another version of the same projection has tables of its own, and is built beside (see [`crate::Versions`]).
 pub trait Projection: Send + Sync + 'static {
     /// What one event gives.
     type Rows: Send + Sync;
@@ -47,8 +47,11 @@ pub trait Projection: Send + Sync + 'static {
     /// A word of lower-case letters, part of the names of its tables.
     fn name(&self) -> &'static str;
 
-    /// The version of its rows, part of the names of its tables.
+    /// The number of the version, from 1, part of the names of its tables.
     fn version(&self) -> i32;
+
+    /// The form of the rows: what the code writes and reads. Versions of the same form have the same rows.
+    fn schema(&self) -> i32;
 
     /// The rows of an event; of a delete too.
     ///
@@ -64,6 +67,12 @@ pub trait Projection: Send + Sync + 'static {
 
     /// Empties the tables, for every log.
     fn clear(
+        &self,
+        transaction: &Transaction<'_>,
+    ) -> impl Future<Output = Result<(), tokio_postgres::Error>> + Send;
+
+    /// Takes the tables away, if they are there.
+    fn remove(
         &self,
         transaction: &Transaction<'_>,
     ) -> impl Future<Output = Result<(), tokio_postgres::Error>> + Send;

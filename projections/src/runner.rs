@@ -13,8 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::checkpoint::{self, Name};
 use crate::database::Database;
-use crate::parked;
-use crate::{Parked, Progress, Projection, ProjectionError};
+use crate::{Parked, Progress, Projection, ProjectionError, parked, tables};
 use worker::Worker;
 
 /// Orders of operators that may wait.
@@ -104,8 +103,11 @@ impl Runner {
     /// processes may run the same projection: one of them writes each batch, the others follow. A checkpoint beyond the
     /// log's end is of another history (the log was restored from a backup): the projection is built again from nothing.
     ///
+    /// The first version of a projection over a log becomes the active one; another that was not announced
+    /// ([`crate::Versions`]) is a scratch version.
+    ///
     /// # Errors
-    /// When the database cannot be reached or refuses the tables.
+    /// When the database cannot be reached or refuses the tables; when the version is gone or has rows of another form.
     pub async fn start<P: Projection, S: Source>(
         database: Database,
         projection: P,
@@ -114,7 +116,7 @@ impl Runner {
         options: RunnerOptions,
     ) -> Result<Self, ProjectionError> {
         let name = Name { name: projection.name(), version: projection.version(), log };
-        checkpoint::prepare(&database, &projection, &name).await?;
+        tables::prepare(&database, &projection, &name).await?;
         let client = database.get().await?;
         let mut position = checkpoint::read(&**client, &name).await?;
         // Read after the checkpoint, which is never beyond the log that it is of.
@@ -141,7 +143,7 @@ impl Runner {
         Ok(Self {
             name,
             database,
-            progress: Progress::new(progress),
+            progress: Progress::new(name.version, progress),
             commands,
             _stop_when_dropped: stop.clone().drop_guard(),
             stop,

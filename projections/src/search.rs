@@ -19,7 +19,7 @@
 //! let log = Log::open(url, "default", LogOptions::default()).await?;
 //! let database = Database::new(url, &DatabaseOptions::default())?;
 //! let registry = SearchRegistry::r4().clone();
-//! let projection = SearchProjection::new(registry.clone(), log.number());
+//! let projection = SearchProjection::new(registry.clone(), log.number(), 1);
 //! let options = RunnerOptions::default();
 //! let runner = Runner::start(database.clone(), projection, log.clone(), log.number(), options).await?;
 //! let index = SearchIndex::new(database, registry, log.number(), runner.progress());

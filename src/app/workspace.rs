@@ -7,7 +7,7 @@ use anamnesis_events::relay::{Relay, RelayOptions, RelayState, RelayStatus};
 use anamnesis_events::{Log, LogOptions};
 use anamnesis_fhir::search::SearchRegistry;
 use anamnesis_projections::search::{SearchIndex, SearchProjection};
-use anamnesis_projections::{Database, DatabaseOptions, Runner, RunnerOptions};
+use anamnesis_projections::{Database, DatabaseOptions, Runner, RunnerOptions, Versions};
 use anyhow::Context;
 use tokio::sync::{Mutex, watch};
 
@@ -161,7 +161,9 @@ async fn search(
         DatabaseOptions { pool_size: settings.database.connections_max, ..DatabaseOptions::default() };
     let database = Database::new(&addresses.database, &options)?;
     let registry = SearchRegistry::r4().clone();
-    let projection = SearchProjection::new(registry.clone(), log.number());
+    let versions = Versions::open(&database, SearchProjection::NAME, log.number()).await?;
+    let version = versions.active(SearchProjection::SCHEMA).await?;
+    let projection = SearchProjection::new(registry.clone(), log.number(), version);
     let options = RunnerOptions { clock: std::sync::Arc::new(clock::now), ..RunnerOptions::default() };
     let runner =
         Runner::start(database.clone(), projection, Live::new(log, client), log.number(), options).await?;

@@ -83,7 +83,7 @@ impl Server {
         let compartments = Compartments::start(log.clone(), setup.rules, setup.actors).unwrap();
         let database = Database::new(&url, &DatabaseOptions::default()).unwrap();
         let registry = SearchRegistry::r4().clone();
-        let projection = SearchProjection::new(registry.clone(), log.number());
+        let projection = SearchProjection::new(registry.clone(), log.number(), 1);
         let options = RunnerOptions::default();
         let runner =
             Runner::start(database.clone(), projection, log.clone(), log.number(), options).await.unwrap();

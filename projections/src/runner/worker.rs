@@ -286,6 +286,7 @@ impl<P: Projection, S: Source> Worker<P, S> {
                 }
                 self.begin_again(stop).await
             }
+            Err(ProjectionError::Unknown { .. }) => self.begin_again(stop).await,
             // Batches complain for themselves; searches fail as well.
             Err(error) => {
                 tracing::debug!(projection = self.name.name, %error, "the checkpoint of a projection could not be read");
@@ -294,7 +295,7 @@ impl<P: Projection, S: Source> Worker<P, S> {
         }
     }
 
-    /// Begins again where the checkpoint stands. False when told to stop.
+    /// Begins again where the checkpoint stands. False when told to stop, or when the version has been taken away.
     async fn begin_again(&mut self, stop: &CancellationToken) -> bool {
         let mut pause = BACK_OFF;
         loop {
@@ -308,6 +309,11 @@ impl<P: Projection, S: Source> Worker<P, S> {
                     self.lag.parked(parked.len());
                     self.reached.send_replace(position);
                     return true;
+                }
+                Err(ProjectionError::Unknown { .. }) => {
+                    let (projection, version) = (self.name.name, self.name.version);
+                    tracing::info!(projection, version, "a version of a projection was taken away");
+                    return false;
                 }
                 Err(error) => self.complain(&error.to_string()),
             }

@@ -17,12 +17,16 @@ use super::key::type_number;
 use super::page::{PageToken, Place};
 use super::query::{Catalogue, ParseOptions, Scope, SearchQuery, Total};
 use super::sql::{Order, Start, Statement, Window};
-use super::tables::{NAME, VERSION};
+use super::tables::{NAME, Tables};
 use crate::checkpoint::number;
 use crate::database::Database;
-use crate::{Late, Progress, ProjectionError};
+use crate::{Active, Late, Progress, ProjectionError};
 use memory::Memory;
 use rows::{Found, Row};
+
+/// How long a search waits to be told of another version where the one that it knew is gone: a little longer than
+/// processes take to notice a switch.
+const NOTICED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Limits of a search. The defaults were measured; others give the same answers at other times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,23 +77,24 @@ pub struct SearchIndex {
     database: Database,
     catalogue: Catalogue,
     log: i16,
-    progress: Progress,
+    active: Active,
     limits: SearchLimits,
     memory: Memory,
     types: HashMap<i32, &'static str>,
 }
 
 impl SearchIndex {
-    /// The index that a [`crate::Runner`] writes for the log with this number; `progress` is that runner's.
+    /// The index of the log with this number. `active` says which version answers: the progress of a
+    /// [`crate::Runner`] where it is always the same.
     #[must_use]
-    pub fn new(database: Database, registry: SearchRegistry, log: i16, progress: Progress) -> Self {
+    pub fn new(database: Database, registry: SearchRegistry, log: i16, active: impl Into<Active>) -> Self {
         let types =
             definitions::r4().resource_types().iter().map(|name| (type_number(name), *name)).collect();
         Self {
             database,
             catalogue: Catalogue::new(registry),
             log,
-            progress,
+            active: active.into(),
             limits: SearchLimits::default(),
             memory: Memory::default(),
             types,
@@ -116,10 +121,10 @@ impl SearchIndex {
         SearchQuery::parse(&self.catalogue, self.log, scope, parameters, options)
     }
 
-    /// How far the index has come.
+    /// The version that answers now, and how far it has come; `None` where there is none that could be read.
     #[must_use]
-    pub fn progress(&self) -> &Progress {
-        &self.progress
+    pub fn progress(&self) -> Option<Progress> {
+        self.active.now()
     }
 
     /// Waits until everything up to `position` can be found, at most for `timeout`.
@@ -127,7 +132,7 @@ impl SearchIndex {
     /// # Errors
     /// [`Late`] with the position that was reached.
     pub async fn wait_for(&self, position: Position, timeout: Duration) -> Result<Position, Late> {
-        self.progress.wait_for(position, timeout).await
+        self.active.wait_for(position, timeout).await
     }
 
     /// Answers a query. All pages of a search show the resources as they were when its first page was made: none
@@ -137,7 +142,16 @@ impl SearchIndex {
     /// [`ProjectionError::TooCostly`] when the database takes longer than allowed; others when it fails.
     pub async fn search(&self, query: &SearchQuery) -> Result<SearchPage, ProjectionError> {
         let kinds: Vec<i32> = query.types.iter().map(|name| type_number(name)).collect();
-        self.page(query, &kinds).await.map_err(|error| match error {
+        let version = self.active.now().ok_or(ProjectionError::NotReadable { name: NAME })?.version();
+        let page = match self.page(query, &kinds, &Tables::of(version)).await {
+            // Another node has switched and taken the version away, which this one has not noticed yet.
+            Err(error) if is_gone(&error) => match self.active.after(version, NOTICED_WITHIN).await {
+                Some(next) => self.page(query, &kinds, &Tables::of(next.version())).await,
+                None => Err(error),
+            },
+            page => page,
+        };
+        page.map_err(|error| match error {
             ProjectionError::Database(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => {
                 ProjectionError::TooCostly
             }
@@ -145,11 +159,18 @@ impl SearchIndex {
         })
     }
 
-    async fn page(&self, query: &SearchQuery, kinds: &[i32]) -> Result<SearchPage, ProjectionError> {
+    /// The page, by one version from beginning to end.
+    async fn page(
+        &self,
+        query: &SearchQuery,
+        kinds: &[i32],
+        tables: &Tables,
+    ) -> Result<SearchPage, ProjectionError> {
         let token = query.page.as_ref();
         let order = Order::new(&query.sort, token.is_some_and(|token| token.backward));
         let count = i64::try_from(query.count()).unwrap_or(i64::MAX);
         let window = Window {
+            tables,
             log: self.log,
             kinds,
             criteria: &query.criteria,
@@ -219,7 +240,7 @@ impl SearchIndex {
             Statement::walk_log(&Window { after, ..window.clone() }, Some(family))
         };
         let backward = window.order.backward;
-        let phases: Vec<Statement> = match (backward, begins_without) {
+        let phases: Vec<Statement<'_>> = match (backward, begins_without) {
             (false, false) => vec![with(), without(false)],
             (false, true) => vec![without(true)],
             (true, false) => vec![with()],
@@ -247,7 +268,7 @@ impl SearchIndex {
                 break;
             }
         }
-        found.ok_or(ProjectionError::Unknown { name: NAME, version: VERSION, log: self.log })
+        found.ok_or_else(|| self.unknown(window.tables))
     }
 
     async fn count(&self, window: &Window<'_>) -> Result<(u64, Position), ProjectionError> {
@@ -256,17 +277,20 @@ impl SearchIndex {
         let client = self.database.get().await?;
         let prepared = client.prepare_cached(&statement.text).await?;
         let row = client.query_opt(&prepared, &statement.values()).await?;
-        let row = row.ok_or(ProjectionError::Unknown { name: NAME, version: VERSION, log: self.log })?;
+        let row = row.ok_or_else(|| self.unknown(window.tables))?;
         let unsigned = |number: i64| u64::try_from(number).unwrap_or(0);
         Ok((unsigned(row.try_get(0)?), Position::new(unsigned(row.try_get(1)?))))
     }
 
-    async fn run(&self, statement: &Statement, order: &Order) -> Result<Found, ProjectionError> {
+    async fn run(&self, statement: &Statement<'_>, order: &Order) -> Result<Found, ProjectionError> {
         let client = self.database.get().await?;
         let prepared = client.prepare_cached(&statement.text).await?;
         let rows = client.query(&prepared, &statement.values()).await?;
-        let unknown = ProjectionError::Unknown { name: NAME, version: VERSION, log: self.log };
-        Found::read(&rows, order)?.ok_or(unknown)
+        Found::read(&rows, order)?.ok_or_else(|| self.unknown(statement.tables))
+    }
+
+    fn unknown(&self, tables: &Tables) -> ProjectionError {
+        ProjectionError::Unknown { name: NAME, version: tables.version, log: self.log }
     }
 
     /// The page of the rows that were found: one more than the page holds tells that there is another.
@@ -333,5 +357,16 @@ impl SearchIndex {
             Start::Times
         };
         (start, gathered_max)
+    }
+}
+
+/// Whether a version was read whose tables or checkpoint are not there.
+fn is_gone(error: &ProjectionError) -> bool {
+    match error {
+        ProjectionError::Unknown { .. } => true,
+        ProjectionError::Database(error) => {
+            matches!(error.code(), Some(&SqlState::UNDEFINED_TABLE | &SqlState::UNDEFINED_FUNCTION))
+        }
+        _ => false,
     }
 }

@@ -15,14 +15,15 @@ use super::atom::Criterion;
 use super::page::{KeyValue, Place};
 use super::query::{SortBy, SortKey};
 use super::span::Family;
-use super::tables::{FIRST_SINCE, NAME, RESOURCE, SPAN, SUPERSEDED, TEXT, VERSION};
+use super::tables::{NAME, Tables};
 
 /// The greatest text in the order of Postgres' collation "C": sorts resources without a text last.
 const LAST_TEXT: &str = "\u{10ffff}";
 
 /// A statement and the values of its parameters.
-#[derive(Debug, Default)]
-pub(super) struct Statement {
+#[derive(Debug)]
+pub(super) struct Statement<'a> {
+    pub(super) tables: &'a Tables,
     pub(super) text: String,
     pub(super) values: Vec<Value>,
 }
@@ -76,6 +77,8 @@ impl Value {
 /// Which resources, in which order, from where, as of when.
 #[derive(Debug, Clone)]
 pub(super) struct Window<'a> {
+    /// The version of the index that answers.
+    pub(super) tables: &'a Tables,
     pub(super) log: i16,
     /// Type numbers.
     pub(super) kinds: &'a [i32],
@@ -158,7 +161,11 @@ pub(super) enum Start<'a> {
     Everything,
 }
 
-impl Statement {
+impl<'a> Statement<'a> {
+    fn over(window: &Window<'a>) -> Self {
+        Self { tables: window.tables, text: String::new(), values: Vec::new() }
+    }
+
     pub(super) fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
         self.values.iter().map(Value::as_sql).collect()
     }
@@ -171,8 +178,9 @@ impl Statement {
     }
 
     /// Gathers at most `gathered_max` resources. Rows: see [`Self::with_state`].
-    pub(super) fn gather(window: &Window<'_>, start: Start<'_>, gathered_max: i64) -> Self {
-        let mut statement = Self::default();
+    pub(super) fn gather(window: &Window<'a>, start: Start<'_>, gathered_max: i64) -> Self {
+        let Tables { resource, .. } = window.tables;
+        let mut statement = Self::over(window);
         let columns = statement.columns(window);
         let as_of = statement.as_of(window);
         let most = statement.bind(Value::Big(gathered_max));
@@ -181,7 +189,7 @@ impl Statement {
                 let indexed = statement.indexed_tokens(window.criteria);
                 let tests = statement.tests(window.criteria, |criterion| criterion.is_indexed_token());
                 let with = format!(
-                    "g AS MATERIALIZED (SELECT {columns} FROM {RESOURCE} AS m WHERE {indexed}{tests}{as_of} LIMIT {most})"
+                    "g AS MATERIALIZED (SELECT {columns} FROM {resource} AS m WHERE {indexed}{tests}{as_of} LIMIT {most})"
                 );
                 (with, "g")
             }
@@ -191,7 +199,7 @@ impl Statement {
                 let tests = statement.tests(window.criteria, |_| false);
                 let with = format!(
                     "g AS MATERIALIZED (SELECT w.* FROM unnest({kinds}) AS k (kind) CROSS JOIN LATERAL (
-                         SELECT {columns} FROM {RESOURCE} AS m
+                         SELECT {columns} FROM {resource} AS m
                          WHERE m.log = {log} AND m.kind = k.kind{times}{as_of}{tests} LIMIT {most}) AS w LIMIT {most})"
                 );
                 (with, "g")
@@ -203,7 +211,7 @@ impl Statement {
                 let with = format!(
                     "f AS MATERIALIZED ({found} LIMIT {most}),
                      d AS MATERIALIZED (SELECT DISTINCT seq FROM f WHERE (SELECT count(*) FROM f) < {most}),
-                     g AS MATERIALIZED (SELECT {columns} FROM d JOIN {RESOURCE} AS m
+                     g AS MATERIALIZED (SELECT {columns} FROM d JOIN {resource} AS m
                          ON m.log = {log} AND m.kind = ANY ({kinds}) AND m.seq = d.seq WHERE TRUE{tests}{as_of})"
                 );
                 (with, "f")
@@ -217,8 +225,9 @@ impl Statement {
     }
 
     /// Walks along the log. `without` leaves out resources that have a value of this family.
-    pub(super) fn walk_log(window: &Window<'_>, without: Option<Family>) -> Self {
-        let mut statement = Self::default();
+    pub(super) fn walk_log(window: &Window<'a>, without: Option<Family>) -> Self {
+        let Tables { resource, .. } = window.tables;
+        let mut statement = Self::over(window);
         let columns = statement.columns(window);
         let as_of = statement.as_of(window);
         let (log, kinds) = statement.log_and_kinds(window);
@@ -237,7 +246,7 @@ impl Statement {
         let most = statement.bind(Value::Big(window.rows_max));
         let rows = format!(
             "SELECT w.* FROM unnest({kinds}) AS k (kind) CROSS JOIN LATERAL (
-                 SELECT {columns} FROM {RESOURCE} AS m
+                 SELECT {columns} FROM {resource} AS m
                  WHERE m.log = {log} AND m.kind = k.kind{after}{as_of}{times}{without}{tests}
                  ORDER BY m.seq {direction} LIMIT {most}) AS w
              ORDER BY w.seq {direction} LIMIT {most}"
@@ -247,8 +256,9 @@ impl Statement {
     }
 
     /// Walks along a family of spans, over the resources that have one.
-    pub(super) fn walk_family(window: &Window<'_>, family: Family) -> Self {
-        let mut statement = Self::default();
+    pub(super) fn walk_family(window: &Window<'a>, family: Family) -> Self {
+        let Tables { resource, span, .. } = window.tables;
+        let mut statement = Self::over(window);
         let columns = statement.columns(window);
         let as_of = statement.as_of(window);
         let (log, kinds) = statement.log_and_kinds(window);
@@ -265,10 +275,10 @@ impl Statement {
         // A resource with several values stands in the family several times: the place that sorts it counts.
         let rows = format!(
             "SELECT m.* FROM (
-                 SELECT s.low, s.seq FROM {SPAN} AS s WHERE s.key = {key}{after}
+                 SELECT s.low, s.seq FROM {span} AS s WHERE s.key = {key}{after}
                  ORDER BY s.low {direction}, s.seq {direction}) AS s
              CROSS JOIN LATERAL (
-                 SELECT {columns} FROM {RESOURCE} AS m
+                 SELECT {columns} FROM {resource} AS m
                  WHERE m.log = {log} AND m.kind = ANY ({kinds}) AND m.seq = s.seq{as_of}{tests} LIMIT 1) AS m
              WHERE m.k0 = s.low ORDER BY s.low {direction}, s.seq {direction} LIMIT {most}"
         );
@@ -277,8 +287,9 @@ impl Statement {
     }
 
     /// Resources that have been superseded after `window.as_of`.
-    pub(super) fn superseded(window: &Window<'_>) -> Self {
-        let mut statement = Self::default();
+    pub(super) fn superseded(window: &Window<'a>) -> Self {
+        let Tables { superseded, .. } = window.tables;
+        let mut statement = Self::over(window);
         let columns = statement.columns(window);
         let as_of = statement.as_of(window);
         let (log, kinds) = statement.log_and_kinds(window);
@@ -288,7 +299,7 @@ impl Statement {
         let (order, most) = (window.order.by_columns(), statement.bind(Value::Big(window.rows_max)));
         let rows = format!(
             "SELECT * FROM (
-                 SELECT {columns} FROM {SUPERSEDED} AS m
+                 SELECT {columns} FROM {superseded} AS m
                  WHERE m.log = {log} AND m.until > {until} AND m.kind = ANY ({kinds}){as_of}{tests}) AS g
              WHERE {after} ORDER BY {order} LIMIT {most}"
         );
@@ -297,8 +308,9 @@ impl Statement {
     }
 
     /// Counts the resources. One row: the count, and the position that it is of.
-    pub(super) fn count(window: &Window<'_>, by_tokens: bool) -> Self {
-        let mut statement = Self::default();
+    pub(super) fn count(window: &Window<'a>, by_tokens: bool) -> Self {
+        let Tables { resource, .. } = window.tables;
+        let mut statement = Self::over(window);
         let from = if by_tokens {
             let indexed = statement.indexed_tokens(window.criteria);
             indexed + &statement.tests(window.criteria, |criterion| criterion.is_indexed_token())
@@ -309,13 +321,13 @@ impl Statement {
         };
         let checkpoint = statement.checkpoint(window.log);
         statement.text =
-            format!("SELECT (SELECT count(*) FROM {RESOURCE} AS m WHERE {from}), c.seq FROM {checkpoint}");
+            format!("SELECT (SELECT count(*) FROM {resource} AS m WHERE {from}), c.seq FROM {checkpoint}");
         statement
     }
 
     /// The whole statement. Rows: the position reached, where superseded rows are kept from, how many were gathered,
     /// and then kind, seq, id and sort keys of a resource; one row without a resource where there is none.
-    fn with_state(&mut self, window: &Window<'_>, with: &str, gathered: &str, rows: &str) {
+    fn with_state(&mut self, window: &Window<'a>, with: &str, gathered: &str, rows: &str) {
         let checkpoint = self.checkpoint(window.log);
         let with = if with.is_empty() { String::new() } else { format!("WITH {with} ") };
         self.text = format!(
@@ -327,7 +339,7 @@ impl Statement {
     fn checkpoint(&mut self, log: i16) -> String {
         let (name, version, log) = (
             self.bind(Value::Text(NAME.to_owned())),
-            self.bind(Value::Integer(VERSION)),
+            self.bind(Value::Integer(self.tables.version)),
             self.bind(Value::Small(log)),
         );
         format!(
@@ -335,11 +347,11 @@ impl Statement {
         )
     }
 
-    fn log_and_kinds(&mut self, window: &Window<'_>) -> (String, String) {
+    fn log_and_kinds(&mut self, window: &Window<'a>) -> (String, String) {
         (self.bind(Value::Small(window.log)), self.bind(Value::Integers(window.kinds.to_vec())))
     }
 
-    fn as_of(&mut self, window: &Window<'_>) -> String {
+    fn as_of(&mut self, window: &Window<'a>) -> String {
         window.as_of.map_or(String::new(), |position| {
             let position = self.bind(Value::Big(position));
             format!(" AND m.seq <= {position}")
@@ -348,7 +360,8 @@ impl Statement {
 
     /// The part of the log in which the criteria's times lie: along the log times only grow, so that the ends are
     /// found by halving. Over a row whose type is `k.kind`.
-    fn times(&mut self, window: &Window<'_>, log: &str) -> String {
+    fn times(&mut self, window: &Window<'a>, log: &str) -> String {
+        let Tables { first_since, .. } = self.tables;
         let hulls = window.criteria.iter().filter_map(Criterion::times);
         let Some((low, high)) = hulls.reduce(|one, other| (one.0.max(other.0), one.1.min(other.1))) else {
             return String::new();
@@ -356,17 +369,17 @@ impl Statement {
         let mut bounds = String::new();
         if low != i64::MIN {
             let low = self.bind(Value::Big(low));
-            bounds += &format!(" AND m.seq >= {FIRST_SINCE}({log}, k.kind, {low})");
+            bounds += &format!(" AND m.seq >= {first_since}({log}, k.kind, {low})");
         }
         if high != i64::MAX {
             let beyond = self.bind(Value::Big(high.saturating_add(1)));
-            bounds += &format!(" AND m.seq < {FIRST_SINCE}({log}, k.kind, {beyond})");
+            bounds += &format!(" AND m.seq < {first_since}({log}, k.kind, {beyond})");
         }
         bounds
     }
 
     /// kind, seq, id, k0, k1 …
-    fn columns(&mut self, window: &Window<'_>) -> String {
+    fn columns(&mut self, window: &Window<'a>) -> String {
         let mut columns = "m.kind, m.seq, m.id".to_owned();
         for (at, key) in window.order.keys.iter().enumerate() {
             columns += &format!(", {} AS k{at}", self.sort_key(key, window.log));
@@ -376,6 +389,7 @@ impl Statement {
 
     /// The value by which a resource is sorted; without one it comes last, whichever way the order goes.
     fn sort_key(&mut self, key: &SortKey, log: i16) -> String {
+        let Tables { text, .. } = self.tables;
         match (key.by, key.descending) {
             (SortBy::Recorded, _) => "m.seq".to_owned(),
             (SortBy::Id, _) => "m.id".to_owned(),
@@ -398,7 +412,7 @@ impl Statement {
                 let (log, family) = (self.bind(Value::Small(log)), self.bind(Value::Big(family)));
                 let last = self.bind(Value::Text(last.to_owned()));
                 format!(
-                    "coalesce((SELECT {function}(t.text) FROM {TEXT} AS t
+                    "coalesce((SELECT {function}(t.text) FROM {text} AS t
                          WHERE t.log = {log} AND t.seq = m.seq AND t.key = {family}), {last})"
                 )
             }
@@ -406,7 +420,7 @@ impl Statement {
     }
 
     /// What comes after the window's place, over the columns of a row.
-    fn after(&mut self, window: &Window<'_>) -> String {
+    fn after(&mut self, window: &Window<'a>) -> String {
         let Some(place) = window.after else { return "TRUE".to_owned() };
         let order = window.order;
         let beyond = |descending: bool| if order.direction(descending) == "DESC" { "<" } else { ">" };

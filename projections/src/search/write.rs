@@ -12,7 +12,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::entries::Entries;
 use super::extract::Extractor;
 use super::key::type_number;
-use super::tables::{self, NAME, RESOURCE, SPAN, SUPERSEDED, TEXT, TOKEN_INDEX, VERSION};
+use super::tables::{NAME, SCHEMA, Tables};
 use crate::checkpoint::number;
 use crate::{Change, Poison, Projection, ProjectionError};
 
@@ -24,10 +24,11 @@ const DROP_EVERY_MICROSECONDS: i64 = 10 * 1_000_000;
 /// Superseded rows that are dropped in one batch.
 const DROPPED_MAX: i64 = 5000;
 
-/// The projection that FHIR searches are answered from, over the log with one number.
+/// The projection that FHIR searches are answered from: one version of it, over the log with one number.
 #[derive(Debug)]
 pub struct SearchProjection {
     log: i16,
+    tables: Tables,
     extractor: Extractor,
     /// The time of the event at which superseded rows were dropped last, in microseconds.
     dropped_at: AtomicI64,
@@ -38,10 +39,17 @@ pub struct SearchProjection {
 pub struct SearchRows(Option<Entries>);
 
 impl SearchProjection {
-    /// The projection over the log with this number, by these search parameters.
+    /// The name of the projection.
+    pub const NAME: &str = NAME;
+    /// The form of the rows that this program writes and reads.
+    pub const SCHEMA: i32 = SCHEMA;
+
+    /// The version with this number over the log with this number, by these search parameters. Numbers of versions
+    /// begin at 1; a store from before there were several has that one.
     #[must_use]
-    pub fn new(registry: SearchRegistry, log: i16) -> Self {
-        Self { log, extractor: Extractor::new(registry, log), dropped_at: AtomicI64::new(0) }
+    pub fn new(registry: SearchRegistry, log: i16, version: i32) -> Self {
+        let (extractor, dropped_at) = (Extractor::new(registry, log), AtomicI64::new(0));
+        Self { log, tables: Tables::of(version), extractor, dropped_at }
     }
 }
 
@@ -53,7 +61,11 @@ impl Projection for SearchProjection {
     }
 
     fn version(&self) -> i32 {
-        VERSION
+        self.tables.version
+    }
+
+    fn schema(&self) -> i32 {
+        SCHEMA
     }
 
     fn rows(&self, event: &Event) -> Result<SearchRows, Poison> {
@@ -67,12 +79,15 @@ impl Projection for SearchProjection {
     }
 
     async fn prepare(&self, transaction: &Transaction<'_>) -> Result<(), ProjectionError> {
-        Ok(transaction.batch_execute(&tables::create()).await?)
+        Ok(transaction.batch_execute(&self.tables.create()).await?)
     }
 
     async fn clear(&self, transaction: &Transaction<'_>) -> Result<(), tokio_postgres::Error> {
-        let truncate = format!("TRUNCATE {RESOURCE}, {SUPERSEDED}, {SPAN}, {TEXT}");
-        transaction.batch_execute(&truncate).await
+        transaction.batch_execute(&self.tables.clear()).await
+    }
+
+    async fn remove(&self, transaction: &Transaction<'_>) -> Result<(), tokio_postgres::Error> {
+        transaction.batch_execute(&self.tables.drop()).await
     }
 
     async fn write(
@@ -84,12 +99,12 @@ impl Projection for SearchProjection {
         self.supersede(transaction, changes).await?;
         let there = || changes.iter().filter_map(|change| Some((change, change.rows.0.as_ref()?)));
         self.copy_resources(transaction, there()).await?;
-        copy_spans(transaction, there()).await?;
+        self.copy_spans(transaction, there()).await?;
         self.copy_texts(transaction, there()).await?;
         if there().next().is_some() {
             // Sorted by key and taken at once this costs a fifth of taking row by row, and no search has to look
             // through a list of what is pending.
-            let clean = format!("SELECT gin_clean_pending_list('{TOKEN_INDEX}')");
+            let clean = format!("SELECT gin_clean_pending_list('{}')", self.tables.token_index);
             let statement = transaction.prepare_cached(&clean).await?;
             transaction.query(&statement, &[]).await?;
         }
@@ -117,16 +132,17 @@ impl SearchProjection {
         if seqs.is_empty() {
             return Ok(());
         }
+        let Tables { resource, superseded, span, .. } = &self.tables;
         let statement = format!(
             "WITH gone AS (
-                 DELETE FROM {RESOURCE} AS r
+                 DELETE FROM {resource} AS r
                  USING unnest($2::int4[], $3::int8[], $4::int8[], $5::int8[]) AS c (kind, seq, until, until_at)
                  WHERE r.log = $1 AND r.kind = c.kind AND r.seq = c.seq
                  RETURNING r.kind, r.seq, r.last_updated, c.until, c.until_at, r.id, r.tokens, r.spans),
              kept AS (
-                 INSERT INTO {SUPERSEDED} (log, kind, seq, last_updated, until, until_at, id, tokens, spans)
+                 INSERT INTO {superseded} (log, kind, seq, last_updated, until, until_at, id, tokens, spans)
                  SELECT $1, kind, seq, last_updated, until, until_at, id, tokens, spans FROM gone)
-             DELETE FROM {SPAN} AS s USING gone AS g, generate_series(1, cardinality(g.spans), 3) AS i
+             DELETE FROM {span} AS s USING gone AS g, generate_series(1, cardinality(g.spans), 3) AS i
              WHERE s.key = g.spans[i] AND s.low = g.spans[i + 1] AND s.seq = g.seq"
         );
         let statement = transaction.prepare_cached(&statement).await?;
@@ -139,7 +155,7 @@ impl SearchProjection {
         transaction: &Transaction<'_>,
         there: impl Iterator<Item = There<'_>>,
     ) -> Result<(), tokio_postgres::Error> {
-        let into = format!("{RESOURCE} (log, kind, seq, last_updated, id, tokens, spans)");
+        let into = format!("{} (log, kind, seq, last_updated, id, tokens, spans)", self.tables.resource);
         let types =
             [Type::INT2, Type::INT4, Type::INT8, Type::INT8, Type::TEXT, Type::INT8_ARRAY, Type::INT8_ARRAY];
         let mut copy = Copy::new(transaction, into, &types);
@@ -152,12 +168,28 @@ impl SearchProjection {
         copy.finish().await
     }
 
+    async fn copy_spans(
+        &self,
+        transaction: &Transaction<'_>,
+        there: impl Iterator<Item = There<'_>>,
+    ) -> Result<(), tokio_postgres::Error> {
+        let into = format!("{} (key, low, high, seq)", self.tables.span);
+        let types = [Type::INT8, Type::INT8, Type::INT8, Type::INT8];
+        let mut copy = Copy::new(transaction, into, &types);
+        for (change, entries) in there {
+            for span in entries.table_spans() {
+                copy.row(&[&span.key, &span.low, &span.high, &number(change.position)]).await?;
+            }
+        }
+        copy.finish().await
+    }
+
     async fn copy_texts(
         &self,
         transaction: &Transaction<'_>,
         there: impl Iterator<Item = There<'_>>,
     ) -> Result<(), tokio_postgres::Error> {
-        let into = format!("{TEXT} (key, seq, log, text)");
+        let into = format!("{} (key, seq, log, text)", self.tables.text);
         let types = [Type::INT8, Type::INT8, Type::INT2, Type::TEXT];
         let mut copy = Copy::new(transaction, into, &types);
         for (change, entries) in there {
@@ -179,39 +211,26 @@ impl SearchProjection {
         if newest.saturating_sub(self.dropped_at.load(Ordering::Relaxed)) < DROP_EVERY_MICROSECONDS {
             return Ok(());
         }
+        let Tables { superseded, text, .. } = &self.tables;
         let statement = format!(
             "WITH dropped AS (
-                 DELETE FROM {SUPERSEDED} AS s USING (
-                     SELECT until, seq FROM {SUPERSEDED} WHERE log = $1 ORDER BY until, seq LIMIT $3) AS o
+                 DELETE FROM {superseded} AS s USING (
+                     SELECT until, seq FROM {superseded} WHERE log = $1 ORDER BY until, seq LIMIT $3) AS o
                  WHERE s.log = $1 AND s.until = o.until AND s.seq = o.seq AND s.until_at < $2
                  RETURNING s.until, s.seq),
              texts AS (
-                 DELETE FROM {TEXT} AS t USING dropped AS d WHERE t.log = $1 AND t.seq = d.seq)
+                 DELETE FROM {text} AS t USING dropped AS d WHERE t.log = $1 AND t.seq = d.seq)
              UPDATE anamnesis.projection_checkpoint AS c
              SET kept_from = greatest(c.kept_from, (SELECT max(until) FROM dropped))
              WHERE c.name = $4 AND c.version = $5 AND c.log = $1 AND EXISTS (SELECT FROM dropped)"
         );
         let statement = transaction.prepare_cached(&statement).await?;
         let before = newest.saturating_sub(KEPT_MICROSECONDS);
-        transaction.execute(&statement, &[&self.log, &before, &DROPPED_MAX, &NAME, &VERSION]).await?;
+        let version = self.tables.version;
+        transaction.execute(&statement, &[&self.log, &before, &DROPPED_MAX, &NAME, &version]).await?;
         self.dropped_at.store(newest, Ordering::Relaxed);
         Ok(())
     }
-}
-
-async fn copy_spans(
-    transaction: &Transaction<'_>,
-    there: impl Iterator<Item = There<'_>>,
-) -> Result<(), tokio_postgres::Error> {
-    let into = format!("{SPAN} (key, low, high, seq)");
-    let types = [Type::INT8, Type::INT8, Type::INT8, Type::INT8];
-    let mut copy = Copy::new(transaction, into, &types);
-    for (change, entries) in there {
-        for span in entries.table_spans() {
-            copy.row(&[&span.key, &span.low, &span.high, &number(change.position)]).await?;
-        }
-    }
-    copy.finish().await
 }
 
 /// Binary COPY into a table, begun with the first row.

@@ -11,4 +11,5 @@ mod runner;
 mod string;
 mod token;
 mod uri;
+mod versions;
 mod world;

@@ -82,14 +82,18 @@ async fn the_same_events_give_the_same_rows_in_any_batches() {
         let runner = run(&world.database, &world.log, batches_of(size)).await;
         let head = world.log.head().await.unwrap();
         runner.progress().wait_for(head, Duration::from_secs(60)).await.unwrap();
-        assert_eq!(digest(&world.database, world.log.number()).await.unwrap(), expected, "batches of {size}");
+        assert_eq!(
+            digest(&world.database, world.log.number(), 1).await.unwrap(),
+            expected,
+            "batches of {size}"
+        );
         runner.stop().await;
     }
     world.put([patient(3, "changed")]).await;
     let runner = run(&world.database, &world.log, batches_of(1000)).await;
     let head = world.log.head().await.unwrap();
     runner.progress().wait_for(head, Duration::from_secs(60)).await.unwrap();
-    assert_ne!(digest(&world.database, world.log.number()).await.unwrap(), expected);
+    assert_ne!(digest(&world.database, world.log.number(), 1).await.unwrap(), expected);
 }
 
 #[tokio::test]
@@ -108,7 +112,7 @@ async fn a_restart_goes_on_where_the_rows_end() {
     }
     let runner = run(&world.database, &world.log, batches_of(4)).await;
     runner.progress().wait_for(head, Duration::from_secs(60)).await.unwrap();
-    assert_eq!(digest(&world.database, world.log.number()).await.unwrap(), expected);
+    assert_eq!(digest(&world.database, world.log.number(), 1).await.unwrap(), expected);
 }
 
 #[tokio::test]
@@ -125,7 +129,7 @@ async fn two_runners_do_not_disturb_each_other() {
     forget_everything(&world).await;
     let alone = run(&world.database, &world.log, RunnerOptions::default()).await;
     alone.progress().wait_for(head, Duration::from_secs(60)).await.unwrap();
-    assert_eq!(digest(&world.database, world.log.number()).await.unwrap(), shared);
+    assert_eq!(digest(&world.database, world.log.number(), 1).await.unwrap(), shared);
 }
 
 #[tokio::test]
@@ -180,6 +184,10 @@ impl Projection for Refusing {
         self.inner.version()
     }
 
+    fn schema(&self) -> i32 {
+        self.inner.schema()
+    }
+
     fn rows(&self, event: &Event) -> Result<Self::Rows, Poison> {
         if self.refuses(&event.key.id, How::Poison) {
             return Err(Poison::new("told to"));
@@ -194,6 +202,10 @@ impl Projection for Refusing {
 
     async fn clear(&self, transaction: &Transaction<'_>) -> Result<(), tokio_postgres::Error> {
         self.inner.clear(transaction).await
+    }
+
+    async fn remove(&self, transaction: &Transaction<'_>) -> Result<(), tokio_postgres::Error> {
+        self.inner.remove(transaction).await
     }
 
     async fn write(
@@ -213,7 +225,7 @@ async fn parks_and_unparks(how: How) {
     let world = World::new().await;
     world.runner.stop().await;
     let refuses = Arc::new(AtomicBool::new(true));
-    let inner = SearchProjection::new(SearchRegistry::r4().clone(), world.log.number());
+    let inner = SearchProjection::new(SearchRegistry::r4().clone(), world.log.number(), 1);
     let projection = Refusing { inner, how, refuses: refuses.clone() };
     let log = world.log.number();
     let options = RunnerOptions::default();
@@ -298,7 +310,7 @@ async fn what_the_database_has_lost_is_written_again() {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), written_again).await.unwrap();
-    assert_eq!(digest(&world.database, world.log.number()).await.unwrap(), expected);
+    assert_eq!(digest(&world.database, world.log.number(), 1).await.unwrap(), expected);
 }
 
 #[tokio::test]
@@ -312,6 +324,6 @@ async fn a_projection_of_a_longer_history_is_built_again() {
     let runner = run(&world.database, &world.log, RunnerOptions::default()).await;
     assert!(runner.progress().reached() <= head);
     runner.progress().wait_for(head, Duration::from_secs(60)).await.unwrap();
-    assert_eq!(digest(&world.database, world.log.number()).await.unwrap(), expected);
+    assert_eq!(digest(&world.database, world.log.number(), 1).await.unwrap(), expected);
     runner.stop().await;
 }

@@ -10,7 +10,7 @@ use anamnesis_fhir::search::SearchRegistry;
 use anamnesis_projections::search::{
     Handling, Issue, ParseOptions, Scope, SearchIndex, SearchPage, SearchProjection, SearchQuery, digest,
 };
-use anamnesis_projections::{Database, DatabaseOptions, Runner, RunnerOptions};
+use anamnesis_projections::{Database, DatabaseOptions, Runner, RunnerOptions, Versions};
 use chrono::{TimeZone, Utc};
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -91,6 +91,18 @@ impl World {
         self.write(vec![Write::Broken(ResourceKey::new(resource_type, id))], None).await
     }
 
+    /// The versions of the search projection.
+    pub(crate) async fn versions(&self) -> Versions {
+        Versions::open(&self.database, SearchProjection::NAME, self.log.number()).await.unwrap()
+    }
+
+    /// Waits until everything that is in the log is in the version of a runner, and takes its digest.
+    pub(crate) async fn digest_of(&self, runner: &Runner) -> [u8; 32] {
+        let head = self.log.head().await.unwrap();
+        runner.progress().wait_for(head, PATIENCE).await.unwrap();
+        digest(&self.database, self.log.number(), runner.progress().version()).await.unwrap()
+    }
+
     /// Waits until everything that is in the log is in the index.
     pub(crate) async fn settle(&self) -> Position {
         let head = self.log.head().await.unwrap();
@@ -151,14 +163,28 @@ impl World {
 
     pub(crate) async fn digest(&self) -> [u8; 32] {
         self.settle().await;
-        digest(&self.database, self.log.number()).await.unwrap()
+        digest(&self.database, self.log.number(), 1).await.unwrap()
     }
 }
 
-/// Starts the search projection over a log.
+/// Starts the first version of the search projection over a log.
 pub(crate) async fn run(database: &Database, log: &Log, options: RunnerOptions) -> Runner {
-    let projection = SearchProjection::new(SearchRegistry::r4().clone(), log.number());
+    run_version(database, log, 1, options).await
+}
+
+/// Starts any version of the search projection over a log.
+pub(crate) async fn run_version(
+    database: &Database,
+    log: &Log,
+    version: i32,
+    options: RunnerOptions,
+) -> Runner {
+    let projection = projection(log, version);
     Runner::start(database.clone(), projection, log.clone(), log.number(), options).await.unwrap()
+}
+
+pub(crate) fn projection(log: &Log, version: i32) -> SearchProjection {
+    SearchProjection::new(SearchRegistry::r4().clone(), log.number(), version)
 }
 
 enum Write {

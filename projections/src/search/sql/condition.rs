@@ -3,7 +3,7 @@
 use super::{Statement, Value};
 use crate::search::atom::{Atom, Criterion};
 use crate::search::span::SpanBox;
-use crate::search::tables::{SPAN, TEXT, WIDE};
+use crate::search::tables::WIDE;
 
 /// Boxes that are part of a statement's text; more come as arrays, so that the statements stay few.
 const BOXES_WRITTEN_OUT: usize = 2;
@@ -48,7 +48,7 @@ impl Criterion {
     }
 }
 
-impl Statement {
+impl Statement<'_> {
     /// All criteria that consist of tokens, in the form that the token index answers.
     pub(super) fn indexed_tokens(&mut self, criteria: &[Criterion]) -> String {
         let mut all = Vec::new();
@@ -157,20 +157,22 @@ impl Statement {
 
     /// Texts `t` that begin in one of these ways.
     fn texts(&mut self, beginnings: &[(&i64, &String)]) -> String {
+        let table = &self.tables.text;
         let keys = self.bind(Value::Bigs(beginnings.iter().map(|(key, _)| **key).collect()));
         let low = self.bind(Value::Texts(beginnings.iter().map(|(_, text)| (*text).clone()).collect()));
         let high =
             self.bind(Value::Texts(beginnings.iter().map(|(_, text)| format!("{text}{BEYOND}")).collect()));
         format!(
             "unnest({keys}, {low}, {high}) AS b (key, low, high)
-             JOIN {TEXT} AS t ON t.key = b.key AND t.text >= b.low AND t.text < b.high"
+             JOIN {table} AS t ON t.key = b.key AND t.text >= b.low AND t.text < b.high"
         )
     }
 
     fn contains(&mut self, key: i64, text: &str) -> String {
+        let table = &self.tables.text;
         let (key, text) = (self.bind(Value::Big(key)), self.bind(Value::Text(text.to_owned())));
         format!(
-            "EXISTS (SELECT FROM {TEXT} AS t WHERE t.log = m.log AND t.seq = m.seq AND t.key = {key}
+            "EXISTS (SELECT FROM {table} AS t WHERE t.log = m.log AND t.seq = m.seq AND t.key = {key}
                  AND strpos(t.text, {text}) > 0)"
         )
     }
@@ -203,15 +205,16 @@ impl Statement {
             .map(|span| SpanBox { low: (span.low.0, span.low.1.min(span.high.1)), ..span })
             .collect();
         let wide: Vec<SpanBox> = spans.iter().filter(|span| !is_bounded(span)).copied().collect();
+        let table = &self.tables.span;
         let boxes = self.boxes(&by_beginning);
         let mut found = format!(
-            "SELECT s.seq FROM {boxes} JOIN {SPAN} AS s ON s.key = b.key AND s.low BETWEEN b.low_min AND b.low_max
+            "SELECT s.seq FROM {boxes} JOIN {table} AS s ON s.key = b.key AND s.low BETWEEN b.low_min AND b.low_max
                  AND s.high BETWEEN b.high_min AND b.high_max"
         );
         if !wide.is_empty() {
             let boxes = self.boxes(&wide);
             found = format!(
-                "({found}) UNION ALL (SELECT s.seq FROM {boxes} JOIN {SPAN} AS s
+                "({found}) UNION ALL (SELECT s.seq FROM {boxes} JOIN {table} AS s
                      ON s.key = b.key AND s.high BETWEEN b.high_min AND b.high_max AND s.high - s.low > {WIDE}
                      AND s.low BETWEEN b.low_min AND b.low_max)"
             );

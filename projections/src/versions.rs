@@ -1,0 +1,318 @@
+//! The versions of a projection: one is built beside the one that readers use, and takes its place.
+//!
+//! ```text
+//! building ──switch──► active ──switch──► retiring ──remove──► gone
+//!     └────cancel────► cancelled ──remove──► gone ◄──remove── scratch
+//! ```
+
+use std::fmt;
+
+use anamnesis_events::Position;
+use chrono::{DateTime, Utc};
+use deadpool_postgres::Transaction;
+use tokio_postgres::Row;
+
+use crate::checkpoint::{Name, unsigned};
+use crate::database::Database;
+use crate::{Projection, ProjectionError, tables};
+
+mod switch;
+
+pub use switch::Switch;
+
+/// How long taking tables away waits for readers. Less than the database needs to find a deadlock: who waits here
+/// gives up and tries again, and no reader is turned away.
+const REMOVE_WAIT_MS: u32 = 300;
+
+/// What a version is. The words are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum State {
+    /// It is written from the first event on, and will become the active one.
+    Building,
+    /// Readers use it.
+    Active,
+    /// Readers have used it until a moment ago. It is written on for those who have not noticed yet.
+    Retiring,
+    /// It was to be built and is not wanted any more.
+    Cancelled,
+    /// A test or a tool has made it for itself: no server writes it, and it never becomes the active one.
+    Scratch,
+    /// Its tables have been taken away.
+    Gone,
+}
+
+impl State {
+    const ALL: [Self; 6] =
+        [Self::Building, Self::Active, Self::Retiring, Self::Cancelled, Self::Scratch, Self::Gone];
+
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Building => "building",
+            Self::Active => "active",
+            Self::Retiring => "retiring",
+            Self::Cancelled => "cancelled",
+            Self::Scratch => "scratch",
+            Self::Gone => "gone",
+        }
+    }
+
+    /// The state of a word; what a later program has stored and this one does not know is left alone as a scratch
+    /// version is.
+    pub(crate) fn of(word: &str) -> Self {
+        Self::ALL.into_iter().find(|state| state.word() == word).unwrap_or(Self::Scratch)
+    }
+
+    /// Whether servers write it.
+    #[must_use]
+    pub fn is_written(self) -> bool {
+        matches!(self, Self::Building | Self::Active | Self::Retiring)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.word())
+    }
+}
+
+/// A version as the database knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Its number.
+    pub number: i32,
+    /// The form of its rows.
+    pub schema: i32,
+    /// What it is.
+    pub state: State,
+    /// Everything up to here is in its rows.
+    pub reached: Position,
+    /// When it was made, by the database's clock.
+    pub made_at: DateTime<Utc>,
+    /// How long it has been in this state, in milliseconds, by the database's clock.
+    pub in_state_ms: i64,
+    /// Events that are parked.
+    pub parked_events: u64,
+    /// Resources that these events are of.
+    pub parked_resources: u64,
+}
+
+/// The versions of one projection over one log. Cheap to clone.
+///
+/// A scratch version is built from any source, looked at and taken away:
+///
+/// ```no_run
+/// # async fn example(database: anamnesis_projections::Database, log: anamnesis_events::Log)
+/// # -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use anamnesis_fhir::search::SearchRegistry;
+/// use anamnesis_projections::search::{SearchProjection, digest};
+/// use anamnesis_projections::{Runner, RunnerOptions, Versions};
+///
+/// let versions = Versions::open(&database, SearchProjection::NAME, log.number()).await?;
+/// let number = versions.scratch(SearchProjection::SCHEMA).await?;
+/// let projection = || SearchProjection::new(SearchRegistry::r4().clone(), log.number(), number);
+/// let options = RunnerOptions::default();
+/// let runner = Runner::start(database.clone(), projection(), log.clone(), log.number(), options).await?;
+/// runner.progress().wait_for(log.head().await?, Duration::from_secs(60)).await?;
+/// let from_nothing = digest(&database, log.number(), number).await?;
+/// runner.stop().await;
+/// versions.remove(&projection()).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Versions {
+    database: Database,
+    name: &'static str,
+    log: i16,
+}
+
+impl Versions {
+    /// The versions of the projection with this name over the log with this number. Makes the tables that all
+    /// projections share, where they are missing.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or refuses the tables.
+    pub async fn open(database: &Database, name: &'static str, log: i16) -> Result<Self, ProjectionError> {
+        let mut client = database.get().await?;
+        let transaction = client.transaction().await?;
+        tables::lock(&transaction).await?;
+        tables::make(&transaction).await?;
+        transaction.commit().await?;
+        Ok(Self { database: database.clone(), name, log })
+    }
+
+    /// All versions that are not gone, by number. Their positions and states are of one moment.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn list(&self) -> Result<Vec<Version>, ProjectionError> {
+        let client = self.database.get().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT v.version, v.schema, v.state, coalesce(c.seq, 0), v.made_at,
+                     (extract(epoch FROM clock_timestamp() - v.changed_at) * 1000)::int8,
+                     (SELECT count(*) FROM anamnesis.projection_parked AS p
+                      WHERE p.name = v.name AND p.version = v.version AND p.log = v.log),
+                     (SELECT count(DISTINCT (p.resource_type, p.resource_id)) FROM anamnesis.projection_parked AS p
+                      WHERE p.name = v.name AND p.version = v.version AND p.log = v.log)
+                 FROM anamnesis.projection_version AS v LEFT JOIN anamnesis.projection_checkpoint AS c
+                     ON c.name = v.name AND c.version = v.version AND c.log = v.log
+                 WHERE v.name = $1 AND v.log = $2 AND v.state <> 'gone' ORDER BY v.version",
+            )
+            .await?;
+        let rows = client.query(&statement, &[&self.name, &self.log]).await?;
+        Ok(rows.iter().map(version).collect::<Result<_, _>>()?)
+    }
+
+    /// The version that readers use; where there is none yet, the next number becomes it, with rows of this form.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn active(&self, schema: i32) -> Result<i32, ProjectionError> {
+        let mut client = self.database.get().await?;
+        let transaction = client.transaction().await?;
+        tables::lock(&transaction).await?;
+        let pointer = "SELECT active FROM anamnesis.projection WHERE name = $1 AND log = $2";
+        if let Some(row) = transaction.query_opt(pointer, &[&self.name, &self.log]).await? {
+            return Ok(row.try_get(0)?);
+        }
+        let name = self.next(&transaction).await?;
+        tables::announce(&transaction, &name, schema, State::Active).await?;
+        let point = "INSERT INTO anamnesis.projection (name, log, active) VALUES ($1, $2, $3)";
+        transaction.execute(point, &[&self.name, &self.log, &name.version]).await?;
+        transaction.commit().await?;
+        Ok(name.version)
+    }
+
+    /// Has another version built beside the active one, with rows of this form: the next number, before the first
+    /// event. Where one of this form is being built already, it is that one. True: it was made now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn build(&self, schema: i32) -> Result<(i32, bool), ProjectionError> {
+        let mut client = self.database.get().await?;
+        let transaction = client.transaction().await?;
+        tables::lock(&transaction).await?;
+        let running = "SELECT version FROM anamnesis.projection_version
+            WHERE name = $1 AND log = $2 AND schema = $3 AND state = 'building' ORDER BY version LIMIT 1";
+        if let Some(row) = transaction.query_opt(running, &[&self.name, &self.log, &schema]).await? {
+            return Ok((row.try_get(0)?, false));
+        }
+        let name = self.next(&transaction).await?;
+        tables::announce(&transaction, &name, schema, State::Building).await?;
+        transaction.commit().await?;
+        Ok((name.version, true))
+    }
+
+    /// Makes a version that no server touches. Whoever made it runs it and takes it away.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn scratch(&self, schema: i32) -> Result<i32, ProjectionError> {
+        let mut client = self.database.get().await?;
+        let transaction = client.transaction().await?;
+        tables::lock(&transaction).await?;
+        let name = self.next(&transaction).await?;
+        tables::announce(&transaction, &name, schema, State::Scratch).await?;
+        transaction.commit().await?;
+        Ok(name.version)
+    }
+
+    /// Gives up a version that is being built: nobody writes it any more, and it is taken away by [`Self::remove`].
+    ///
+    /// # Errors
+    /// [`ProjectionError::WrongState`] when it is not being built (any more).
+    pub async fn cancel(&self, number: i32) -> Result<(), ProjectionError> {
+        let mut client = self.database.get().await?;
+        let transaction = client.transaction().await?;
+        tables::lock(&transaction).await?;
+        self.expect(&transaction, number, &[State::Building]).await?;
+        self.set(&transaction, number, State::Cancelled).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Takes a version away that nobody reads, with its tables; of tables that another log still uses (a store from
+    /// before every log had its own) the rows stay until that log has left them too.
+    ///
+    /// # Errors
+    /// [`ProjectionError::WrongState`] for one that is being built, is active or gone; a database error where somebody
+    /// is still at work on it: try again.
+    pub async fn remove<P: Projection>(&self, projection: &P) -> Result<(), ProjectionError> {
+        let number = projection.version();
+        let name = self.named(number);
+        let mut client = self.database.get().await?;
+        let transaction = client.transaction().await?;
+        transaction.batch_execute(&format!("SET LOCAL lock_timeout = {REMOVE_WAIT_MS}")).await?;
+        tables::lock(&transaction).await?;
+        let removable = [State::Retiring, State::Cancelled, State::Scratch];
+        self.expect(&transaction, number, &removable).await?;
+        // First, so that nobody writes to the tables any more.
+        for table in ["projection_checkpoint", "projection_parked"] {
+            let delete =
+                format!("DELETE FROM anamnesis.{table} WHERE name = $1 AND version = $2 AND log = $3");
+            transaction.execute(&delete, &[&name.name, &name.version, &name.log]).await?;
+        }
+        self.set(&transaction, number, State::Gone).await?;
+        let shared = "SELECT FROM anamnesis.projection_checkpoint WHERE name = $1 AND version = $2 LIMIT 1";
+        if transaction.query_opt(shared, &[&name.name, &name.version]).await?.is_none() {
+            projection.remove(&transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    fn named(&self, version: i32) -> Name {
+        Name { name: self.name, version, log: self.log }
+    }
+
+    /// The next number. It was never given before, also not for another log: tables are one log's own.
+    async fn next(&self, transaction: &Transaction<'_>) -> Result<Name, ProjectionError> {
+        let next = "SELECT coalesce(max(version), 0) + 1 FROM (
+                SELECT version FROM anamnesis.projection_version WHERE name = $1
+                UNION ALL SELECT version FROM anamnesis.projection_checkpoint WHERE name = $1) AS v";
+        Ok(self.named(transaction.query_one(next, &[&self.name]).await?.try_get(0)?))
+    }
+
+    async fn expect(
+        &self,
+        transaction: &Transaction<'_>,
+        number: i32,
+        expected: &[State],
+    ) -> Result<(), ProjectionError> {
+        match tables::state(&**transaction, &self.named(number)).await? {
+            Some((state, _)) if expected.contains(&state) => Ok(()),
+            Some((state, _)) => Err(ProjectionError::WrongState { version: number, state }),
+            None => Err(self.named(number).unknown()),
+        }
+    }
+
+    async fn set(
+        &self,
+        transaction: &Transaction<'_>,
+        number: i32,
+        state: State,
+    ) -> Result<(), tokio_postgres::Error> {
+        let set = "UPDATE anamnesis.projection_version SET state = $4, changed_at = clock_timestamp()
+            WHERE name = $1 AND version = $2 AND log = $3";
+        transaction.execute(set, &[&self.name, &number, &self.log, &state.word()]).await?;
+        Ok(())
+    }
+}
+
+fn version(row: &Row) -> Result<Version, tokio_postgres::Error> {
+    Ok(Version {
+        number: row.try_get(0)?,
+        schema: row.try_get(1)?,
+        state: State::of(row.try_get(2)?),
+        reached: Position::new(unsigned(row.try_get(3)?)),
+        made_at: row.try_get(4)?,
+        in_state_ms: row.try_get(5)?,
+        parked_events: unsigned(row.try_get(6)?),
+        parked_resources: unsigned(row.try_get(7)?),
+    })
+}

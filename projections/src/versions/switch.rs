@@ -1,0 +1,98 @@
+//! The switch: readers are sent to another version, and none of them goes back in time.
+
+use std::time::Duration;
+
+use anamnesis_events::Position;
+use deadpool_postgres::Transaction;
+use tokio::time::Instant;
+
+use super::{State, Versions};
+use crate::checkpoint::{self, Name};
+use crate::{ProjectionError, tables};
+
+/// How long the active version is held still for the new one to come up to it. Searches for what was just written wait
+/// as long.
+const HELD_FOR: Duration = Duration::from_secs(2);
+/// How often it is looked whether it has.
+const LOOKED_EVERY: Duration = Duration::from_millis(5);
+
+/// What came of a switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    /// Readers use the new version from now on.
+    Done,
+    /// The new version has not come up to the active one.
+    Behind {
+        /// How far the active one has come.
+        active: Position,
+        /// How far the new one has come.
+        reached: Position,
+    },
+    /// The new version has parked resources that the active one has not: they could not be found any more.
+    Parked {
+        /// How many.
+        resources: u64,
+    },
+}
+
+impl Versions {
+    /// Makes a version that is being built the active one, if it has come as far as the active one: that is held still
+    /// meanwhile, for two seconds at most. `force`: even where the new one has parked resources that the active one
+    /// has not.
+    ///
+    /// # Errors
+    /// [`ProjectionError::WrongState`] when it is not being built.
+    pub async fn switch(&self, number: i32, force: bool) -> Result<Switch, ProjectionError> {
+        let mut client = self.database.get().await?;
+        let transaction = client.transaction().await?;
+        tables::lock(&transaction).await?;
+        self.expect(&transaction, number, &[State::Building]).await?;
+        let pointer = "SELECT active FROM anamnesis.projection WHERE name = $1 AND log = $2 FOR UPDATE";
+        let old = transaction.query_opt(pointer, &[&self.name, &self.log]).await?;
+        let (new, old) = (self.named(number), old.map(|row| row.try_get(0)).transpose()?);
+        if let Some(old) = old {
+            let old = self.named(old);
+            if let Some(refused) = refuse(&transaction, &old, &new, force).await? {
+                return Ok(refused);
+            }
+            self.set(&transaction, old.version, State::Retiring).await?;
+        }
+        let point = "INSERT INTO anamnesis.projection (name, log, active) VALUES ($1, $2, $3)
+            ON CONFLICT (name, log) DO UPDATE SET active = excluded.active";
+        transaction.execute(point, &[&self.name, &self.log, &number]).await?;
+        self.set(&transaction, number, State::Active).await?;
+        transaction.commit().await?;
+        Ok(Switch::Done)
+    }
+}
+
+/// Why the new version cannot take the place of the old one, if it cannot. Whether or not, neither moves until the
+/// transaction ends.
+async fn refuse(
+    transaction: &Transaction<'_>,
+    old: &Name,
+    new: &Name,
+    force: bool,
+) -> Result<Option<Switch>, ProjectionError> {
+    let Some(active) = checkpoint::hold(transaction, old).await? else { return Ok(None) };
+    let deadline = Instant::now() + HELD_FOR;
+    let mut reached = checkpoint::read(&**transaction, new).await?;
+    while reached < active {
+        if Instant::now() >= deadline {
+            return Ok(Some(Switch::Behind { active, reached }));
+        }
+        tokio::time::sleep(LOOKED_EVERY).await;
+        reached = checkpoint::read(&**transaction, new).await?;
+    }
+    if checkpoint::hold(transaction, new).await?.is_none_or(|reached| reached < active) {
+        return Ok(Some(Switch::Behind { active, reached }));
+    }
+    let parked = "SELECT count(DISTINCT (n.resource_type, n.resource_id)) FROM anamnesis.projection_parked AS n
+        WHERE n.name = $1 AND n.version = $2 AND n.log = $3 AND NOT EXISTS (
+            SELECT FROM anamnesis.projection_parked AS o WHERE o.name = n.name AND o.version = $4 AND o.log = n.log
+                AND o.resource_type = n.resource_type AND o.resource_id = n.resource_id)";
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
+        [&new.name, &new.version, &new.log, &old.version];
+    let resources = checkpoint::unsigned(transaction.query_one(parked, &values).await?.try_get(0)?);
+    Ok((resources > 0 && !force).then_some(Switch::Parked { resources }))
+}
