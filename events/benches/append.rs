@@ -107,7 +107,7 @@ async fn measure(
             while started.elapsed() < time {
                 let drafts = (0..group).map(|_| draft(&mut dice)).collect();
                 let asked = Instant::now();
-                log.append(Group { drafts, transaction: None }).await?;
+                log.append(Group { drafts, ..Group::default() }).await?;
                 waits.push(asked.elapsed());
             }
             Ok::<_, anamnesis_events::AppendError>(waits)

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::{AppendError, Identifier, Operation, Position, ResourceKey, Version};
+use crate::{
+    AppendError, Idempotency, Identifier, NOTE_BYTES_MAX, Operation, Position, ResourceKey, Version,
+};
 
 /// Stands in a draft's payload where the time of recording belongs; the log overwrites it, because the
 /// time is known only when the event is recorded.
@@ -52,12 +54,14 @@ pub struct Group {
     pub drafts: Vec<Draft>,
     /// Names the transaction bundle that the group is, if it is one.
     pub transaction: Option<Uuid>,
+    /// Under which it is recorded once, however often it is appended.
+    pub idempotency: Option<Idempotency>,
 }
 
 impl Group {
     /// A group of one draft that is no transaction bundle.
     pub fn single(draft: Draft) -> Group {
-        Group { drafts: vec![draft], transaction: None }
+        Group { drafts: vec![draft], ..Group::default() }
     }
 
     /// The bytes of the group's payloads.
@@ -77,6 +81,9 @@ pub struct Recorded {
     pub recorded_at: DateTime<Utc>,
     /// The payload with the time of recording in it, as it is served.
     pub payload: Bytes,
+    /// Whether an earlier append under the same idempotency key recorded it, and this one recorded nothing. The
+    /// resource may be another one than that of the draft: see [`crate::Log::remembered`].
+    pub replayed: bool,
 }
 
 /// The longest type, id and compartment, in bytes: all are parts of index keys. FHIR's own limit for an
@@ -92,6 +99,9 @@ const IDENTIFIERS_MAX: usize = 10_000;
 
 /// Whether the log can store the group and read it back as it is.
 pub(crate) fn check(group: &Group) -> Result<(), AppendError> {
+    if group.idempotency.as_ref().is_some_and(|idempotency| idempotency.note.len() > NOTE_BYTES_MAX) {
+        return Err(AppendError::Invalid { index: 0, reason: "the note to its idempotency key is too long" });
+    }
     for (index, draft) in group.drafts.iter().enumerate() {
         check_counts(index, draft)?;
         check_draft(draft).map_err(|reason| AppendError::Invalid { index, reason })?;

@@ -31,6 +31,9 @@ pub enum AppendError {
         /// What is in the way.
         kind: ConflictKind,
     },
+    /// The group's idempotency key stands for another request; nothing was recorded.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
     /// Too much is queued; try again later.
     #[error("the log's queue is full")]
     Overloaded,

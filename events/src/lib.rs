@@ -6,6 +6,7 @@
 //! only when the event is durable; nothing that was appended is ever changed.
 //!
 //! - [`Draft`] and [`Group`]: what a writer proposes. A group wins or loses whole.
+//!   Its [`Idempotency`] key, if it has one, makes it safe to append it again when the answer was lost.
 //! - [`Event`]: what was recorded. [`envelope`] says how the hash chain over the log is computed, so
 //!   that an auditor can do it again; [`codec`] says how bodies are stored.
 //! - [`Feed`]: events after a position, in order; [`PostgresFeed`] reads them from the log itself,
@@ -20,6 +21,7 @@ pub mod envelope;
 mod error;
 mod event;
 mod feed;
+mod idempotency;
 mod kind;
 mod log;
 pub mod message;
@@ -33,6 +35,7 @@ pub use draft::{Draft, Group, Recorded, STAMP_LENGTH, STAMP_PLACEHOLDER};
 pub use error::{AppendError, ConflictKind, FeedError, LogError};
 pub use event::{Event, Head, Identifier, ResourceKey, Transaction};
 pub use feed::{Feed, JetStreamFeed, PostgresFeed};
+pub use idempotency::{Idempotency, NOTE_BYTES_MAX, Remembered};
 pub use kind::{Kind, Operation};
 pub use log::{HistoryPage, HistoryRange, HistoryScope, Log, Period, READ_EVENTS_MAX, Verified};
 pub use options::{Clock, LogOptions};

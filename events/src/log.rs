@@ -9,6 +9,7 @@ mod measures;
 mod migrate;
 mod poll;
 mod read;
+mod remember;
 mod row;
 mod rows;
 mod statistics;
@@ -24,7 +25,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::appender::{Appender, Broken};
-use self::batch::Pending;
+use self::batch::{Done, Pending};
 use self::connection::Connector;
 use self::measures::Measures;
 use crate::codec::Encoder;
@@ -56,7 +57,7 @@ struct Inner {
     head: Arc<watch::Sender<Position>>,
     broken: Arc<watch::Sender<Broken>>,
     stop: CancellationToken,
-    /// The appender and the poller. They end when the log is closed or its last handle is dropped.
+    /// The appender and those beside it. They end when the log is closed or its last handle is dropped.
     tasks: Mutex<Vec<JoinHandle<()>>>,
     _stop_when_dropped: DropGuard,
 }
@@ -131,15 +132,19 @@ impl Log {
             session: None,
             given_up: false,
         };
-        let (poller, statistics) = (log.poller(), log.statistics());
+        let (poller, statistics, forgetter) = (log.poller(), log.statistics(), log.forgetter());
         log.keep(runtime.spawn(appender.run(waiting, stop.clone())));
         log.keep(runtime.spawn(poller.run(stop.clone())));
-        log.keep(runtime.spawn(statistics.run(stop)));
+        log.keep(runtime.spawn(statistics.run(stop.clone())));
+        log.keep(runtime.spawn(forgetter.run(stop)));
         Ok(log)
     }
 
     /// Records the group: durable, at consecutive positions, whole or not at all. A group without drafts
     /// is recorded as nothing. Dropping the future does not take the append back once it is queued.
+    ///
+    /// A group with an [`crate::Idempotency`] key is recorded once: appended again, it is answered with what was
+    /// recorded the first time, and says so. Only what was recorded is remembered; after a refusal it is decided anew.
     ///
     /// # Errors
     /// A refusal says whose draft is at fault; nothing of the group is recorded then. Only
@@ -163,7 +168,10 @@ impl Log {
             mpsc::error::TrySendError::Closed(_) => AppendError::Closed,
         })?;
         // The appender answers everything it took; no answer means that its runtime is gone.
-        answer.await.unwrap_or(Err(AppendError::OutcomeUnknown))
+        match answer.await.unwrap_or(Err(AppendError::OutcomeUnknown))? {
+            Done::Recorded(recorded) => Ok(recorded),
+            Done::Before(span) => self.replay(span).await,
+        }
     }
 
     /// The name of the workspace.

@@ -33,6 +33,11 @@ pub struct LogOptions {
     pub retry_for: Duration,
     /// How often the head is looked up, to notice what other nodes append.
     pub poll_interval: Duration,
+    /// How long idempotency keys are remembered at least. A day covers a client that tries again after a night's outage;
+    /// each key costs some 150 bytes as long as it is kept.
+    pub idempotency_retention: Duration,
+    /// How often keys that are older are looked for.
+    pub idempotency_sweep: Duration,
     /// How long a statement may take, waiting for locks included.
     pub statement_timeout: Duration,
     /// Events in one partition of the event table, for partitions made from now on.
@@ -58,6 +63,8 @@ impl Default for LogOptions {
             fetch_bytes_max: 256 << 20,
             retry_for: Duration::from_secs(5),
             poll_interval: Duration::from_millis(100),
+            idempotency_retention: Duration::from_hours(24),
+            idempotency_sweep: Duration::from_secs(60),
             statement_timeout: Duration::from_secs(30),
             partition_events: 1 << 24,
             compression_level: 1,
@@ -81,6 +88,8 @@ impl std::fmt::Debug for LogOptions {
             .field("fetch_bytes_max", &self.fetch_bytes_max)
             .field("retry_for", &self.retry_for)
             .field("poll_interval", &self.poll_interval)
+            .field("idempotency_retention", &self.idempotency_retention)
+            .field("idempotency_sweep", &self.idempotency_sweep)
             .field("statement_timeout", &self.statement_timeout)
             .field("partition_events", &self.partition_events)
             .field("compression_level", &self.compression_level)

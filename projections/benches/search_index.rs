@@ -144,7 +144,7 @@ async fn fill(log: &Log, count: usize) {
     for first in (0..count).step_by(500) {
         let drafts = (first..count.min(first + 500)).map(draft).collect();
         let log = log.clone();
-        groups.spawn(async move { log.append(Group { drafts, transaction: None }).await.unwrap() });
+        groups.spawn(async move { log.append(Group { drafts, ..Group::default() }).await.unwrap() });
         if groups.len() > 8 {
             groups.join_next().await.unwrap().unwrap();
         }

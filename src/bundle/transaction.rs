@@ -112,7 +112,7 @@ async fn write(call: &Call, entries: &[Entry<'_>], steps: &[Step]) -> Result<Wri
     let Some(home) = busiest_home(&drafts) else {
         return Ok(Written { recorded: HashMap::new(), current, last: None });
     };
-    let group = Group { drafts, transaction: Some(clock::new_transaction_id()) };
+    let group = Group { drafts, transaction: Some(clock::new_transaction_id()), idempotency: None };
     let recorded = match call.service.compartments.commit(&home, group).await {
         Ok(recorded) => recorded,
         Err(error @ WriteError::Log(AppendError::Conflict { .. })) => return Err(Tried::Again(error)),

@@ -12,9 +12,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::batch::{Pending, Prepared, prepare};
+use super::batch::{Done, Pending, Prepared, prepare};
 use super::connection::Connector;
-use super::decide::{decide, keys, required_free};
+use super::decide::{Wanted, decide};
 use super::measures::Measures;
 use super::migrate::ensure_partitions;
 use super::transaction::{Session, Tail};
@@ -181,13 +181,9 @@ impl Appender {
             Some(session) => session,
             None => self.open_session().await?,
         };
-        let (keys, required_free) = {
-            let groups = || batch.iter().map(|pending| &pending.group);
-            (keys(groups()), required_free(groups()))
-        };
+        let wanted = Wanted::of(batch.iter().map(|pending| &pending.group));
         let known = self.known.map_or(Position::ZERO, |tail| tail.position);
-        let (tail, recorded) =
-            self.timed(session.begin(known, keys, &required_free)).await.map_err(Failure::Retry)?;
+        let (tail, recorded) = self.timed(session.begin(known, wanted)).await.map_err(Failure::Retry)?;
         self.check(tail)?;
         self.known = tail;
         let position = tail.map_or(Position::ZERO, |tail| tail.position);
@@ -269,8 +265,10 @@ impl Appender {
             self.measures.head(tail.position);
         }
         for (pending, answer) in batch.into_iter().zip(prepared.answers) {
-            if matches!(answer, Err(AppendError::Conflict { .. })) {
-                self.measures.conflict();
+            match &answer {
+                Err(AppendError::Conflict { .. }) => self.measures.conflict(),
+                Ok(Done::Before(_)) => self.measures.repeated(),
+                _ => {}
             }
             pending.answer(answer);
         }

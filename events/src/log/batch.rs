@@ -4,12 +4,22 @@ use bytes::Bytes;
 use chrono::{DateTime, Duration, Utc};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::decide::{Lost, Verdict, Won, compartment_key, resource_key, without};
+use super::decide::{Lost, NotWritten, Span, Verdict, Won, compartment_key, resource_key, without};
 use super::transaction::{Tail, Writes};
 use crate::codec::{CodecError, Encoder};
 use crate::{AppendError, Draft, Event, Group, Recorded, STAMP_LENGTH, Transaction, Version, envelope};
 
-pub(crate) type Answer = Result<Vec<Recorded>, AppendError>;
+pub(crate) type Answer = Result<Done, AppendError>;
+
+/// What became of a group that was not refused.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// It was recorded now.
+    Recorded(Vec<Recorded>),
+    /// It was recorded before, under the same idempotency key. Its writer reads the events itself: the appender does
+    /// not wait for that.
+    Before(Span),
+}
 
 /// A group whose writer waits.
 pub(crate) struct Pending {
@@ -54,8 +64,12 @@ pub(crate) fn prepare(
     for (pending, judged) in groups.iter_mut().zip(verdict.groups) {
         let won = match judged {
             Ok(won) => won,
-            Err(Lost { index, kind }) => {
-                prepared.answers.push(Err(AppendError::Conflict { index, kind }));
+            Err(not_written) => {
+                prepared.answers.push(match not_written {
+                    NotWritten::Lost(Lost { index, kind }) => Err(AppendError::Conflict { index, kind }),
+                    NotWritten::Repeated(span) => Ok(Done::Before(span)),
+                    NotWritten::KeyReused => Err(AppendError::KeyReused),
+                });
                 continue;
             }
         };
@@ -75,6 +89,7 @@ pub(crate) fn prepare(
                 version: event.version,
                 recorded_at: event.recorded_at,
                 payload: event.payload.clone(),
+                replayed: false,
             });
             for compartment in event.touches.iter().skip(1) {
                 prepared.writes.links.push(won.position.to_sql(), compartment_key(compartment));
@@ -82,7 +97,10 @@ pub(crate) fn prepare(
             let stored = encoder.encode(&event.payload)?;
             prepared.writes.events.push(event, stored);
         }
-        prepared.answers.push(Ok(answer));
+        if let Some(asked) = &group.idempotency {
+            prepared.writes.requests.push(asked, &answer);
+        }
+        prepared.answers.push(Ok(Done::Recorded(answer)));
     }
     for (key, before, after) in verdict.moved {
         for gone in without(&before.identifiers, &after.identifiers) {

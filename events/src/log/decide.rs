@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::{ConflictKind, Draft, Group, Identifier, Operation, Position, ResourceKey, Version};
+use crate::{ConflictKind, Draft, Group, Idempotency, Identifier, Operation, Position, ResourceKey, Version};
 
 /// Where a resource stands, as the decision needs it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,6 +27,44 @@ pub(crate) struct Recorded {
     pub(crate) heads: HashMap<ResourceKey, HeadState>,
     /// The ids of the living resources that hold an identifier.
     pub(crate) holders: HashMap<Uuid, Vec<String>>,
+    /// What was recorded under idempotency keys.
+    pub(crate) requests: HashMap<Uuid, Request>,
+}
+
+/// What a batch has to be compared with.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    /// Every resource that the groups name, by its key in the head table.
+    pub(crate) heads: HashMap<Uuid, ResourceKey>,
+    /// Every identifier that the groups require to be free, once.
+    pub(crate) required_free: Vec<Uuid>,
+    /// The idempotency keys of the groups.
+    pub(crate) requests: Vec<Uuid>,
+}
+
+/// A request that was recorded under an idempotency key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Request {
+    pub(crate) fingerprint: [u8; 32],
+    pub(crate) span: Span,
+}
+
+/// Consecutive positions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) first: Position,
+    pub(crate) events: u32,
+}
+
+/// Why a group of a batch is not written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NotWritten {
+    /// A draft conflicts.
+    Lost(Lost),
+    /// The request was recorded before, here.
+    Repeated(Span),
+    /// The idempotency key stands for another request.
+    KeyReused,
 }
 
 /// A draft that lost, and its group with it.
@@ -46,7 +84,7 @@ pub(crate) struct Won {
 /// The verdict on a batch: one entry per group, and the heads that the winners move.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
-    pub(crate) groups: Vec<Result<Vec<Won>, Lost>>,
+    pub(crate) groups: Vec<Result<Vec<Won>, NotWritten>>,
     /// Each moved head once: what it was, and what it becomes.
     pub(crate) moved: Vec<(ResourceKey, HeadState, HeadState)>,
     /// The last position given out.
@@ -59,21 +97,28 @@ pub(crate) fn decide<'a>(
     tail: Position,
     groups: impl Iterator<Item = &'a Group>,
 ) -> Verdict {
-    let mut batch = Batch { recorded, heads: HashMap::new(), holders: HashMap::new() };
+    let mut batch =
+        Batch { recorded, heads: HashMap::new(), holders: HashMap::new(), requests: HashMap::new() };
     let mut verdict = Verdict { tail, ..Verdict::default() };
     for group in groups {
+        // Before the heads: a request that was recorded has moved them itself.
+        if let Some(repeated) = group.idempotency.as_ref().and_then(|key| batch.recognise(key)) {
+            verdict.groups.push(Err(repeated));
+            continue;
+        }
         let mut trial = Trial { batch: &batch, heads: HashMap::new(), holders: HashMap::new() };
         let mut position = verdict.tail;
-        let judged: Result<Vec<Won>, Lost> = (group.drafts.iter().enumerate())
+        let judged: Result<Vec<Won>, NotWritten> = (group.drafts.iter().enumerate())
             .map(|(index, draft)| {
                 position = position.next();
-                trial.write(draft, position).map_err(|kind| Lost { index, kind })
+                trial.write(draft, position).map_err(|kind| NotWritten::Lost(Lost { index, kind }))
             })
             .collect();
         if judged.is_ok() {
             let Trial { heads, holders, .. } = trial;
             batch.heads.extend(heads);
             batch.holders.extend(holders);
+            batch.remember(group, verdict.tail.next());
             verdict.tail = position;
         }
         verdict.groups.push(judged);
@@ -125,6 +170,26 @@ struct Batch<'a> {
     recorded: &'a Recorded,
     heads: HashMap<ResourceKey, HeadState>,
     holders: HashMap<Uuid, Vec<String>>,
+    requests: HashMap<Uuid, Request>,
+}
+
+impl Batch<'_> {
+    /// What became of the request before, in the log or earlier in this batch.
+    fn recognise(&self, asked: &Idempotency) -> Option<NotWritten> {
+        let known = self.requests.get(&asked.key).or_else(|| self.recorded.requests.get(&asked.key))?;
+        Some(match known.fingerprint == asked.fingerprint {
+            true => NotWritten::Repeated(known.span),
+            false => NotWritten::KeyReused,
+        })
+    }
+
+    /// The group wins, from this position on.
+    fn remember(&mut self, group: &Group, first: Position) {
+        if let Some(Idempotency { key, fingerprint, .. }) = &group.idempotency {
+            let events = u32::try_from(group.drafts.len()).unwrap_or(u32::MAX);
+            self.requests.insert(*key, Request { fingerprint: *fingerprint, span: Span { first, events } });
+        }
+    }
 }
 
 /// A group on trial, on top of its batch.
@@ -200,24 +265,22 @@ pub(crate) fn without<'a>(these: &'a [Uuid], those: &[Uuid]) -> impl Iterator<It
     these.iter().filter(move |key| !those.contains(key))
 }
 
-/// Every resource that the groups name, by its key in the head table.
-pub(crate) fn keys<'a>(groups: impl Iterator<Item = &'a Group>) -> HashMap<Uuid, ResourceKey> {
-    let drafts = groups.flat_map(|group| &group.drafts);
-    drafts.map(|draft| (resource_key(&draft.key), draft.key.clone())).collect()
-}
-
-/// Every identifier that the groups require to be free, once.
-pub(crate) fn required_free<'a>(groups: impl Iterator<Item = &'a Group>) -> Vec<Uuid> {
-    let mut keys: Vec<_> = groups
-        .flat_map(|group| &group.drafts)
-        .flat_map(|draft| {
-            let of_type = |one| identifier_key(&draft.key.resource_type, one);
-            draft.require_no_identifier.iter().map(of_type)
-        })
-        .collect();
-    keys.sort_unstable();
-    keys.dedup();
-    keys
+impl Wanted {
+    /// What is to be read for these groups.
+    pub(crate) fn of<'a>(groups: impl Iterator<Item = &'a Group>) -> Wanted {
+        let mut wanted = Wanted::default();
+        for group in groups {
+            wanted.requests.extend(group.idempotency.as_ref().map(|idempotency| idempotency.key));
+            for draft in &group.drafts {
+                wanted.heads.entry(resource_key(&draft.key)).or_insert_with(|| draft.key.clone());
+                let of_type = |one| identifier_key(&draft.key.resource_type, one);
+                wanted.required_free.extend(draft.require_no_identifier.iter().map(of_type));
+            }
+        }
+        wanted.required_free.sort_unstable();
+        wanted.required_free.dedup();
+        wanted
+    }
 }
 
 #[cfg(test)]

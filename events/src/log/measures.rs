@@ -14,6 +14,7 @@ pub(crate) struct Measures {
     batch_bytes: Histogram,
     queue_groups: Gauge,
     conflicts: Counter,
+    repeated: Counter,
     head_position: Gauge,
 }
 
@@ -26,6 +27,7 @@ impl Measures {
             batch_bytes: histogram!("anamnesis_log_batch_bytes", labels.clone()),
             queue_groups: gauge!("anamnesis_log_queue_groups", labels.clone()),
             conflicts: counter!("anamnesis_log_conflicts_total", labels.clone()),
+            repeated: counter!("anamnesis_log_repeated_requests_total", labels.clone()),
             head_position: gauge!("anamnesis_log_head_position", labels),
         }
     }
@@ -48,6 +50,11 @@ impl Measures {
     /// A group lost.
     pub(crate) fn conflict(&self) {
         self.conflicts.increment(1);
+    }
+
+    /// A group was recorded before, under its idempotency key.
+    pub(crate) fn repeated(&self) {
+        self.repeated.increment(1);
     }
 
     /// The log reaches to here.

@@ -5,7 +5,10 @@ use deadpool_postgres::Client;
 use crate::LogError;
 
 /// The steps of the schema, in order. A step that was released is never edited.
-const MIGRATIONS: [(i32, &str); 1] = [(1, include_str!("../../migrations/0001_log.sql"))];
+const MIGRATIONS: [(i32, &str); 2] = [
+    (1, include_str!("../../migrations/0001_log.sql")),
+    (2, include_str!("../../migrations/0002_idempotency.sql")),
+];
 
 /// Serialises migrations of all processes; an arbitrary number that nobody else uses.
 const ADVISORY_LOCK: i64 = 0x414E_414D_0001;

@@ -7,7 +7,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::decide::HeadState;
-use crate::Event;
+use crate::{Event, Idempotency, Recorded};
 
 /// One statement parameter.
 pub(crate) type Sql<'a> = &'a (dyn ToSql + Sync);
@@ -166,6 +166,38 @@ impl IdentifierRows {
     pub(crate) fn parameters(&self) -> Parameters<'_> {
         (!self.key.is_empty()).then(|| {
             let columns: [Sql<'_>; 2] = [&self.key, &self.id];
+            columns.to_vec()
+        })
+    }
+}
+
+/// Rows of `anamnesis.idempotency`.
+#[derive(Default)]
+pub(crate) struct RequestRows {
+    key: Vec<Uuid>,
+    fingerprint: Vec<Vec<u8>>,
+    first_seq: Vec<i64>,
+    events: Vec<i32>,
+    recorded_at: Vec<DateTime<Utc>>,
+    note: Vec<Option<Vec<u8>>>,
+}
+
+impl RequestRows {
+    /// Adds the key of a group that was recorded.
+    pub(crate) fn push(&mut self, asked: &Idempotency, recorded: &[Recorded]) {
+        let Some(first) = recorded.first() else { return };
+        self.key.push(asked.key);
+        self.fingerprint.push(asked.fingerprint.to_vec());
+        self.first_seq.push(first.position.to_sql());
+        self.events.push(i32::try_from(recorded.len()).unwrap_or(i32::MAX));
+        self.recorded_at.push(first.recorded_at);
+        self.note.push((!asked.note.is_empty()).then(|| asked.note.clone()));
+    }
+
+    pub(crate) fn parameters(&self) -> Parameters<'_> {
+        (!self.key.is_empty()).then(|| {
+            let columns: [Sql<'_>; 6] =
+                [&self.key, &self.fingerprint, &self.first_seq, &self.events, &self.recorded_at, &self.note];
             columns.to_vec()
         })
     }

@@ -1,7 +1,7 @@
 //! The append transaction: its statements, and its two round trips.
 //!
-//! First trip: begin, take the log's lock, read the tail, the heads and the identifiers. Second trip:
-//! events, heads, links, identifiers, commit. The statements of a trip are sent together; when one fails,
+//! First trip: begin, take the log's lock, read the tail, the heads, the identifiers and the idempotency keys.
+//! Second trip: events, heads, links, identifiers, keys, commit. The statements of a trip are sent together; when one fails,
 //! Postgres aborts the transaction and the COMMIT behind it becomes a rollback.
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,8 +15,8 @@ use tokio_postgres::{Client, Error, Row, Statement};
 use uuid::Uuid;
 
 use super::connection::Connector;
-use super::decide::{HeadState, Recorded};
-use super::rows::{EventRows, HeadRows, IdentifierRows, LinkRows, Sql};
+use super::decide::{HeadState, Recorded, Request, Span, Wanted};
+use super::rows::{EventRows, HeadRows, IdentifierRows, LinkRows, RequestRows, Sql};
 use crate::{Position, ResourceKey, Version};
 
 const LOCK: &str = "SELECT 1 FROM anamnesis.log WHERE log = $1 FOR UPDATE";
@@ -26,6 +26,8 @@ const HASH: &str = "SELECT hash FROM anamnesis.event WHERE log = $1 AND seq = $2
 const HEADS: &str = "SELECT key, version, deleted, seq, identifiers
     FROM anamnesis.head WHERE log = $1 AND key = ANY ($2)";
 const HOLDERS: &str = "SELECT key, id FROM anamnesis.identifier WHERE log = $1 AND key = ANY ($2)";
+const REQUESTS: &str = "SELECT key, fingerprint, first_seq, events
+    FROM anamnesis.idempotency WHERE log = $1 AND key = ANY ($2)";
 const EVENTS: &str = "INSERT INTO anamnesis.event (log, seq, recorded_at, prev_seq, version,
         transaction_index, transaction_size, kind, kind_version, transaction_id, resource_type, id, home,
         touches, agent, source, hash, payload)
@@ -60,6 +62,10 @@ const IDENTIFIERS_LEFT: &str = "DELETE FROM anamnesis.identifier AS i
 const IDENTIFIERS_TAKEN: &str = "INSERT INTO anamnesis.identifier (log, key, id)
     SELECT $1, * FROM unnest($2::uuid[], $3::text[]) ON CONFLICT DO NOTHING";
 
+const REQUESTS_NEW: &str = "INSERT INTO anamnesis.idempotency
+        (log, key, fingerprint, first_seq, events, recorded_at, note)
+    SELECT $1, * FROM unnest($2::uuid[], $3::bytea[], $4::bigint[], $5::integer[], $6::timestamptz[], $7::bytea[])";
+
 /// The end of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tail {
@@ -78,6 +84,7 @@ pub(crate) struct Writes {
     pub(crate) links: LinkRows,
     pub(crate) identifiers_left: IdentifierRows,
     pub(crate) identifiers_taken: IdentifierRows,
+    pub(crate) requests: RequestRows,
 }
 
 /// The appender's own connection with its prepared statements. Dropped after any failure: what is open
@@ -101,6 +108,8 @@ struct Statements {
     links: Statement,
     identifiers_left: Statement,
     identifiers_taken: Statement,
+    requests: Statement,
+    requests_new: Statement,
 }
 
 impl Drop for Session {
@@ -124,6 +133,8 @@ impl Session {
             links: client.prepare(LINKS).await?,
             identifiers_left: client.prepare(IDENTIFIERS_LEFT).await?,
             identifiers_taken: client.prepare(IDENTIFIERS_TAKEN).await?,
+            requests: client.prepare(REQUESTS).await?,
+            requests_new: client.prepare(REQUESTS_NEW).await?,
         };
         Ok(Session { log, client, driver, statements })
     }
@@ -133,11 +144,11 @@ impl Session {
     pub(crate) async fn begin(
         &self,
         known: Position,
-        keys: HashMap<Uuid, ResourceKey>,
-        required_free: &[Uuid],
+        wanted: Wanted,
     ) -> Result<(Option<Tail>, Recorded), Error> {
         let (client, statements, log) = (&self.client, &self.statements, &self.log);
         let known = known.to_sql();
+        let Wanted { heads: keys, required_free, requests } = wanted;
         let wanted: Vec<Uuid> = keys.keys().copied().collect();
         let only_log: [Sql<'_>; 1] = [log];
         let from_known: [Sql<'_>; 2] = [log, &known];
@@ -145,19 +156,26 @@ impl Session {
         let of_identifiers: [Sql<'_>; 2] = [log, &required_free];
         let holders: OptionFuture<_> =
             (!required_free.is_empty()).then(|| client.query(&statements.holders, &of_identifiers)).into();
-        let (begun, locked, tail, heads, holders) = futures::join!(
+        let of_requests: [Sql<'_>; 2] = [log, &requests];
+        let known_requests: OptionFuture<_> =
+            (!requests.is_empty()).then(|| client.query(&statements.requests, &of_requests)).into();
+        let (begun, locked, tail, heads, holders, known_requests) = futures::join!(
             client.batch_execute("BEGIN"),
             client.query_one(&statements.lock, &only_log),
             client.query_opt(&statements.tail, &from_known),
             client.query(&statements.heads, &of_keys),
-            holders
+            holders,
+            known_requests
         );
         begun?;
         locked?;
         let tail = tail?.map(|row| tail_of(&row)).transpose()?;
-        let mut recorded = Recorded { heads: heads_of(&heads?, keys)?, holders: HashMap::new() };
+        let mut recorded = Recorded { heads: heads_of(&heads?, keys)?, ..Recorded::default() };
         for row in holders.transpose()?.unwrap_or_default() {
             recorded.holders.entry(row.try_get(0)?).or_default().push(row.try_get(1)?);
+        }
+        for row in known_requests.transpose()?.unwrap_or_default() {
+            recorded.requests.insert(row.try_get(0)?, request_of(&row)?);
         }
         Ok((tail, recorded))
     }
@@ -172,6 +190,7 @@ impl Session {
             (&statements.links, writes.links.parameters()),
             (&statements.identifiers_left, writes.identifiers_left.parameters()),
             (&statements.identifiers_taken, writes.identifiers_taken.parameters()),
+            (&statements.requests_new, writes.requests.parameters()),
         ];
         steps.extend(writes.heads_moved.iter().map(|(versions, heads)| {
             let parameters = heads.parameters().map(|mut parameters| {
@@ -233,6 +252,15 @@ pub(crate) fn tail_of(row: &Row) -> Result<Tail, Error> {
         hash: hash.try_into().unwrap_or([0; 32]),
         recorded_at: row.try_get(2)?,
     })
+}
+
+/// A row of [`REQUESTS`].
+fn request_of(row: &Row) -> Result<Request, Error> {
+    let fingerprint: &[u8] = row.try_get(1)?;
+    let first = Position::from_sql(row.try_get(2)?);
+    let events = u32::try_from(row.try_get::<_, i32>(3)?).unwrap_or(0);
+    // A fingerprint of another length is not that of any request: the key is refused.
+    Ok(Request { fingerprint: fingerprint.try_into().unwrap_or([0; 32]), span: Span { first, events } })
 }
 
 fn heads_of(

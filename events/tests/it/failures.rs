@@ -17,19 +17,6 @@ async fn behind_proxy(retry_for: Duration) -> (Log, Proxy) {
     (log, proxy)
 }
 
-async fn statement(database: &str, statement: &str) {
-    let (client, connection) = tokio_postgres::connect(database, NoTls).await.unwrap();
-    let (done, _) = futures::join!(
-        async {
-            let done = client.batch_execute(statement).await;
-            drop(client);
-            done
-        },
-        connection
-    );
-    done.unwrap();
-}
-
 #[tokio::test]
 async fn a_commit_whose_answer_was_lost_is_answered_as_recorded() {
     let (log, proxy) = behind_proxy(Duration::from_secs(20)).await;

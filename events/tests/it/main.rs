@@ -9,6 +9,8 @@ mod feed;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
+mod idempotency;
+#[cfg(test)]
 mod identifiers;
 #[cfg(test)]
 mod partitions;

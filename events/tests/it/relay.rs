@@ -47,7 +47,11 @@ impl Bench {
         let numbers: Vec<usize> = (from..=to).collect();
         let appends = numbers.chunks(7).map(|chunk| {
             let drafts = chunk.iter().map(|n| draft(*n)).collect();
-            self.log.append(Group { drafts, transaction: (chunk.len() > 3).then(uuid::Uuid::new_v4) })
+            self.log.append(Group {
+                drafts,
+                transaction: (chunk.len() > 3).then(uuid::Uuid::new_v4),
+                idempotency: None,
+            })
         });
         for outcome in futures::stream::iter(appends).buffered(32).collect::<Vec<_>>().await {
             outcome.unwrap();
@@ -366,9 +370,9 @@ async fn bodies_that_messages_leave_out_come_from_the_log() {
     let context = async_nats::jetstream::new(bench.client().await);
     let relay = bench.relay().await;
     let mut feed = JetStreamFeed::new(bench.log.clone(), context, WORKSPACE, Position::ZERO);
-    bench.log.append(Group { drafts: vec![draft(0)], transaction: None }).await.unwrap();
+    bench.log.append(Group { drafts: vec![draft(0)], ..Group::default() }).await.unwrap();
     assert_eq!(feed.next(10).await.unwrap().len(), 1);
-    bench.log.append(Group { drafts: vec![large.clone()], transaction: None }).await.unwrap();
+    bench.log.append(Group { drafts: vec![large.clone()], ..Group::default() }).await.unwrap();
     let events = feed.next(10).await.unwrap();
     assert_eq!(events.first().unwrap().payload, large.payload);
     relay.stop().await;

@@ -1,12 +1,14 @@
 //! What the tests share: fresh logs, short ways to drafts, and checks of a whole log.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anamnesis_engines::testing::postgres;
 use anamnesis_events::{
     Draft, Event, Group, Log, LogOptions, Operation, Position, ResourceKey, STAMP_PLACEHOLDER, Version,
 };
 use tokio::sync::OnceCell;
+use tokio_postgres::NoTls;
 
 /// The address of an empty database, for tests that look into it or break it.
 pub(crate) async fn database() -> String {
@@ -63,7 +65,7 @@ pub(crate) fn delete(key: ResourceKey, version: u32) -> Draft {
 }
 
 pub(crate) fn group(drafts: Vec<Draft>) -> Group {
-    Group { drafts, transaction: Some(uuid::Uuid::new_v4()) }
+    Group { drafts, transaction: Some(uuid::Uuid::new_v4()), idempotency: None }
 }
 
 /// Every event of the log, read page by page.
@@ -112,8 +114,7 @@ pub(crate) async fn check_whole(log: &Log) -> Vec<Event> {
 pub(crate) async fn kill_connections(database: &str) {
     let config: tokio_postgres::Config = database.parse().unwrap();
     let name = config.get_dbname().unwrap().to_owned();
-    let (client, connection) =
-        tokio_postgres::connect(postgres().await.server_url(), tokio_postgres::NoTls).await.unwrap();
+    let (client, connection) = tokio_postgres::connect(postgres().await.server_url(), NoTls).await.unwrap();
     let kill = async {
         let statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
         let killed = client.execute(statement, &[&name]).await;
@@ -122,4 +123,41 @@ pub(crate) async fn kill_connections(database: &str) {
     };
     let ((), ended) = futures::join!(kill, connection);
     ended.unwrap();
+}
+
+/// Runs statements that give nothing back.
+pub(crate) async fn statement(database: &str, statement: &str) {
+    let (client, connection) = tokio_postgres::connect(database, NoTls).await.unwrap();
+    let work = async {
+        let done = client.batch_execute(statement).await;
+        drop(client);
+        done.unwrap();
+    };
+    let ((), ended) = futures::join!(work, connection);
+    ended.unwrap();
+}
+
+/// The number that a query gives.
+pub(crate) async fn number(database: &str, query: &str) -> i64 {
+    let (client, connection) = tokio_postgres::connect(database, NoTls).await.unwrap();
+    let work = async {
+        let row = client.query_one(query, &[]).await;
+        drop(client);
+        row.unwrap().get(0)
+    };
+    let (number, ended) = futures::join!(work, connection);
+    ended.unwrap();
+    number
+}
+
+/// How long a condition may take to come true: far longer than it does on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until the condition holds.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

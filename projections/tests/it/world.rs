@@ -82,7 +82,7 @@ impl World {
             draft(key, version.next(), was_there, payload)
         });
         let drafts = drafts.collect();
-        let recorded = self.log.append(Group { drafts, transaction }).await.unwrap();
+        let recorded = self.log.append(Group { drafts, transaction, idempotency: None }).await.unwrap();
         recorded.last().unwrap().position
     }
 

@@ -1,6 +1,5 @@
 //! Times strictly increase, stamps land in their place, and a batch can be prepared twice.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -40,7 +39,7 @@ fn draft(id: &str) -> Draft {
 }
 
 fn prepared(groups: &mut [Pending], now: &str) -> Prepared {
-    let recorded = decide::Recorded { heads: HashMap::new(), holders: HashMap::new() };
+    let recorded = decide::Recorded::default();
     let verdict = decide(&recorded, Position::ZERO, groups.iter().map(|pending| &pending.group));
     prepare(groups, verdict, (None, [7; 32]), time(now), &mut Encoder::new(1).unwrap()).unwrap()
 }
@@ -48,11 +47,11 @@ fn prepared(groups: &mut [Pending], now: &str) -> Prepared {
 #[tokio::test]
 async fn a_batch_that_is_tried_again_is_stamped_anew_and_chained() {
     let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
-    let group = Group { drafts: vec![draft("1"), draft("2")], transaction: None };
+    let group = Group { drafts: vec![draft("1"), draft("2")], ..Group::default() };
     let mut groups = [Pending { group, bytes: 0, reply: oneshot::channel().0, permit }];
     prepared(&mut groups, "2026-01-01T00:00:00Z");
     let prepared = prepared(&mut groups, "2026-02-03T04:05:06.000007Z");
-    let answer = prepared.answers[0].as_ref().unwrap();
+    let Ok(Done::Recorded(answer)) = &prepared.answers[0] else { panic!("not recorded") };
     assert_eq!(&answer[0].payload[..], b"<2026-02-03T04:05:06.000007Z>");
     assert_eq!(&answer[1].payload[..], b"<2026-02-03T04:05:06.000008Z>");
     assert_eq!(prepared.tail.unwrap().recorded_at, answer[1].recorded_at);

@@ -35,7 +35,7 @@ fn with(id: &str, version: u32, identifiers: &[&str], required_free: &[&str]) ->
 }
 
 fn group(drafts: Vec<Draft>) -> Group {
-    Group { drafts, transaction: None }
+    Group { drafts, ..Group::default() }
 }
 
 fn head(version: u32, position: u64, identifiers: &[&str]) -> HeadState {
@@ -68,8 +68,11 @@ fn positions(verdict: &Verdict) -> Vec<Option<Vec<u64>>> {
     verdict.groups.iter().map(|group| group.as_ref().ok().map(of_group)).collect()
 }
 
-fn moved_head(index: usize, found: u32) -> Lost {
-    Lost { index, kind: ConflictKind::HeadMoved { found: Version::new(found), deleted: false } }
+fn moved_head(index: usize, found: u32) -> NotWritten {
+    NotWritten::Lost(Lost {
+        index,
+        kind: ConflictKind::HeadMoved { found: Version::new(found), deleted: false },
+    })
 }
 
 #[test]
@@ -115,7 +118,7 @@ fn a_deleted_resource_can_come_back_with_the_next_version_only() {
     let recorded = recorded(&[("a", gone)]);
     let verdict = judge(&recorded, &[group(vec![write("a", 1)]), group(vec![write("a", 3)])]);
     let kind = ConflictKind::HeadMoved { found: Version::new(2), deleted: true };
-    assert_eq!(verdict.groups[0], Err(Lost { index: 0, kind }));
+    assert_eq!(verdict.groups[0], Err(NotWritten::Lost(Lost { index: 0, kind })));
     assert_eq!(verdict.groups[1].as_ref().unwrap()[0].previous, Some(Position::new(4)));
 }
 
@@ -125,7 +128,7 @@ fn an_identifier_that_must_be_free_is_refused_when_another_holds_it() {
     let groups = [group(vec![with("b", 1, &["x"], &["x"])]), group(vec![with("a", 2, &["x"], &["x"])])];
     let verdict = judge(&recorded, &groups);
     let kind = ConflictKind::IdentifierTaken { id: "a".into() };
-    assert_eq!(verdict.groups[0], Err(Lost { index: 0, kind }));
+    assert_eq!(verdict.groups[0], Err(NotWritten::Lost(Lost { index: 0, kind })));
     assert!(verdict.groups[1].is_ok(), "its own identifier is not in its own way");
 }
 
@@ -134,7 +137,7 @@ fn of_two_conditional_creates_in_one_batch_the_first_wins() {
     let groups = [group(vec![with("a", 1, &["x"], &["x"])]), group(vec![with("b", 1, &["x"], &["x"])])];
     let verdict = judge(&Recorded::default(), &groups);
     let kind = ConflictKind::IdentifierTaken { id: "a".into() };
-    assert_eq!(verdict.groups[1], Err(Lost { index: 0, kind }));
+    assert_eq!(verdict.groups[1], Err(NotWritten::Lost(Lost { index: 0, kind })));
 }
 
 #[test]
@@ -164,4 +167,40 @@ fn thousands_of_identifiers_change_hands_in_no_time() {
     let kept: Vec<Uuid> = before.iter().chain(&after).copied().collect();
     assert_eq!(without(&before, &after).count(), 100_000);
     assert_eq!(without(&kept, &before).collect::<Vec<_>>(), after.iter().collect::<Vec<_>>());
+}
+
+/// The group under a key, as a request with this fingerprint.
+fn keyed(group: Group, key: u128, fingerprint: u8) -> Group {
+    let asked = Idempotency { key: Uuid::from_u128(key), fingerprint: [fingerprint; 32], note: vec![] };
+    Group { idempotency: Some(asked), ..group }
+}
+
+#[test]
+fn a_request_that_was_recorded_is_not_judged_again() {
+    let mut recorded = recorded(&[("a", head(1, 5, &[]))]);
+    let span = Span { first: Position::new(5), events: 1 };
+    recorded.requests.insert(Uuid::from_u128(1), Request { fingerprint: [1; 32], span });
+    // Version 1 of `a` is there, so judged by the heads this would be a conflict.
+    let groups = [keyed(group(vec![write("a", 1)]), 1, 1), keyed(group(vec![write("b", 1)]), 1, 2)];
+    let verdict = judge(&recorded, &groups);
+    assert_eq!(verdict.groups[..], [Err(NotWritten::Repeated(span)), Err(NotWritten::KeyReused)]);
+    assert_eq!(verdict.tail, Position::new(10), "no position is taken");
+    assert!(verdict.moved.is_empty());
+}
+
+#[test]
+fn a_key_that_comes_twice_in_one_batch_is_that_of_the_first_that_wins() {
+    let groups = [
+        keyed(group(vec![write("a", 2)]), 1, 1),
+        keyed(group(vec![write("b", 1), write("c", 1)]), 1, 1),
+        keyed(group(vec![write("b", 1), write("c", 1)]), 1, 1),
+        keyed(group(vec![write("d", 1)]), 1, 9),
+        group(vec![write("e", 1)]),
+    ];
+    let verdict = judge(&Recorded::default(), &groups);
+    assert_eq!(positions(&verdict), [None, Some(vec![11, 12]), None, None, Some(vec![13])]);
+    assert_eq!(verdict.groups[0], Err(moved_head(0, 0)), "a loser's key is not taken");
+    let span = Span { first: Position::new(11), events: 2 };
+    assert_eq!(verdict.groups[2], Err(NotWritten::Repeated(span)));
+    assert_eq!(verdict.groups[3], Err(NotWritten::KeyReused));
 }
