@@ -3,7 +3,11 @@
 # What `make run` hands to the server: make run ARGS="--listen 127.0.0.1:9090 --data /srv/records"
 ARGS ?=
 
-.PHONY: help run test conformance bench setup definitions fmt lint
+# Rounds of `make faults`, and the seed that its schedule follows from: make faults ROUNDS=200 SEED=7
+ROUNDS ?= 50
+SEED ?=
+
+.PHONY: help run test faults conformance bench setup definitions fmt lint
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -16,6 +20,10 @@ run: ## Build a release and start the server with a Postgres and a NATS of its o
 test: ## Run every test
 	@scripts/setup.sh
 	cargo test --workspace --locked
+
+faults: ## Kill server, Postgres and NATS at random under load, and check every promise (ROUNDS, SEED)
+	@scripts/setup.sh
+	ANAMNESIS_FAULT_ROUNDS=$(ROUNDS) ANAMNESIS_FAULT_SEED=$(SEED) cargo test --locked --test faults -- --nocapture
 
 conformance: ## Run the tests over published resources and suites (ANAMNESIS_CORPUS, or ../shared/corpus)
 	@scripts/conformance.sh

@@ -6,4 +6,5 @@ mod accounts;
 mod crashes;
 mod refusals;
 mod stopping;
+#[expect(dead_code, reason = "the tests that kill at random use more of it")]
 mod support;

@@ -72,10 +72,15 @@ impl Server {
 
     pub(crate) fn start_with(command: Command, data: &Path) -> Server {
         let mut server = Server::spawn(command, data);
-        let line = server.wait_for_output(HEALTH);
-        let address = line.split("http://").nth(1).unwrap().split('/').next().unwrap();
-        server.address = address.to_owned();
+        server.wait_until_listening();
         server
+    }
+
+    /// Waits until a spawned server says that it is ready, and where.
+    pub(crate) fn wait_until_listening(&mut self) {
+        let line = self.wait_for_output(HEALTH);
+        let address = line.split("http://").nth(1).unwrap().split('/').next().unwrap();
+        self.address = address.to_owned();
     }
 
     /// Starts a server in a process group of its own, as a shell does, and does not wait.
@@ -111,6 +116,11 @@ impl Server {
         }
     }
 
+    /// What it has said since somebody last listened.
+    pub(crate) fn said(&self) -> Vec<String> {
+        self.output.try_iter().collect()
+    }
+
     /// Everything that the server still says until it ends.
     pub(crate) fn rest_of_output(&self) -> String {
         let lines: Vec<String> = std::iter::from_fn(|| self.output.recv_timeout(PATIENCE).ok()).collect();
@@ -136,6 +146,11 @@ impl Server {
 
     /// Tells it to stop and expects that it does so in order, leaving nothing behind.
     pub(crate) fn stop(mut self) {
+        self.stop_in_order();
+    }
+
+    /// The same for a server that somebody else keeps.
+    pub(crate) fn stop_in_order(&mut self) {
         self.signal(Signal::TERM);
         assert_eq!(self.wait().code(), Some(0), "{}", self.rest_of_output());
         assert_eq!(processes_of(&self.data), BTreeSet::new(), "processes were left behind");
@@ -181,9 +196,14 @@ impl Server {
 
     /// The process of an engine.
     pub(crate) fn engine(&self, program: &str) -> u32 {
-        let of =
-            |pid: &u32| children_of(self.pid()).contains(pid) && name_of(*pid).as_deref() == Some(program);
-        until("the engine runs", || processes_of(&self.data).into_iter().find(of))
+        until("the engine runs", || self.engine_now(program))
+    }
+
+    /// The process of an engine, if it runs at this moment.
+    pub(crate) fn engine_now(&self, program: &str) -> Option<u32> {
+        let own = children_of(self.pid());
+        let is_it = |pid: &u32| own.contains(pid) && name_of(*pid).as_deref() == Some(program);
+        processes_of(&self.data).into_iter().find(is_it)
     }
 }
 
@@ -213,6 +233,11 @@ pub(crate) fn kill9(pid: u32) {
     kill_process(as_pid(pid), Signal::KILL).unwrap();
 }
 
+/// Sends a signal to a process that may have ended by itself.
+pub(crate) fn try_signal(pid: u32, signal: Signal) -> bool {
+    kill_process(as_pid(pid), signal).is_ok()
+}
+
 fn as_pid(pid: u32) -> Pid {
     Pid::from_raw(i32::try_from(pid).unwrap()).unwrap()
 }
@@ -234,7 +259,7 @@ fn all_processes() -> impl Iterator<Item = u32> {
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
-fn children_of(parent: u32) -> BTreeSet<u32> {
+pub(crate) fn children_of(parent: u32) -> BTreeSet<u32> {
     let is_child = |pid: &u32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let after_name = stat.rsplit(") ").next().unwrap_or_default().to_owned();

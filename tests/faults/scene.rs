@@ -1,0 +1,161 @@
+//! A server on a folder of its own, and the faults that happen to it.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::http::Http;
+use crate::plan::{Fault, Target};
+use crate::support::{Server, children_of, serve, try_signal};
+
+/// The private Postgres's owner and database (`engines/src/postgres.rs`).
+const OWNER: &str = "anamnesis";
+
+/// A server that is killed and started again, always on the same folder.
+pub(crate) struct Scene {
+    data: PathBuf,
+    server: Server,
+    pub(crate) http: Http,
+}
+
+impl Scene {
+    pub(crate) fn start(data: &Path, http: Http) -> Scene {
+        let server = Server::start(data);
+        http.moves_to(&server.address);
+        Scene { data: data.to_owned(), server, http }
+    }
+
+    /// Carries out a fault. A server that it killed runs again when this returns; engines are left to the server.
+    pub(crate) fn suffer(&mut self, fault: &Fault) {
+        match fault {
+            Fault::Kill(targets) => {
+                let pids: Vec<u32> = targets.iter().filter_map(|target| self.find(*target)).collect();
+                for pid in pids {
+                    // It may have died in the meantime, of the one before.
+                    try_signal(pid, Signal::KILL);
+                }
+                if targets.contains(&Target::Server) {
+                    self.restart(None);
+                }
+            }
+            Fault::Pause(target, time) => {
+                let paused = Paused::new(self.processes(*target));
+                // The pause itself.
+                std::thread::sleep(*time);
+                drop(paused);
+            }
+            Fault::KillStarting(time) => {
+                try_signal(self.server.pid(), Signal::KILL);
+                self.restart(Some(*time));
+            }
+        }
+    }
+
+    /// Starts a killed server again; kills it once more if it is to live for a time only.
+    fn restart(&mut self, lives_for: Option<Duration>) {
+        self.server.wait();
+        self.note_output();
+        if let Some(time) = lives_for {
+            let mut server = Server::spawn(serve(&self.data), &self.data);
+            // Its life.
+            std::thread::sleep(time);
+            try_signal(server.pid(), Signal::KILL);
+            server.wait();
+            self.server = server;
+            self.note_output();
+        }
+        self.server = Server::start(&self.data);
+        self.http.moves_to(&self.server.address);
+    }
+
+    /// Waits until all parts are well.
+    pub(crate) fn recover(&self) -> Duration {
+        let since = Instant::now();
+        self.server.wait_until_ready();
+        since.elapsed()
+    }
+
+    /// Tells the server to stop and expects that it does so in order.
+    pub(crate) fn stop(&mut self) {
+        self.note_output();
+        self.server.stop_in_order();
+    }
+
+    /// Adds what the server has said to a file in its folder.
+    pub(crate) fn note_output(&self) {
+        let path = self.data.join("logs/server.log");
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        let mut file = file.unwrap();
+        for line in self.server.said() {
+            writeln!(file, "{line}").unwrap();
+        }
+    }
+
+    /// A connection string for the private Postgres.
+    pub(crate) fn database(&self) -> String {
+        format!("host={} user={OWNER} dbname={OWNER}", self.data.join("run").display())
+    }
+
+    pub(crate) fn nats(&self) -> String {
+        let port = std::fs::read_to_string(self.data.join("nats/port")).unwrap();
+        format!("nats://127.0.0.1:{}", port.trim())
+    }
+
+    /// The process that a kill is for, if there is one at this moment.
+    fn find(&self, target: Target) -> Option<u32> {
+        match target {
+            Target::Server => Some(self.server.pid()),
+            Target::Postgres => self.server.engine_now("postgres"),
+            Target::Nats => self.server.engine_now("nats-server"),
+            Target::Backend => {
+                let postmaster = self.server.engine_now("postgres")?;
+                children_of(postmaster).into_iter().find(|pid| is_backend(*pid))
+            }
+        }
+    }
+
+    /// All processes that stand still together.
+    fn processes(&self, target: Target) -> Vec<u32> {
+        let mut pids: Vec<u32> = self.find(target).into_iter().collect();
+        if target == Target::Postgres {
+            pids.extend(pids.clone().into_iter().flat_map(children_of));
+        }
+        pids
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.note_output();
+        }
+    }
+}
+
+/// Whether a child of the postmaster serves a client: its title says whose and from where.
+fn is_backend(pid: u32) -> bool {
+    let title = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    title.contains(&format!("{OWNER} {OWNER} [local]"))
+}
+
+/// Processes that stand still until this is dropped, however that comes about.
+struct Paused(Vec<u32>);
+
+impl Paused {
+    fn new(pids: Vec<u32>) -> Paused {
+        for pid in &pids {
+            try_signal(*pid, Signal::STOP);
+        }
+        Paused(pids)
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        for pid in &self.0 {
+            try_signal(*pid, Signal::CONT);
+        }
+    }
+}
