@@ -28,6 +28,7 @@ pub use health::{Check, Condition, Health};
 pub use parts::{Addresses, Parts};
 pub use routes::configure_routes;
 
+pub(crate) use engines::PrivateEngines;
 use signals::Signals;
 
 /// How often figures are folded (see [`Metrics::fold`]).
@@ -67,7 +68,7 @@ async fn serve(settings: Settings, surroundings: Surroundings) -> anyhow::Result
     let mut signals = Signals::listen()?;
     let metrics = Metrics::start()?;
     let started = async {
-        let engines = engines::start(&settings, &surroundings).await?;
+        let engines = PrivateEngines::start(&settings, &surroundings).await?;
         let parts = Parts::open(settings, engines.addresses.clone(), metrics.clone()).await?;
         anyhow::Ok((engines, Arc::new(parts)))
     };

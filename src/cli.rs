@@ -2,8 +2,11 @@
 
 mod feed;
 mod load;
+mod progress;
 mod serve;
+mod store;
 mod synth;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -25,6 +28,7 @@ const FAILED: u8 = 1;
   anamnesis synth --patients 100       a hundred invented patients as FHIR bundles in ./patients
   anamnesis load patients              sends them to the server
   anamnesis feed --follow              every change, from the first one on
+  anamnesis verify                     checks that nothing in the store was changed, lost or added
 
 `anamnesis help <COMMAND>` tells more about a command.
 Exit codes: 0 done, 1 failed (the reason is the last line of the output), 2 the command line is wrong."
@@ -40,6 +44,7 @@ enum Command {
     Synth(synth::Arguments),
     Load(load::Arguments),
     Feed(feed::Arguments),
+    Verify(verify::Arguments),
 }
 
 /// Reads the command line and carries it out. What goes wrong is told in one line on standard error.
@@ -50,6 +55,7 @@ pub fn run() -> ExitCode {
         Command::Synth(arguments) => synth::run(arguments),
         Command::Load(arguments) => load::run(arguments),
         Command::Feed(arguments) => feed::run(arguments),
+        Command::Verify(arguments) => verify::run(arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,6 +12,7 @@ use crate::lock::{self, DataLock};
 use crate::nats::Nats;
 use crate::place::Places;
 use crate::postgres::{Postgres, database_folder};
+use crate::running::{Addresses, Published};
 use crate::supervisor::{Engine, EngineState, Supervised};
 
 /// Where a root server keeps what another user must reach, when the data folder is closed to that user.
@@ -55,7 +56,8 @@ impl EngineOptions {
 /// The running engines. Dropping them stops them too, but blocks the thread while it does.
 #[derive(Debug)]
 pub struct Engines {
-    // Fields are dropped in this order: the lock is the last to go.
+    // Fields are dropped in this order: nobody is sent to engines that stop, and the lock is the last to go.
+    published: Published,
     nats: Option<Supervised>,
     postgres: Option<Supervised>,
     _lock: DataLock,
@@ -74,7 +76,8 @@ impl Engines {
             tracing::info!(user = account.name, "this is root: the engines run as another user");
         }
         let places = Places::prepare(&options.data, SHARED.as_ref(), account)?;
-        let lock = lock::take(&places.data)?;
+        let lock = lock::take_patiently(&places.data).await?;
+        Published::clear(&places.data)?;
         let search = SearchPath { folders: options.programs, path: options.path };
         // Everything is looked for before anything is started.
         let postgres = match options.postgres {
@@ -88,7 +91,12 @@ impl Engines {
         // Both are waited for: if one fails, the other is dropped below, and thereby stopped.
         let (postgres, nats) = tokio::join!(start(postgres), start(nats));
         let (postgres, nats) = (postgres?, nats?);
-        Ok(Engines { nats, postgres, _lock: lock })
+        let url = |engine: &Option<Supervised>| engine.as_ref().map(|engine| engine.url().to_owned());
+        // They stay the same as long as the engines are ours.
+        let addresses =
+            Addresses { pid: std::process::id(), database_url: url(&postgres), nats_url: url(&nats) };
+        let published = Published::write(&places.data, &addresses)?;
+        Ok(Engines { published, nats, postgres, _lock: lock })
     }
 
     /// The address of the private database; `None` when it was not asked for.
@@ -113,6 +121,7 @@ impl Engines {
 
     /// Stops NATS, then Postgres, and gives the data folder free. Bounded: what does not stop is killed.
     pub async fn stop(self) {
+        drop(self.published);
         for engine in [&self.nats, &self.postgres].into_iter().flatten() {
             if let Err(error) = engine.stop().await {
                 tracing::warn!(%error, "an engine was gone before it was stopped");

@@ -43,6 +43,17 @@ pub enum EngineError {
         /// The process that has it, as it wrote it down; `unknown` while it starts.
         pid: String,
     },
+    /// A server has the data folder, but has not said where its engines are.
+    #[error(
+        "the server with process id {pid} on the data folder {} is starting or stopping; \
+         try again when it is done", folder.display()
+    )]
+    Unsettled {
+        /// The data folder.
+        folder: PathBuf,
+        /// The process that has it, as it wrote it down.
+        pid: String,
+    },
     /// Root asked for engines, but there is no other user to run them as.
     #[error(
         "the private Postgres and NATS are never run as root, and neither the user `postgres` nor `nobody` exists"

@@ -5,6 +5,8 @@
 //! stops them in order. Both listen to this machine only: Postgres on a Unix socket in a folder that only its
 //! owner may enter, NATS on a loopback port that nobody else uses.
 //!
+//! The server writes down where they are, so that [`running`] can tell programs that look at its store.
+//!
 //! Neither is ever run as root. A server that is started as root runs them as the user `postgres`, or else
 //! `nobody`, and puts their files where that user can reach them.
 //!
@@ -29,10 +31,12 @@ mod nats;
 mod place;
 mod postgres;
 mod process;
+mod running;
 mod supervisor;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use engines::{EngineOptions, Engines};
 pub use error::EngineError;
+pub use running::{Addresses, running};
 pub use supervisor::EngineState;

@@ -4,16 +4,35 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::EngineError;
 
 /// The name of the lock file in the data folder.
 pub(crate) const LOCK_FILE: &str = "anamnesis.lock";
 
+/// Whoever looks whether a server has the folder holds the lock for a moment; nobody does for this long.
+const LOOKED_AT_TRIES: u32 = 10;
+const LOOKED_AT_PAUSE: Duration = Duration::from_millis(20);
+
 /// Held as long as this process owns the data folder.
 #[derive(Debug)]
 pub(crate) struct DataLock {
     _file: File,
+}
+
+/// As [`take`], but somebody who only looks at the lock (see [`crate::running`]) is no obstacle.
+///
+/// # Errors
+/// As those of [`take`].
+pub(crate) async fn take_patiently(data: &Path) -> Result<DataLock, EngineError> {
+    for _ in 0..LOOKED_AT_TRIES {
+        match take(data) {
+            Err(EngineError::InUse { .. }) => tokio::time::sleep(LOOKED_AT_PAUSE).await,
+            taken => return taken,
+        }
+    }
+    take(data)
 }
 
 /// Takes the data folder for this process and writes the process id into the lock file.

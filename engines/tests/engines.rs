@@ -74,8 +74,13 @@ async fn what_was_written_is_there_after_a_restart_on_the_same_address() {
     assert_eq!(query(&database, locale).await, ["UTF8 C"]);
     first.stop().await;
 
+    assert_eq!(anamnesis_engines::running(folder.path()).unwrap(), None);
+
     let second = Engines::start(options(folder.path())).await.unwrap();
     assert_eq!(second.database_url().unwrap(), database);
+    let addresses = anamnesis_engines::running(folder.path()).unwrap().unwrap();
+    assert_eq!(addresses.database_url.as_deref(), second.database_url());
+    assert_eq!(addresses.nats_url.as_deref(), second.nats_url());
     assert_eq!(query(&database, "SELECT x FROM kept").await, ["yes"]);
     second.stop().await;
 }

@@ -104,6 +104,28 @@ pub enum LogError {
         /// The newest version that this program knows.
         known: i32,
     },
+    /// The database's schema is older than this program, and it was opened for reading only.
+    #[error(
+        "the database has schema version {found}, this program knows {known}: start a server of this version once, \
+         which brings it up to date, or use the program of the server's version"
+    )]
+    SchemaTooOld {
+        /// The version of the database.
+        found: i32,
+        /// The version of this program.
+        known: i32,
+    },
+    /// The database has no schema of this program, and it was opened for reading only.
+    #[error("the database holds no log: no server has ever used it")]
+    NoSchema,
+    /// There is no log of this workspace, and the database was opened for reading only.
+    #[error("there is no workspace `{workspace}`; there are: {known}")]
+    UnknownWorkspace {
+        /// The name asked for.
+        workspace: String,
+        /// Those that there are, with commas between them.
+        known: String,
+    },
     /// The payload codec cannot be set up.
     #[error("payload codec: {0}")]
     Codec(String),

@@ -11,10 +11,12 @@
 //!   that an auditor can do it again; [`codec`] says how bodies are stored.
 //! - [`Feed`]: events after a position, in order; [`PostgresFeed`] reads them from the log itself,
 //!   [`JetStreamFeed`] listens to the broker and reads the log where the broker has nothing.
+//! - [`audit`] checks a whole store, as auditors do.
 //! - [`relay`] carries the log into a JetStream [`stream`] under the same numbers; [`message`] says how.
 //!
 //! The crate knows no HTTP and no FHIR: a body is bytes, a resource is a type and an id.
 
+pub mod audit;
 pub mod codec;
 mod draft;
 pub mod envelope;

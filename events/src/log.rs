@@ -3,14 +3,15 @@
 mod appender;
 mod batch;
 mod connection;
-mod decide;
+pub(crate) mod decide;
+mod existing;
 mod history;
 mod measures;
 mod migrate;
 mod poll;
 mod read;
 mod remember;
-mod row;
+pub(crate) mod row;
 mod rows;
 mod statistics;
 mod transaction;

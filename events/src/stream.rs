@@ -114,7 +114,7 @@ pub async fn open_or_create(
     }
 }
 
-fn is_missing(error: &GetStreamError) -> bool {
+pub(crate) fn is_missing(error: &GetStreamError) -> bool {
     match error.kind() {
         GetStreamErrorKind::JetStream(error) => error.error_code() == ErrorCode::STREAM_NOT_FOUND,
         _ => false,

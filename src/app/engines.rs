@@ -10,45 +10,46 @@ use crate::config::Settings;
 
 /// What the parts reach Postgres and NATS by, and the engines behind it that are ours.
 #[derive(Debug)]
-pub(super) struct Running {
-    pub(super) addresses: Addresses,
+pub(crate) struct PrivateEngines {
+    /// Where both are, configured or ours.
+    pub(crate) addresses: Addresses,
     engines: Option<Engines>,
     // Owns the tasks that report the engines' states; they end with it.
     _reports: JoinSet<()>,
 }
 
-/// Starts the engines that no address is configured for.
-pub(super) async fn start(settings: &Settings, surroundings: &Surroundings) -> anyhow::Result<Running> {
-    let mut options = EngineOptions::new(&settings.data);
-    options.postgres = settings.database.url.is_none();
-    options.nats = settings.nats.url.is_none();
-    options.path = surroundings.path.clone();
-    options.runtime = surroundings.runtime.clone();
-    options.programs.extend(settings.engines.programs.clone());
-    options.programs.extend(usual_folders());
-    let mut reports = JoinSet::new();
-    let engines = if options.postgres || options.nats {
-        let engines = Engines::start(options).await?;
-        for (name, state) in [("postgres", engines.database_state()), ("nats", engines.nats_state())] {
-            reports.extend(state.map(|state| report(name, state)));
-        }
-        Some(engines)
-    } else {
-        None
-    };
-    let private = |url: fn(&Engines) -> Option<&str>| engines.as_ref().and_then(url).map(str::to_owned);
-    let database = settings.database.url.clone().or_else(|| private(Engines::database_url));
-    let nats = settings.nats.url.clone().or_else(|| private(Engines::nats_url));
-    let addresses = Addresses {
-        database: database.context("there is no database")?,
-        nats: nats.context("there is no NATS")?,
-    };
-    Ok(Running { addresses, engines, _reports: reports })
-}
+impl PrivateEngines {
+    /// Starts the engines that no address is configured for.
+    pub(crate) async fn start(settings: &Settings, surroundings: &Surroundings) -> anyhow::Result<Self> {
+        let mut options = EngineOptions::new(&settings.data);
+        options.postgres = settings.database.url.is_none();
+        options.nats = settings.nats.url.is_none();
+        options.path = surroundings.path.clone();
+        options.runtime = surroundings.runtime.clone();
+        options.programs.extend(settings.engines.programs.clone());
+        options.programs.extend(usual_folders());
+        let mut reports = JoinSet::new();
+        let engines = if options.postgres || options.nats {
+            let engines = Engines::start(options).await?;
+            for (name, state) in [("postgres", engines.database_state()), ("nats", engines.nats_state())] {
+                reports.extend(state.map(|state| report(name, state)));
+            }
+            Some(engines)
+        } else {
+            None
+        };
+        let private = |url: fn(&Engines) -> Option<&str>| engines.as_ref().and_then(url).map(str::to_owned);
+        let database = settings.database.url.clone().or_else(|| private(Engines::database_url));
+        let nats = settings.nats.url.clone().or_else(|| private(Engines::nats_url));
+        let addresses = Addresses {
+            database: database.context("there is no database")?,
+            nats: nats.context("there is no NATS")?,
+        };
+        Ok(Self { addresses, engines, _reports: reports })
+    }
 
-impl Running {
     /// Stops what is ours.
-    pub(super) async fn stop(self) {
+    pub(crate) async fn stop(self) {
         if let Some(engines) = self.engines {
             tracing::info!("stopping the private engines");
             engines.stop().await;

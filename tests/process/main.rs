@@ -8,3 +8,4 @@ mod refusals;
 mod stopping;
 #[expect(dead_code, reason = "the tests that kill at random use more of it")]
 mod support;
+mod verify;

@@ -163,6 +163,11 @@ impl Server {
         Some((status, answer.split("\r\n\r\n").nth(1)?.to_owned()))
     }
 
+    /// The status of the answer to a PUT.
+    pub(crate) fn put(&self, path: &str, body: &str) -> Option<u16> {
+        self.exchange("PUT", path, body)?.split(' ').nth(1)?.parse().ok()
+    }
+
     /// Creates a patient and returns its path.
     pub(crate) fn create_patient(&self) -> Option<String> {
         let body = r#"{"resourceType":"Patient","active":true}"#;

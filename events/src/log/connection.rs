@@ -41,6 +41,12 @@ impl Connector {
         Ok(Connector { config, runtime, settings: settings(options) })
     }
 
+    /// The same connector, whose connections refuse to write.
+    pub(crate) fn read_only(mut self) -> Connector {
+        self.settings.push_str("; SET default_transaction_read_only = on");
+        self
+    }
+
     /// A connection with the settings below, driven by a task of the runtime. Dropping the client ends it.
     pub(crate) async fn connect(&self) -> Result<(Client, JoinHandle<()>), Error> {
         match self.runtime.spawn(self.clone().connect_here()).await {

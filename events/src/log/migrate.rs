@@ -45,6 +45,22 @@ pub(crate) async fn migrate(client: &mut Client) -> Result<(), LogError> {
     }
 }
 
+/// Whether the database has exactly the schema of this program; changes nothing.
+pub(crate) async fn check(client: &Client) -> Result<(), LogError> {
+    let known = MIGRATIONS.last().map_or(0, |(version, _)| *version);
+    let exists = client.query_one("SELECT to_regclass('anamnesis.events_schema') IS NOT NULL", &[]).await?;
+    if !exists.try_get::<_, bool>(0)? {
+        return Err(LogError::NoSchema);
+    }
+    let statement = "SELECT coalesce(max(version), 0) FROM anamnesis.events_schema";
+    let found: i32 = client.query_one(statement, &[]).await?.try_get(0)?;
+    match found.cmp(&known) {
+        std::cmp::Ordering::Equal => Ok(()),
+        std::cmp::Ordering::Less => Err(LogError::SchemaTooOld { found, known }),
+        std::cmp::Ordering::Greater => Err(LogError::SchemaTooNew { found, known }),
+    }
+}
+
 /// The number of the workspace's log, given out when it is opened for the first time.
 pub(crate) async fn log_number(client: &Client, workspace: &str) -> Result<i16, LogError> {
     client

@@ -65,7 +65,7 @@ impl Log {
         Ok(Some(Tail { position: head, hash, recorded_at: row.try_get(1)? }))
     }
 
-    async fn stored_hash(&self, position: Position) -> Result<[u8; 32], LogError> {
+    pub(crate) async fn stored_hash(&self, position: Position) -> Result<[u8; 32], LogError> {
         let statement = "SELECT hash FROM anamnesis.event WHERE log = $1 AND seq = $2";
         let rows = self.query(statement, &[&self.inner.number, &position.to_sql()]).await?;
         let missing = || LogError::Broken { position, reason: "the event is missing".to_owned() };

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod append;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod feed;

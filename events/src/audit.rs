@@ -1,0 +1,22 @@
+//! Checking a store as an auditor does: the log by itself, then what is derived from it against the log.
+//!
+//! - [`log`] walks the log: no position missing, the hash chain, times, whole transactions, versions that lead to the
+//!   ones before, and links to compartments.
+//! - [`heads`] compares where each resource stands with what the log says, both ways.
+//! - [`stream`] compares the messages that JetStream still has with the events of the same numbers.
+//!
+//! Nothing is locked and no snapshot is kept: a check covers what the log had when it began, and looks again at what
+//! has moved meanwhile. A fault is told and the check goes on behind it.
+
+mod bits;
+mod chain;
+mod fault;
+mod heads;
+mod log;
+mod stream;
+
+pub use bits::Positions;
+pub use fault::{FAULTS_KEPT_MAX, Fault, Faults, Part};
+pub use heads::{Heads, heads};
+pub use log::{Range, Walked, log};
+pub use stream::{Streamed, stream};

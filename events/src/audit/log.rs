@@ -1,0 +1,171 @@
+//! The walk over the log: pages are read while the page before is checked.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::chain::Chain;
+use super::{Faults, Positions};
+use crate::log::decide::compartment_key;
+use crate::log::row::COLUMNS;
+use crate::{Log, LogError, Position, envelope};
+
+/// Events in one page: few enough that a page of large ones fits into memory.
+const PAGE_EVENTS: u64 = 500;
+/// Pages that may wait for being checked.
+const PAGES_WAITING_MAX: usize = 2;
+
+/// Which part of a log is walked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// The position before the first event.
+    pub after: Position,
+    /// The last position.
+    pub until: Position,
+    /// The hash at `after`, as the auditor knows it; what the log has there if they know none.
+    pub hash: Option<[u8; 32]>,
+    /// The part may end in the middle of a transaction: it was not chosen by where the log ends.
+    pub may_cut: bool,
+}
+
+/// What a walk found.
+#[derive(Debug)]
+pub struct Walked {
+    /// The part that was walked.
+    pub range: Range,
+    /// How many events there are in it.
+    pub events: u64,
+    /// The bytes of their bodies, unpacked.
+    pub bytes: u64,
+    /// How many links from events to compartments that are not their home.
+    pub links: u64,
+    /// The hash at its end: what a later check can begin with. `None` where it cannot be read.
+    pub hash: Option<[u8; 32]>,
+    /// The events that a later one of their resource follows.
+    pub superseded: Positions,
+    /// What is wrong.
+    pub faults: Faults,
+}
+
+/// Walks a part of the log. `progress` is told how far the reading has come.
+///
+/// # Errors
+/// When the database cannot be read. What is wrong with the log is no error, but in the answer.
+pub async fn log(
+    log: &Log,
+    range: Range,
+    progress: &mut (dyn FnMut(Position) + Send),
+) -> Result<Walked, LogError> {
+    let mut faults = Faults::default();
+    let begin = begin(log, &range, &mut faults).await?;
+    let (pages, waiting) = mpsc::channel(PAGES_WAITING_MAX);
+    let chain = Chain::new(range.after, range.until, begin);
+    let checking = tokio::task::spawn_blocking(move || check(chain, waiting));
+    let mut links = 0;
+    let mut after = range.after;
+    while after < range.until {
+        let until = after.plus(PAGE_EVENTS).min(range.until);
+        let rows = Arc::new(read(log, after, until).await?);
+        if pages.send(Arc::clone(&rows)).await.is_err() {
+            // The check has failed; its error is told below.
+            break;
+        }
+        links += check_links(log, &rows, &mut faults).await?;
+        after = until;
+        progress(after);
+    }
+    drop(pages);
+    let checked = checking.await.map_err(|_| LogError::Codec("the check was stopped".to_owned()))?;
+    let mut chain = checked?;
+    chain.finish(range.until, range.may_cut);
+    let found = count_links(log, &range).await?;
+    if found != links {
+        let reason =
+            format!("the events name {links} compartments beside their homes, but {found} are linked");
+        faults.add(Position::ZERO, reason);
+    }
+    let mut all = chain.faults.clone();
+    all.append(faults);
+    Ok(Walked {
+        range,
+        events: chain.events,
+        bytes: chain.bytes,
+        links,
+        hash: chain.hash(),
+        superseded: chain.superseded,
+        faults: all,
+    })
+}
+
+/// The hash that the first event has to follow from.
+async fn begin(log: &Log, range: &Range, faults: &mut Faults) -> Result<Option<[u8; 32]>, LogError> {
+    let stored = match range.after {
+        Position::ZERO => Some(envelope::genesis(log.workspace())),
+        after => match log.stored_hash(after).await {
+            Ok(hash) => Some(hash),
+            Err(LogError::Broken { position, reason }) => {
+                faults.add(position, reason);
+                None
+            }
+            Err(error) => return Err(error),
+        },
+    };
+    if range.hash.is_some() && stored.is_some() && range.hash != stored {
+        faults.add(range.after, "the hash there is another than the one that is known");
+    }
+    Ok(range.hash.or(stored))
+}
+
+async fn read(log: &Log, after: Position, until: Position) -> Result<Vec<Row>, LogError> {
+    let statement = format!(
+        "SELECT {COLUMNS}, p.version, p.resource_type, p.id
+         FROM anamnesis.event AS e
+         LEFT JOIN LATERAL (
+             SELECT one.version, one.resource_type, one.id FROM anamnesis.event AS one
+             WHERE one.log = $1 AND one.seq = e.prev_seq LIMIT 1) AS p ON true
+         WHERE e.log = $1 AND e.seq > $2 AND e.seq <= $3 ORDER BY e.seq"
+    );
+    log.query(&statement, &[&log.number(), &after.to_sql(), &until.to_sql()]).await
+}
+
+fn check(mut chain: Chain, mut pages: mpsc::Receiver<Arc<Vec<Row>>>) -> Result<Chain, LogError> {
+    while let Some(rows) = pages.blocking_recv() {
+        for row in rows.iter() {
+            chain.take(row)?;
+        }
+    }
+    Ok(chain)
+}
+
+/// Whether the compartments that the events touch beside their homes are linked; answers how many those are.
+async fn check_links(log: &Log, rows: &[Row], faults: &mut Faults) -> Result<u64, LogError> {
+    let (mut positions, mut keys): (Vec<i64>, Vec<Uuid>) = (Vec::new(), Vec::new());
+    for row in rows {
+        let Some(touches) = row.try_get::<_, Option<&str>>(7)? else { continue };
+        for compartment in touches.lines() {
+            positions.push(row.try_get(0)?);
+            keys.push(compartment_key(compartment));
+        }
+    }
+    if keys.is_empty() {
+        return Ok(0);
+    }
+    let statement = "SELECT w.seq FROM unnest($2::bigint[], $3::uuid[]) AS w (seq, key)
+        WHERE NOT EXISTS (
+            SELECT FROM anamnesis.link AS l WHERE l.log = $1 AND l.compartment = w.key AND l.seq = w.seq)
+        ORDER BY w.seq";
+    for row in log.query(statement, &[&log.number(), &positions, &keys]).await? {
+        let reason = "a compartment that it touches is not linked to it";
+        faults.add(Position::from_sql(row.try_get(0)?), reason);
+    }
+    Ok(keys.len() as u64)
+}
+
+async fn count_links(log: &Log, range: &Range) -> Result<u64, LogError> {
+    let statement = "SELECT count(*) FROM anamnesis.link WHERE log = $1 AND seq > $2 AND seq <= $3";
+    let rows = log.query(statement, &[&log.number(), &range.after.to_sql(), &range.until.to_sql()]).await?;
+    let count: i64 = rows.first().map_or(Ok(0), |row| row.try_get(0))?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}

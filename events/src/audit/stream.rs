@@ -1,0 +1,223 @@
+//! The messages that JetStream still has, against the events of the same numbers.
+
+use std::time::Duration;
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
+use async_nats::jetstream::stream::{State, Stream};
+use futures::StreamExt;
+
+use super::Faults;
+use crate::message::{Received, decode};
+use crate::stream::{StreamError, stream_name};
+use crate::{Event, Log, Position};
+
+/// Events of one page of the log.
+const PAGE_EVENTS: usize = 500;
+/// How long the broker may be silent before the check gives up.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// What the comparison found.
+#[derive(Debug)]
+pub struct Streamed {
+    /// The first sequence that the stream still has.
+    pub first: Position,
+    /// The last sequence of the stream when the check began.
+    pub last: Position,
+    /// Where the log ended then: the stream is behind as long as the relay has not caught up, which is no fault.
+    pub head: Position,
+    /// How many messages were compared.
+    pub messages: u64,
+    /// How many of them carry the body, which was compared as well.
+    pub bodies: u64,
+    /// What is wrong.
+    pub faults: Faults,
+}
+
+impl Streamed {
+    /// How many events the stream was behind the log.
+    #[must_use]
+    pub fn behind(&self) -> u64 {
+        self.head.get().saturating_sub(self.last.get())
+    }
+}
+
+/// Compares every message that the stream has after one position and up to another with the log. `progress` is told how
+/// far it has come.
+///
+/// # Errors
+/// When the broker does not answer or the log cannot be read. A stream that is not there is a fault.
+pub async fn stream(
+    log: &Log,
+    context: &Context,
+    (after, until): (Position, Position),
+    progress: &mut (dyn FnMut(Position) + Send),
+) -> Result<Streamed, StreamError> {
+    let mut faults = Faults::default();
+    let name = stream_name(log.workspace());
+    let Some(stream) = find(context, &name).await? else {
+        let head = log.head().await?;
+        faults.add(Position::ZERO, format!("there is no stream {name}"));
+        let (first, last) = (Position::ZERO, Position::ZERO);
+        return Ok(Streamed { first, last, head, messages: 0, bodies: 0, faults });
+    };
+    let state = state(&stream).await?;
+    // Read after the stream's end, which is never beyond the log that it is of.
+    let head = log.head().await?;
+    let (first, last) = (Position::new(state.first_sequence), Position::new(state.last_sequence));
+    let mut found = Streamed { first, last, head, messages: 0, bodies: 0, faults };
+    if last > head {
+        found.faults.add(last, format!("the stream goes on beyond the log, which ends at {head}"));
+    }
+    let begin = after.max(Position::new(state.first_sequence.saturating_sub(1)));
+    let end = until.min(last).min(head);
+    if state.messages > 0 && begin < end {
+        compare(log, &stream, (begin, end), &mut found, progress).await?;
+    }
+    Ok(found)
+}
+
+async fn find(context: &Context, name: &str) -> Result<Option<Stream>, StreamError> {
+    match context.get_stream(name).await {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error) if crate::stream::is_missing(&error) => Ok(None),
+        Err(error) => Err(StreamError::nats(error)),
+    }
+}
+
+async fn state(stream: &Stream) -> Result<State, StreamError> {
+    Ok(stream.get_info().await.map_err(StreamError::nats)?.state)
+}
+
+async fn compare(
+    log: &Log,
+    stream: &Stream,
+    (begin, end): (Position, Position),
+    found: &mut Streamed,
+    progress: &mut (dyn FnMut(Position) + Send),
+) -> Result<(), StreamError> {
+    let mut messages = Messages::open(stream, begin).await?;
+    let mut after = begin;
+    let mut missing: Vec<Position> = Vec::new();
+    while after < end {
+        let limit = usize::try_from(end.get() - after.get()).unwrap_or(PAGE_EVENTS).min(PAGE_EVENTS);
+        let events = match log.read(after, limit).await {
+            Ok(events) if !events.is_empty() => events,
+            // The walk over the log tells what is wrong with it.
+            Ok(_) | Err(crate::LogError::Broken { .. } | crate::LogError::UnknownKind { .. }) => {
+                found.faults.add(after.next(), "the log cannot be read here, so messages cannot be compared");
+                break;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        for event in &events {
+            after = event.position;
+            match messages.at(after).await? {
+                None => missing.push(after),
+                Some(message) => {
+                    found.messages += 1;
+                    match fault(&message, event) {
+                        Ok(true) => found.bodies += 1,
+                        Ok(false) => {}
+                        Err(reason) => found.faults.add(after, reason),
+                    }
+                }
+            }
+            if missing.len() >= PAGE_EVENTS {
+                tell_missing(stream, &mut missing, &mut found.faults).await?;
+            }
+        }
+        progress(after);
+    }
+    tell_missing(stream, &mut missing, &mut found.faults).await
+}
+
+/// What is missing below the stream's first sequence has left it by its age or size, and is no fault.
+async fn tell_missing(
+    stream: &Stream,
+    missing: &mut Vec<Position>,
+    faults: &mut Faults,
+) -> Result<(), StreamError> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let first = state(stream).await?.first_sequence;
+    for position in missing.drain(..).filter(|position| position.get() >= first) {
+        faults.add(position, "the stream does not have the message");
+    }
+    Ok(())
+}
+
+/// Whether the message is the event's, and has its body.
+fn fault(message: &async_nats::jetstream::Message, event: &Event) -> Result<bool, String> {
+    let headers = message.headers.as_ref().ok_or("the message has no headers")?;
+    let received = decode(event.position.get(), headers, message.payload.clone());
+    let Received { event: theirs, body_left_out } = received
+        .map_err(|error| format!("the message is no event: {} is not understood", error.attribute))?;
+    if theirs.position != event.position {
+        return Err(format!("the message is that of position {}", theirs.position));
+    }
+    if theirs.hash != event.hash {
+        return Err("the message has another hash than the event".to_owned());
+    }
+    if !body_left_out && theirs.payload != event.payload {
+        return Err("the message has another body than the event".to_owned());
+    }
+    let payload = event.payload.clone();
+    if (Event { payload, ..theirs }) != *event {
+        return Err("an attribute of the message is not that of the event".to_owned());
+    }
+    Ok(!body_left_out && !event.payload.is_empty())
+}
+
+/// The messages in their order, with one that was read ahead.
+struct Messages {
+    messages: Ordered,
+    /// How many the stream still had behind the last one.
+    pending: u64,
+    next: Option<(Position, async_nats::jetstream::Message)>,
+}
+
+impl Messages {
+    async fn open(stream: &Stream, after: Position) -> Result<Self, StreamError> {
+        let start_sequence = after.next().get();
+        let config = OrderedConfig {
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence },
+            ..OrderedConfig::default()
+        };
+        let consumer = stream.create_consumer(config).await.map_err(StreamError::nats)?;
+        let pending = consumer.cached_info().num_pending;
+        let messages = consumer.messages().await.map_err(StreamError::nats)?;
+        Ok(Self { messages, pending, next: None })
+    }
+
+    /// The message with this number; `None` where the stream goes on behind it.
+    async fn at(&mut self, wanted: Position) -> Result<Option<async_nats::jetstream::Message>, StreamError> {
+        loop {
+            let (position, message) = match self.next.take() {
+                Some(next) => next,
+                None if self.pending == 0 => return Ok(None),
+                None => self.read().await?,
+            };
+            if position == wanted {
+                return Ok(Some(message));
+            }
+            if position > wanted {
+                self.next = Some((position, message));
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Result<(Position, async_nats::jetstream::Message), StreamError> {
+        let message = match tokio::time::timeout(SILENCE_MAX, self.messages.next()).await {
+            Ok(Some(message)) => message.map_err(StreamError::nats)?,
+            Ok(None) => return Err(StreamError::nats("the broker has ended the consumer")),
+            Err(_) => return Err(StreamError::nats("the broker sends nothing more")),
+        };
+        let info = message.info().map_err(StreamError::nats)?;
+        self.pending = info.pending;
+        Ok((Position::new(info.stream_sequence), message))
+    }
+}

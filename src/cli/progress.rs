@@ -1,0 +1,55 @@
+//! How far a long command has come: a bar on a terminal, else a line now and then; on standard error.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::clock;
+
+/// Without a terminal, progress is told once in this time.
+const LINE_PAUSE: Duration = Duration::from_secs(10);
+
+/// Shows one piece of work after the other.
+pub(super) struct Progress {
+    bar: ProgressBar,
+    terminal: bool,
+    what: &'static str,
+    total: u64,
+    last_line: Duration,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let bar = if terminal { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        let look = "{msg:>8} {bar:30} {percent:>3}% {human_pos}/{human_len} {per_sec} (still {eta})";
+        if let Ok(style) = ProgressStyle::with_template(look) {
+            bar.set_style(style);
+        }
+        Self { bar, terminal, what: "", total: 0, last_line: clock::elapsed() }
+    }
+
+    /// Begins a piece of work with so many steps.
+    pub(super) fn begin(&mut self, what: &'static str, total: u64) {
+        (self.what, self.total) = (what, total);
+        self.bar.reset();
+        self.bar.set_length(total);
+        self.bar.set_message(what);
+    }
+
+    /// So many steps are done.
+    pub(super) fn at(&mut self, done: u64) {
+        if self.terminal {
+            self.bar.set_position(done.min(self.total));
+        } else if clock::elapsed().saturating_sub(self.last_line) >= LINE_PAUSE {
+            self.last_line = clock::elapsed();
+            eprintln!("{}: {done} of {}", self.what, self.total);
+        }
+    }
+
+    /// Takes the bar away.
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
