@@ -76,82 +76,72 @@ async fn a_clean_store_has_no_faults_and_is_counted() {
     log.close().await;
 }
 
+/// Statements behind the log's back, and what must be told of them.
+const TAMPERED: &[(&str, &str)] = &[
+    (
+        "UPDATE anamnesis.event SET payload = (SELECT payload FROM anamnesis.event WHERE seq = 2) WHERE seq = 7",
+        "position 7: its hash does not follow",
+    ),
+    (
+        "UPDATE anamnesis.event SET payload = overlay(payload PLACING '\\x00'::bytea FROM 1) WHERE seq = 7",
+        "position 7: the body",
+    ),
+    (
+        "UPDATE anamnesis.event SET hash = overlay(hash PLACING '\\xabcdef'::bytea FROM 1) WHERE seq = 5",
+        "position 5: its hash does not follow",
+    ),
+    ("UPDATE anamnesis.event SET agent = 'nobody' WHERE seq = 10", "position 10: its hash does not follow"),
+    ("DELETE FROM anamnesis.event WHERE seq = 5", "position 5: the event is missing"),
+    ("DELETE FROM anamnesis.event WHERE seq BETWEEN 4 AND 6", "position 4: the events up to 6 are missing"),
+    (
+        "UPDATE anamnesis.event SET seq = 1000 + seq WHERE seq IN (10, 11);
+          UPDATE anamnesis.event SET seq = 1021 - seq WHERE seq > 1000",
+        "position 10: its hash does not follow",
+    ),
+    (
+        "UPDATE anamnesis.event SET recorded_at = recorded_at - interval '1 day' WHERE seq = 9",
+        "position 9: it was not recorded later",
+    ),
+    (
+        "UPDATE anamnesis.event SET transaction_size = 4 WHERE transaction_id IS NOT NULL",
+        "position 7: a transaction is not whole",
+    ),
+    (
+        "UPDATE anamnesis.event SET prev_seq = 2 WHERE seq = 10",
+        "position 10: the event at 2 is not the version before it",
+    ),
+    (
+        "UPDATE anamnesis.event SET prev_seq = 1, version = 2 WHERE seq = 7",
+        "position 7: another event follows the same version",
+    ),
+    (
+        "UPDATE anamnesis.head SET seq = 3, version = 2, deleted = false WHERE seq = 8",
+        "position 3: the head stands here, but the log has a later version",
+    ),
+    (
+        "UPDATE anamnesis.head SET seq = 3, version = 2, deleted = false WHERE seq = 8",
+        "position 8: this is the newest event of its resource, but the head stands at 3",
+    ),
+    ("UPDATE anamnesis.head SET seq = 99 WHERE seq = 9", "position 99: the head"),
+    ("UPDATE anamnesis.head SET seq = 9 WHERE seq = 10", "stands at an event of another resource"),
+    ("UPDATE anamnesis.head SET version = 5 WHERE seq = 10", "position 10: the head says version 5"),
+    ("UPDATE anamnesis.head SET deleted = false WHERE seq = 8", "position 8: head and event do not agree"),
+    ("DELETE FROM anamnesis.head WHERE seq = 10", "position 10: the resource of this event has no head"),
+    ("DELETE FROM anamnesis.link WHERE seq = 3", "position 3: a compartment that it touches is not linked"),
+    (
+        "INSERT INTO anamnesis.link SELECT 4, log, compartment FROM anamnesis.link WHERE seq = 3",
+        "the events name 3 compartments beside their homes, but 4 are linked",
+    ),
+    ("DELETE FROM anamnesis.identifier", "position 9: an identifier of the resource is not in the table"),
+    (
+        "INSERT INTO anamnesis.identifier SELECT log, key, 'x' FROM anamnesis.identifier",
+        "the heads name 1 identifiers, but the table of identifiers has 2",
+    ),
+];
+
 #[tokio::test]
 async fn what_is_tampered_with_is_found_and_named() {
-    let cases = [
-        (
-            "UPDATE anamnesis.event SET payload = (SELECT payload FROM anamnesis.event WHERE seq = 2) WHERE seq = 7",
-            "position 7: its hash does not follow",
-        ),
-        (
-            "UPDATE anamnesis.event SET payload = overlay(payload PLACING '\\x00'::bytea FROM 1) WHERE seq = 7",
-            "position 7: the body",
-        ),
-        (
-            "UPDATE anamnesis.event SET hash = overlay(hash PLACING '\\xabcdef'::bytea FROM 1) WHERE seq = 5",
-            "position 5: its hash does not follow",
-        ),
-        (
-            "UPDATE anamnesis.event SET agent = 'nobody' WHERE seq = 10",
-            "position 10: its hash does not follow",
-        ),
-        ("DELETE FROM anamnesis.event WHERE seq = 5", "position 5: the event is missing"),
-        (
-            "DELETE FROM anamnesis.event WHERE seq BETWEEN 4 AND 6",
-            "position 4: the events up to 6 are missing",
-        ),
-        (
-            "UPDATE anamnesis.event SET seq = 1000 + seq WHERE seq IN (10, 11);
-          UPDATE anamnesis.event SET seq = 1021 - seq WHERE seq > 1000",
-            "position 10: its hash does not follow",
-        ),
-        (
-            "UPDATE anamnesis.event SET recorded_at = recorded_at - interval '1 day' WHERE seq = 9",
-            "position 9: it was not recorded later",
-        ),
-        (
-            "UPDATE anamnesis.event SET transaction_size = 4 WHERE transaction_id IS NOT NULL",
-            "position 7: a transaction is not whole",
-        ),
-        (
-            "UPDATE anamnesis.event SET prev_seq = 2 WHERE seq = 10",
-            "position 10: the event at 2 is not the version before it",
-        ),
-        (
-            "UPDATE anamnesis.event SET prev_seq = 1, version = 2 WHERE seq = 7",
-            "position 7: another event follows the same version",
-        ),
-        (
-            "UPDATE anamnesis.head SET seq = 3, version = 2, deleted = false WHERE seq = 8",
-            "position 3: the head stands here, but the log has a later version",
-        ),
-        (
-            "UPDATE anamnesis.head SET seq = 3, version = 2, deleted = false WHERE seq = 8",
-            "position 8: this is the newest event of its resource, but the head stands at 3",
-        ),
-        ("UPDATE anamnesis.head SET seq = 99 WHERE seq = 9", "position 99: the head"),
-        ("UPDATE anamnesis.head SET seq = 9 WHERE seq = 10", "stands at an event of another resource"),
-        ("UPDATE anamnesis.head SET version = 5 WHERE seq = 10", "position 10: the head says version 5"),
-        (
-            "UPDATE anamnesis.head SET deleted = false WHERE seq = 8",
-            "position 8: head and event do not agree",
-        ),
-        ("DELETE FROM anamnesis.head WHERE seq = 10", "position 10: the resource of this event has no head"),
-        (
-            "DELETE FROM anamnesis.link WHERE seq = 3",
-            "position 3: a compartment that it touches is not linked",
-        ),
-        (
-            "INSERT INTO anamnesis.link SELECT 4, log, compartment FROM anamnesis.link WHERE seq = 3",
-            "the events name 3 compartments beside their homes, but 4 are linked",
-        ),
-        ("DELETE FROM anamnesis.identifier", "position 9: an identifier of the resource is not in the table"),
-        (
-            "INSERT INTO anamnesis.identifier SELECT log, key, 'x' FROM anamnesis.identifier",
-            "the heads name 1 identifiers, but the table of identifiers has 2",
-        ),
-    ];
-    for (statements, expected) in cases {
+    for (statements, expected) in TAMPERED {
         let database = database().await;
         let log = open(&database).await;
         history(&log).await;
