@@ -26,7 +26,7 @@ mod resident;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anamnesis_events::{AppendError, Group, Log, LogError, Operation, Recorded, ResourceKey};
+use anamnesis_events::{AppendError, Group, Idempotency, Log, LogError, Operation, Recorded, ResourceKey};
 use tokio::runtime::Handle;
 
 use crate::decide::{Command, Current, Provenance, Refusal, Rules};
@@ -118,6 +118,9 @@ pub enum WriteError {
     /// A single resource could not be read.
     #[error(transparent)]
     ReadOne(#[from] ReadError),
+    /// The same request was recorded before, under its idempotency key: see [`anamnesis_events::Log::remembered`].
+    #[error("the request was recorded before, under its idempotency key")]
+    AlreadyRecorded,
     /// The decision broke down: a mistake of this program.
     #[error("a decision panicked")]
     Panicked,
@@ -141,6 +144,7 @@ struct Surroundings {
 struct Work {
     command: Command,
     provenance: Provenance,
+    idempotency: Option<Idempotency>,
 }
 
 /// Drafts that belong together, on their way to an actor.

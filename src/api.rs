@@ -19,6 +19,7 @@ mod dispatch;
 mod feed;
 mod history;
 mod http;
+pub(crate) mod idempotency;
 mod interaction;
 pub mod negotiate;
 mod page;

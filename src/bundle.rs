@@ -8,16 +8,17 @@ mod batch;
 mod conditions;
 mod entry;
 mod plan;
+mod replay;
 mod resolve;
 mod response;
 mod target;
 mod transaction;
 
 use actix_web::http::StatusCode;
-use anamnesis_events::Position;
+use anamnesis_events::{Position, Remembered};
 use anamnesis_fhir::json::{Document, Limits};
 
-use crate::api::{Answer, Body, Call};
+use crate::api::{Answer, Body, Call, idempotency};
 use crate::error::{Failure, FailureKind, IssueCode};
 use entry::BundleKind;
 
@@ -28,14 +29,32 @@ use entry::BundleKind;
 pub(crate) async fn run(call: &Call, body: Body) -> Result<Answer, Failure> {
     let document = receive(call, body).await?;
     let (kind, entries) = entry::read(document.root(), &call.base, call.service.options.bundle_entries_max)?;
-    let (answers, position) = match kind {
+    let outcome = match kind {
+        BundleKind::Batch if call.once.is_some() => {
+            let text =
+                "A batch is several writes, which one Idempotency-Key cannot name. A transaction takes one.";
+            return Err(idempotency::not_taken(text));
+        }
         BundleKind::Batch => batch::run(call, entries).await,
         BundleKind::Transaction => transaction::run(call, &document, entries).await?,
     };
+    let recorded = outcome.1.is_some();
+    Ok(Answer { recorded, ..answer(call, kind, outcome) })
+}
+
+/// Answers a transaction that was recorded before, under its idempotency key.
+///
+/// # Errors
+/// The log cannot be read.
+pub(crate) async fn replay(call: &Call, remembered: Remembered) -> Result<Answer, Failure> {
+    Ok(answer(call, BundleKind::Transaction, replay::answers(call, remembered).await?))
+}
+
+fn answer(call: &Call, kind: BundleKind, (answers, position): Outcome) -> Answer {
     let mut answer = Answer::new(StatusCode::OK);
     answer.position = position;
     answer.body = Some(response::bundle(kind, &call.correlation_id, &answers).into());
-    Ok(answer)
+    answer
 }
 
 /// What a bundle comes to: an answer for each entry, and the last position that was written.

@@ -36,6 +36,8 @@ pub enum FailureKind {
     PreconditionFailed,
     /// 413: the body or the result is too large.
     TooLarge,
+    /// 422: the request contradicts an earlier one.
+    Unprocessable,
     /// 415: the body is of a kind that is not taken.
     UnsupportedMedia,
     /// 429: this client or compartment has too much under way.
@@ -60,6 +62,7 @@ impl FailureKind {
             Self::Gone => StatusCode::GONE,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
             Self::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,

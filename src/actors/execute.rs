@@ -49,9 +49,13 @@ pub(super) async fn execute(
             };
             newest = None;
             let (operation, home) = (draft.operation, draft.home.clone());
-            match surroundings.log.append(Group::single(draft)).await {
+            let group = Group { idempotency: work.idempotency.clone(), ..Group::single(draft) };
+            match surroundings.log.append(group).await {
                 Ok(recorded) => {
                     let recorded = recorded.into_iter().next().ok_or(WriteError::Interrupted)?;
+                    if recorded.replayed {
+                        return Err(WriteError::AlreadyRecorded);
+                    }
                     newest = Some(Arc::new(Current {
                         version: recorded.version,
                         position: recorded.position,

@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use actix::dev::channel::channel;
 use actix::prelude::*;
-use anamnesis_events::{Group, Log, Recorded, ResourceKey};
+use anamnesis_events::{Group, Idempotency, Log, Recorded, ResourceKey};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use tokio::runtime::Handle;
@@ -71,6 +71,19 @@ impl Compartments {
     /// # Errors
     /// [`WriteError`]; nothing was recorded but where it says that this is not known.
     pub async fn submit(&self, command: Command, provenance: Provenance) -> Result<Outcome, WriteError> {
+        self.submit_once(command, provenance, None).await
+    }
+
+    /// [`Compartments::submit`] of a request that is recorded once under its idempotency key, if it has one.
+    ///
+    /// # Errors
+    /// [`WriteError::AlreadyRecorded`] where it was recorded before.
+    pub async fn submit_once(
+        &self,
+        command: Command,
+        provenance: Provenance,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Outcome, WriteError> {
         let home = match &command {
             Command::Create { candidate, .. } | Command::Update { candidate, .. } => {
                 candidate.placement.home.clone()
@@ -80,7 +93,7 @@ impl Compartments {
                 None => crate::decide::placement::shared(key),
             },
         };
-        let mut work = Work { command, provenance };
+        let mut work = Work { command, provenance, idempotency };
         for _ in 0..WAKE_TRIES_MAX {
             let slot = self.wake(&home)?;
             let under_way = slot.gauge.enter(self.options().queue_max).ok_or(WriteError::Busy)?;

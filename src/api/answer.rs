@@ -27,6 +27,8 @@ pub struct Answer {
     pub location: Option<String>,
     /// For `X-Anamnesis-Position`.
     pub position: Option<Position>,
+    /// Whether this request has recorded something.
+    pub recorded: bool,
     /// JSON; `None` for no body.
     pub body: Option<Bytes>,
     /// Headers that one interaction alone has.
@@ -43,6 +45,7 @@ impl Answer {
             modified: None,
             location: None,
             position: None,
+            recorded: false,
             body: None,
             headers: Vec::new(),
         }

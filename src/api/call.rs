@@ -7,10 +7,12 @@ use actix_web::http::Method;
 use anamnesis_events::{ResourceKey, Version};
 use anamnesis_fhir::json::Document;
 
+use super::idempotency::Once;
 use super::negotiate::{self, Prefer};
 use super::query::Query;
 use super::service::Service;
-use crate::decide::{Expected, Provenance};
+use crate::actors::{Outcome, WriteError};
+use crate::decide::{Command, Expected, Provenance};
 use crate::error::Failure;
 
 /// A request to a FHIR service, from HTTP or from an entry of a bundle.
@@ -24,6 +26,8 @@ pub struct Request {
     pub query: String,
     /// The conditions of the request.
     pub conditions: Conditions,
+    /// `Idempotency-Key`, as it was sent.
+    pub idempotency_key: Option<String>,
     /// What the client prefers.
     pub prefer: Prefer,
     /// `x-ms-consistency-level: eventual`: a search does not wait for what was just written.
@@ -67,6 +71,8 @@ pub struct Call {
     pub(crate) service: Arc<Service>,
     pub(crate) query: Query,
     pub(crate) conditions: Conditions,
+    /// Of a write with an idempotency key.
+    pub(crate) once: Option<Once>,
     pub(crate) prefer: Prefer,
     pub(crate) eventual: bool,
     pub(crate) parallel: bool,
@@ -96,11 +102,16 @@ impl Call {
 
     /// Who writes, for the event.
     pub(crate) fn provenance(&self) -> Provenance {
-        // Until a service has an authority configured there is one agent: whoever can reach the loopback.
-        thread_local! {
-            static ANONYMOUS: Arc<str> = Arc::from("anonymous");
-        }
-        Provenance { agent: ANONYMOUS.with(Arc::clone), source: None }
+        provenance()
+    }
+
+    /// Carries out a command, once where the request has an idempotency key.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub(crate) async fn submit(&self, command: Command) -> Result<Outcome, WriteError> {
+        let once = self.once.as_ref().map(|once| once.noting(Vec::new()));
+        self.service.compartments.submit_once(command, self.provenance(), once).await
     }
 
     /// What the client expects of the resource that it writes.
@@ -110,4 +121,12 @@ impl Call {
     pub(crate) fn expected(&self) -> Result<Expected, Failure> {
         negotiate::expected(&self.conditions)
     }
+}
+
+/// Who writes. Until a service has an authority configured there is one agent: whoever can reach the loopback.
+pub(super) fn provenance() -> Provenance {
+    thread_local! {
+        static ANONYMOUS: Arc<str> = Arc::from("anonymous");
+    }
+    Provenance { agent: ANONYMOUS.with(Arc::clone), source: None }
 }

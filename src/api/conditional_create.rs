@@ -31,7 +31,7 @@ pub(crate) async fn create(
             ConditionalCreate::Create => {
                 let unless_held = matches.unless_held.clone();
                 let command = Command::Create { candidate: candidate.clone(), unless_held };
-                match call.service.compartments.submit(command, call.provenance()).await? {
+                match call.submit(command).await? {
                     Outcome::Held { id } => id,
                     written => return write::answer(call, &key, written),
                 }

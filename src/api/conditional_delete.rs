@@ -12,7 +12,7 @@ use super::conditional_create::contended;
 use super::conditional_update::implied;
 use super::criteria::Matches;
 use super::query::Query;
-use super::{criteria, delete};
+use super::{criteria, delete, idempotency};
 use crate::actors::{Outcome, WriteError};
 use crate::decide::conditional;
 use crate::decide::{Command, Refusal};
@@ -24,6 +24,11 @@ const COUNT_MAX: usize = 100;
 /// `DELETE /Patient?identifier=…`
 pub(crate) async fn delete(call: &Call, resource_type: &Arc<str>) -> Result<Answer, Failure> {
     let count = count(&call.query)?;
+    if count.is_some() && call.once.is_some() {
+        let text =
+            "A conditional delete with _count is several writes, which one Idempotency-Key cannot name.";
+        return Err(idempotency::not_taken(text));
+    }
     let criteria = Query(call.query.others(&["_count"]).cloned().collect());
     for _ in 0..criteria::TRIES_MAX {
         let matches = criteria::matches(call, resource_type, &criteria, count.unwrap_or(2)).await?;
@@ -51,7 +56,7 @@ async fn one(
     let Some(expected) = implied(call, matches, index, &call.expected()?).await? else { return Ok(None) };
     let Some(id) = matches.ids.get(index) else { return Ok(None) };
     let key = ResourceKey::new(resource_type.clone(), id.as_str());
-    match call.service.compartments.submit(Command::Delete { key, expected }, call.provenance()).await {
+    match call.submit(Command::Delete { key, expected }).await {
         Ok(done) => Ok(Some(done)),
         Err(WriteError::Refused(Refusal::VersionMismatch { .. })) => Ok(None),
         Err(error) => Err(error.into()),

@@ -17,6 +17,6 @@ pub(crate) async fn create(call: &Call, resource_type: &Arc<str>, body: Body) ->
     let key = ResourceKey::new(resource_type.clone(), clock::new_resource_id());
     let candidate = resource::candidate(call, key.clone(), document);
     let command = Command::Create { candidate, unless_held: Vec::new() };
-    let written = call.service.compartments.submit(command, call.provenance()).await?;
+    let written = call.submit(command).await?;
     write::answer(call, &key, written)
 }

@@ -14,7 +14,7 @@ pub(crate) async fn delete(call: &Call, key: ResourceKey) -> Result<Answer, Fail
     refuse_hard(call)?;
     let expected = call.expected()?;
     let command = Command::Delete { key, expected };
-    let done = call.service.compartments.submit(command, call.provenance()).await?;
+    let done = call.submit(command).await?;
     answer(done)
 }
 
@@ -38,6 +38,7 @@ pub(crate) fn answer(done: Outcome) -> Result<Answer, Failure> {
         Outcome::Written { recorded, .. } => {
             answer.version = Some(recorded.version);
             answer.position = Some(recorded.position);
+            answer.recorded = true;
         }
         Outcome::Absent(Some(current)) => {
             answer.version = Some(current.version);

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use actix_web::http::{Method, StatusCode, header};
 
 use super::answer::Answer;
-use super::call::{Body, Call, Request};
+use super::call::{self, Body, Call, Request};
 use super::interaction::{self, Interaction};
 use super::query::Query;
 use super::route::Place;
 use super::service::Service;
 use super::{
-    capabilities, conditional_create, conditional_delete, conditional_update, create, delete, history, read,
-    search, update, versions, vread,
+    capabilities, conditional_create, conditional_delete, conditional_update, create, delete, history,
+    idempotency, read, search, update, versions, vread,
 };
 use crate::error::Failure;
 
@@ -27,10 +27,18 @@ pub async fn dispatch(service: &Arc<Service>, request: Request) -> Result<Answer
 
 /// [`dispatch`] where the path has been read already.
 pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request) -> Result<Answer, Failure> {
+    let found = interaction::find(&request.method, &place);
+    let once = match found {
+        Some(interaction) if interaction.is_write() => {
+            idempotency::once(&request, [&service.name, &call::provenance().agent])?
+        }
+        _ => None,
+    };
     let call = Call {
         service: service.clone(),
         query: Query::parse(&request.query)?,
         conditions: request.conditions,
+        once,
         prefer: request.prefer,
         eventual: request.eventual,
         parallel: request.parallel,
@@ -40,10 +48,14 @@ pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request
     if request.method == Method::OPTIONS {
         return Ok(options(&place));
     }
-    let Some(interaction) = interaction::find(&request.method, &place) else {
+    let Some(interaction) = found else {
         return Err(Failure::not_allowed(interaction::allow(&place)));
     };
-    interact(&call, interaction, place, request.body).await
+    let work = interact(&call, interaction, place, request.body);
+    match &call.once {
+        None => work.await,
+        Some(once) => idempotency::answer(&call, interaction, once, work).await,
+    }
 }
 
 /// Calls the interaction. A place has exactly the names that its interactions need, so the last arm is not reached.

@@ -10,7 +10,7 @@ use super::call::{Body, Conditions, Request};
 use super::interaction::Interaction;
 use super::route::Place;
 use super::service::{Service, Services};
-use super::{body, dispatch, interaction, negotiate, query};
+use super::{body, dispatch, idempotency, interaction, negotiate, query};
 use crate::error::Failure;
 use crate::telemetry::{RequestIds, RouteLabel};
 
@@ -64,6 +64,7 @@ async fn answer(
         path: path.to_owned(),
         query,
         conditions: conditions(headers),
+        idempotency_key: idempotency::header(headers),
         prefer: negotiate::prefer(headers),
         eventual: says(headers, "x-ms-consistency-level", "eventual"),
         parallel: says(headers, "x-bundle-processing-logic", "parallel"),

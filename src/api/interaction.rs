@@ -27,6 +27,29 @@ pub(super) enum Interaction {
 }
 
 impl Interaction {
+    /// Whether it writes.
+    pub(super) fn is_write(self) -> bool {
+        match self {
+            Self::Create
+            | Self::Update
+            | Self::Delete
+            | Self::ConditionalUpdate
+            | Self::ConditionalDelete
+            | Self::Transaction
+            | Self::Batch => true,
+            Self::Read
+            | Self::VersionRead
+            | Self::HistoryOfInstance
+            | Self::HistoryOfType
+            | Self::HistoryOfSystem
+            | Self::SearchSystem
+            | Self::SearchType
+            | Self::SearchCompartment
+            | Self::Capabilities
+            | Self::Versions => false,
+        }
+    }
+
     /// Its name in metrics and spans.
     pub(super) fn label(self) -> &'static str {
         match self {

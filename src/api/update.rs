@@ -26,6 +26,6 @@ pub(crate) async fn update(call: &Call, key: ResourceKey, body: Body) -> Result<
     drop(named);
     let candidate = resource::candidate(call, key.clone(), document);
     let command = Command::Update { candidate, expected, unless_held: Vec::new() };
-    let written = call.service.compartments.submit(command, call.provenance()).await?;
+    let written = call.submit(command).await?;
     write::answer(call, &key, written)
 }

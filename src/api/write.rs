@@ -1,7 +1,7 @@
 //! What all writes answer alike: status, version headers, and the body that the client prefers.
 
 use actix_web::http::StatusCode;
-use anamnesis_events::{Operation, Position, ResourceKey, Version};
+use anamnesis_events::{Event, Operation, Position, ResourceKey, Version};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
@@ -33,7 +33,7 @@ pub(crate) fn answer(call: &Call, key: &ResourceKey, written: Outcome) -> Result
                 position: recorded.position,
                 payload: recorded.payload,
             };
-            Ok(with(call, created, version))
+            Ok(Answer { recorded: true, ..with(call, created, version) })
         }
         Outcome::Unchanged(current) => Ok(found(call, key, &current)),
         Outcome::Absent(_) | Outcome::Held { .. } => Err(Failure::internal()),
@@ -50,6 +50,24 @@ pub(crate) fn found(call: &Call, key: &ResourceKey, current: &Current) -> Answer
         payload: current.payload.clone(),
     };
     with(call, false, version)
+}
+
+/// Answers with the event that a write has recorded before.
+pub(crate) fn recorded(call: &Call, event: Event) -> Answer {
+    if event.operation == Operation::Delete {
+        let mut answer = Answer::new(StatusCode::NO_CONTENT);
+        answer.version = Some(event.version);
+        answer.position = Some(event.position);
+        return answer;
+    }
+    let version = Shown {
+        key: &event.key,
+        version: event.version,
+        recorded_at: event.recorded_at,
+        position: event.position,
+        payload: event.payload,
+    };
+    with(call, event.operation == Operation::Create, version)
 }
 
 fn with(call: &Call, created: bool, version: Shown<'_>) -> Answer {

@@ -42,6 +42,7 @@ pub(super) async fn dispatch(call: &Call, entry: &Entry<'_>) -> Result<api::Answ
             if_modified_since: entry.if_modified_since.clone(),
             if_none_exist: entry.if_none_exist.clone(),
         },
+        idempotency_key: None,
         prefer: call.prefer,
         eventual: call.eventual,
         parallel: false,

@@ -12,7 +12,7 @@ use super::entry::{Entry, EntryRead, Method};
 use super::plan::{Reading, Step};
 use super::response::Answer;
 use super::target::Target;
-use super::{Outcome, batch};
+use super::{Outcome, batch, replay};
 use crate::actors::WriteError;
 use crate::api::criteria::TRIES_MAX;
 use crate::api::{Call, Return, resource};
@@ -112,8 +112,18 @@ async fn write(call: &Call, entries: &[Entry<'_>], steps: &[Step]) -> Result<Wri
     let Some(home) = busiest_home(&drafts) else {
         return Ok(Written { recorded: HashMap::new(), current, last: None });
     };
-    let group = Group { drafts, transaction: Some(clock::new_transaction_id()), idempotency: None };
+    let idempotency = match &call.once {
+        None => None,
+        Some(once) => {
+            let of_draft = of_entry.iter().map(|(index, ..)| *index);
+            Some(once.noting(replay::note(entries, steps, of_draft, &current).map_err(Tried::Refused)?))
+        }
+    };
+    let group = Group { drafts, transaction: Some(clock::new_transaction_id()), idempotency };
     let recorded = match call.service.compartments.commit(&home, group).await {
+        Ok(recorded) if recorded.iter().any(|one| one.replayed) => {
+            return Err(Tried::Refused(WriteError::AlreadyRecorded.into()));
+        }
         Ok(recorded) => recorded,
         Err(error @ WriteError::Log(AppendError::Conflict { .. })) => return Err(Tried::Again(error)),
         Err(error) => return Err(Tried::Refused(error.into())),
@@ -188,7 +198,12 @@ async fn answer(
     Ok((answers, written.last))
 }
 
-fn recorded_answer(call: &Call, key: &ResourceKey, operation: Operation, recorded: Recorded) -> Answer {
+pub(super) fn recorded_answer(
+    call: &Call,
+    key: &ResourceKey,
+    operation: Operation,
+    recorded: Recorded,
+) -> Answer {
     let (status, text) = match operation {
         Operation::Create => (StatusCode::CREATED, "The resource was created."),
         Operation::Update => (StatusCode::OK, "The resource was updated."),
@@ -210,7 +225,11 @@ fn recorded_answer(call: &Call, key: &ResourceKey, operation: Operation, recorde
 }
 
 /// An entry that changed nothing: the resource as it stands.
-fn unchanged(call: &Call, key: &ResourceKey, current: &HashMap<ResourceKey, Arc<Current>>) -> Answer {
+pub(super) fn unchanged(
+    call: &Call,
+    key: &ResourceKey,
+    current: &HashMap<ResourceKey, Arc<Current>>,
+) -> Answer {
     let Some(current) = current.get(key) else { return Answer::new(StatusCode::OK) };
     Answer {
         location: Some(call.location(key, current.version)),
@@ -222,7 +241,7 @@ fn unchanged(call: &Call, key: &ResourceKey, current: &HashMap<ResourceKey, Arc<
 }
 
 /// A read that fails is told in its entry: everything else has been recorded by then.
-async fn read(call: &Call, entry: &Entry<'_>, path: &str, query: &str) -> Answer {
+pub(super) async fn read(call: &Call, entry: &Entry<'_>, path: &str, query: &str) -> Answer {
     debug_assert!(matches!(entry.method, Method::Get | Method::Head), "only reads are left");
     let mut entry = entry.clone();
     entry.target = Target::Other(path.to_owned(), query.to_owned());

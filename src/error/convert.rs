@@ -46,12 +46,16 @@ impl From<WriteError> for Failure {
             WriteError::Contended { .. } => {
                 Self::new(FailureKind::Conflict, IssueCode::Conflict, sentence(&error)).retry_after(1)
             }
+            // Only where the key was forgotten before it could be looked up.
+            WriteError::AlreadyRecorded => {
+                Self::new(FailureKind::Conflict, IssueCode::Duplicate, sentence(&error))
+            }
             WriteError::Log(error) => error.into(),
             WriteError::Read(error) => error.into(),
             WriteError::ReadOne(error) => error.into(),
             WriteError::Panicked => Self::internal(),
             WriteError::Interrupted => Self::unavailable(
-                "The server was interrupted; whether the write was recorded is not known. Read before trying again.",
+                "The server was interrupted; whether the write was recorded is not known. Read before trying again, unless the request has an Idempotency-Key.",
             ),
         }
     }
@@ -68,11 +72,16 @@ impl From<AppendError> for Failure {
             AppendError::Conflict { kind: ConflictKind::IdentifierTaken { .. }, .. } => Self::precondition(
                 "Another resource of this type has come to hold the identifier of the criteria.",
             ),
+            AppendError::KeyReused => Self::new(
+                FailureKind::Unprocessable,
+                IssueCode::BusinessRule,
+                "The Idempotency-Key was used for another request: another method, path, query, condition or body.",
+            ),
             AppendError::Overloaded => {
                 Self::unavailable("The server has more writes than it can take; try again later.")
             }
             AppendError::OutcomeUnknown => Self::unavailable(
-                "The database was lost while writing; whether the write was recorded is not known. Read before trying again.",
+                "The database was lost while writing; whether the write was recorded is not known. Read before trying again, unless the request has an Idempotency-Key.",
             ),
             AppendError::TooLarge { .. } => {
                 Self::new(FailureKind::TooLarge, IssueCode::TooLong, sentence(&error))

@@ -19,6 +19,7 @@ mod delete;
 mod feed;
 mod history;
 mod hostile;
+mod idempotency;
 mod load;
 mod overload;
 mod read;
