@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 client for measuring: one keep-alive connection, bytes in, status and body out.
+//! A small HTTP/1.1 client for measuring: one keep-alive connection, bytes in, status, head and body out.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -15,10 +15,27 @@ pub(crate) struct Client {
     request: Vec<u8>,
 }
 
-/// An answer. The body is in the client's buffer until the next request.
+/// An answer. It is in the client's buffer until the next request.
 pub(crate) struct Answer<'a> {
     pub(crate) status: u16,
+    head: &'a str,
     pub(crate) body: &'a [u8],
+}
+
+impl Answer<'_> {
+    /// Where a write stands in the log (`X-Anamnesis-Position`).
+    pub(crate) fn position(&self) -> Option<u64> {
+        let line = |line: &str| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("x-anamnesis-position").then(|| value.trim().parse().ok())?
+        };
+        self.head.lines().find_map(line)
+    }
+
+    /// The body as text.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(self.body).into_owned()
+    }
 }
 
 impl Client {
@@ -35,9 +52,20 @@ impl Client {
 
     /// Sends a request and reads its answer. `path` is relative to the base.
     pub(crate) fn send(&mut self, method: &str, path: &str, body: &[u8]) -> anyhow::Result<Answer<'_>> {
+        self.send_with(method, path, "", body)
+    }
+
+    /// The same with further header lines, each ended by CR LF.
+    pub(crate) fn send_with(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &[u8],
+    ) -> anyhow::Result<Answer<'_>> {
         self.request.clear();
         let (base, host, length) = (&self.base, &self.host, body.len());
-        write!(self.request, "{method} {base}{path} HTTP/1.1\r\nHost: {host}\r\n")?;
+        write!(self.request, "{method} {base}{path} HTTP/1.1\r\nHost: {host}\r\n{headers}")?;
         if !body.is_empty() {
             write!(self.request, "Content-Type: application/fhir+json\r\nContent-Length: {length}\r\n")?;
         }
@@ -47,7 +75,7 @@ impl Client {
         let (head_end, total) = self.receive()?;
         let head = std::str::from_utf8(self.buffer.get(..head_end).unwrap_or(&[]))?;
         let status = head.get(9..12).context("no status")?.parse()?;
-        Ok(Answer { status, body: self.buffer.get(head_end..total).unwrap_or(&[]) })
+        Ok(Answer { status, head, body: self.buffer.get(head_end..total).unwrap_or(&[]) })
     }
 
     /// Reads one answer; gives the length of its head and of the whole.

@@ -47,11 +47,12 @@ pub(crate) fn patient_bundle(ids: std::ops::Range<usize>) -> String {
 
 /// A transaction bundle that POSTs Observations, numbered within their patient.
 pub(crate) fn observation_bundle(of: impl Iterator<Item = (usize, usize)>) -> String {
-    bundle(
-        of.map(|(patient, n)| {
-            ("POST", "Observation".to_owned(), observation(&format!("bench-{patient}"), n))
-        }),
-    )
+    bundle_of("Observation", of.map(|(patient, n)| observation(&format!("bench-{patient}"), n)))
+}
+
+/// A transaction bundle that POSTs resources of one type.
+pub(crate) fn bundle_of(resource_type: &str, resources: impl Iterator<Item = String>) -> String {
+    bundle(resources.map(|resource| ("POST", resource_type.to_owned(), resource)))
 }
 
 fn bundle(entries: impl Iterator<Item = (&'static str, String, String)>) -> String {

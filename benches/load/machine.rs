@@ -57,9 +57,12 @@ pub(crate) fn cpu_seconds(root: u32) -> f64 {
     ticks as f64 / 100.0
 }
 
-/// Resident memory of one process in MiB.
-pub(crate) fn resident_mib(pid: u32) -> u64 {
+/// Resident memory of one process in MiB: now, and the most that it ever was.
+pub(crate) fn resident_mib(pid: u32) -> (u64, u64) {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
-    line.split_whitespace().next().and_then(|kb| kb.parse::<u64>().ok()).unwrap_or(0) >> 10
+    let of = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("0");
+        line.split_whitespace().next().and_then(|kb| kb.parse::<u64>().ok()).unwrap_or(0) >> 10
+    };
+    (of("VmRSS:"), of("VmHWM:"))
 }

@@ -2,16 +2,21 @@
 //!
 //! `cargo bench --bench load -- [--runs 5] [--seconds 5] [--resources 100000] [--only create,read] [--server URL]`
 //!
-//! Prints the machine, its fsync rate, and medians over the runs with CPU time per request of everything that serves.
+//! Measured are, by these names: `read`, `search`, `transaction`, `create`, `latency` (until a write is searchable and in
+//! the feed, at half the rate of creates), `store` (bytes, memory), `replay`, `start`. Prints the machine, its fsync rate, and medians over the runs with CPU time per request of everything that serves.
 //! Without `--server` it starts the release server on a fresh folder under the target directory.
 
 mod client;
 mod data;
+mod latency;
 mod machine;
 mod report;
+mod seed;
 mod server;
+mod store;
 mod workload;
 
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -31,6 +36,9 @@ pub(crate) struct Options {
     /// Where the own server keeps its data.
     pub(crate) data: Option<std::path::PathBuf>,
 }
+
+/// Writes a second at which latencies are measured where creates are not: half of the goal for them.
+const RATE: f64 = 1750.0;
 
 fn options() -> anyhow::Result<Options> {
     let mut options = Options {
@@ -60,11 +68,40 @@ fn options() -> anyhow::Result<Options> {
     Ok(options)
 }
 
+impl Options {
+    /// Whether something with this name is to be measured.
+    pub(crate) fn chooses(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| name.starts_with(only))
+    }
+}
+
 fn main() -> anyhow::Result<()> {
     let options = options()?;
     machine::print()?;
-    let server = server::Server::start(&options)?;
-    let outcome = workload::run(&options, &server);
+    let mut server = server::Server::start(&options)?;
+    let outcome = measure(&options, &mut server);
     server.stop()?;
     outcome
+}
+
+fn measure(options: &Options, server: &mut server::Server) -> anyhow::Result<()> {
+    let patients = data::patients(options.resources);
+    let ids = seed::seed(options, server, patients)?;
+    store::memory(server, "with the store seeded");
+    let next = AtomicUsize::new(0);
+    let ground = workload::Ground { patients, ids: &ids, next: &next };
+    let creates = workload::run(options, server, &ground)?;
+    if options.chooses("latency") {
+        latency::run(options, server, &ground, creates.map_or(RATE, |rate| rate / 2.0))?;
+    }
+    if options.chooses("store") {
+        store::sizes(server)?;
+    }
+    if options.chooses("replay") {
+        store::replay(options, server)?;
+    }
+    if options.chooses("start") {
+        store::restarts(options, server)?;
+    }
+    Ok(())
 }

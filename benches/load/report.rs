@@ -25,12 +25,22 @@ impl Measurement {
     }
 
     fn quantile(&self, q: f64) -> f64 {
-        let index = ((self.times.len() as f64 - 1.0) * q).max(0.0) as usize;
-        self.times.get(index).map_or(0.0, |time| time.as_secs_f64() * 1000.0)
+        quantile(&self.times, q)
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The median rate of the runs, in requests a second.
+pub(crate) fn rate(runs: &[Measurement]) -> f64 {
+    median(runs.iter().map(Measurement::rate).collect())
+}
+
+/// The value below which the share `q` of sorted times lies, in milliseconds.
+pub(crate) fn quantile(times: &[Duration], q: f64) -> f64 {
+    let index = ((times.len() as f64 - 1.0) * q).max(0.0) as usize;
+    times.get(index).map_or(0.0, |time| time.as_secs_f64() * 1000.0)
+}
+
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(0.0)
 }

@@ -1,13 +1,14 @@
-//! The workloads: seeding, creates, transactions, reads, searches; each measured several times, interleaved.
+//! The workloads: creates, transactions, reads, searches; each measured several times, interleaved within its phase.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 use crate::client::Client;
 use crate::report::{self, Measurement};
+use crate::seed::wait_caught_up;
 use crate::server::Server;
 use crate::{Options, data, machine};
 
@@ -21,57 +22,87 @@ struct Workload<'a> {
     request: Box<Request<'a>>,
 }
 
-/// Seeds the store and measures all workloads.
-pub(crate) fn run(options: &Options, server: &Server) -> anyhow::Result<()> {
-    let patients = data::patients(options.resources);
-    let ids = seed(options, server, patients)?;
-    let next = AtomicUsize::new(0);
-    let all = workloads(patients, &ids, &next);
-    let chosen: Vec<&Workload<'_>> = all
-        .iter()
-        .filter(|w| options.only.is_empty() || options.only.iter().any(|name| w.name.starts_with(name)))
-        .collect();
-    let mut results: Vec<Vec<Measurement>> = vec![Vec::new(); chosen.len()];
-    for _ in 0..options.runs {
-        for (workload, results) in chosen.iter().zip(&mut results) {
-            results.push(measure(workload, options.length, server)?);
-        }
-    }
-    report::print_head();
-    for (workload, results) in chosen.iter().zip(&results) {
-        report::print(workload.name, workload.clients, results);
-    }
-    print_store(server)
+/// What the workloads work on.
+pub(crate) struct Ground<'a> {
+    pub(crate) patients: usize,
+    /// Ids of Observations that are there.
+    pub(crate) ids: &'a [String],
+    /// Numbers the Observations that are made, so that none is made twice.
+    pub(crate) next: &'a AtomicUsize,
 }
 
-fn workloads<'a>(patients: usize, ids: &'a [String], next: &'a AtomicUsize) -> Vec<Workload<'a>> {
-    let spread = move |n: usize| (n.wrapping_mul(7919)) % patients;
-    let fresh = move || 1_000_000 + next.fetch_add(1, Ordering::Relaxed);
-    let create = move |n: usize| {
-        let body = data::observation(&format!("bench-{}", spread(n)), fresh());
-        ("POST", "/Observation".to_owned(), body.into_bytes(), 1)
-    };
-    let transaction = move |n: usize| {
-        let body = data::observation_bundle((0..100).map(|i| (spread(n * 100 + i), fresh())));
-        ("POST", String::new(), body.into_bytes(), 100)
-    };
-    let read = move |n: usize| {
-        let id = ids.get(n.wrapping_mul(7919) % ids.len().max(1)).map_or("", String::as_str);
+impl Ground<'_> {
+    /// The n-th patient of a walk over all of them.
+    fn patient(&self, n: usize) -> usize {
+        n.wrapping_mul(7919) % self.patients
+    }
+
+    /// A new Observation of the n-th patient of the walk.
+    pub(crate) fn fresh(&self, n: usize) -> String {
+        let number = 1_000_000 + self.next.fetch_add(1, Ordering::Relaxed);
+        data::observation(&format!("bench-{}", self.patient(n)), number)
+    }
+}
+
+/// Measures what reads, over the store as it was seeded; then what writes, which makes it grow; then the search once
+/// more. Gives the median rate of creates, if they were measured.
+pub(crate) fn run(options: &Options, server: &Server, ground: &Ground<'_>) -> anyhow::Result<Option<f64>> {
+    report::print_head();
+    let mut creates = None;
+    for workloads in [reading(ground), writing(ground), vec![search(ground, "search, the store grown", 32)]] {
+        let chosen: Vec<&Workload<'_>> =
+            workloads.iter().filter(|workload| options.chooses(workload.name)).collect();
+        let mut results: Vec<Vec<Measurement>> = vec![Vec::new(); chosen.len()];
+        for _ in 0..options.runs {
+            for (workload, results) in chosen.iter().zip(&mut results) {
+                results.push(measure(workload, options.length, server)?);
+            }
+        }
+        for (workload, results) in chosen.iter().zip(&results) {
+            report::print(workload.name, workload.clients, results);
+            if workload.name == CREATE {
+                creates = Some(report::rate(results));
+            }
+        }
+    }
+    Ok(creates)
+}
+
+const CREATE: &str = "create";
+
+fn reading<'a>(ground: &'a Ground<'a>) -> Vec<Workload<'a>> {
+    let read = |n: usize| {
+        let id = ground.ids.get(n.wrapping_mul(7919) % ground.ids.len().max(1)).map_or("", String::as_str);
         ("GET", format!("/Observation/{id}"), Vec::new(), 1)
     };
-    let search = move |n: usize| {
+    vec![
+        Workload { name: "read by id", clients: 32, status: 200, request: Box::new(read) },
+        search(ground, "search patient+code+sort", 32),
+        search(ground, "search, 8 clients", 8),
+    ]
+}
+
+fn search<'a>(ground: &'a Ground<'a>, name: &'static str, clients: usize) -> Workload<'a> {
+    let search = |n: usize| {
         let path = format!(
             "/Observation?patient=bench-{}&code={}&_sort=-date&_count=50",
-            spread(n),
-            data::code(n / patients.max(1) + n)
+            ground.patient(n),
+            data::code(n / ground.patients + n)
         );
         ("GET", path, Vec::new(), 1)
     };
+    Workload { name, clients, status: 200, request: Box::new(search) }
+}
+
+fn writing<'a>(ground: &'a Ground<'a>) -> Vec<Workload<'a>> {
+    let create = |n: usize| ("POST", "/Observation".to_owned(), ground.fresh(n).into_bytes(), 1);
+    let transaction = |n: usize| {
+        let resources = (0..100).map(|i| ground.fresh(n * 100 + i));
+        ("POST", String::new(), data::bundle_of("Observation", resources).into_bytes(), 100)
+    };
     vec![
-        Workload { name: "create", clients: 32, status: 201, request: Box::new(create) },
         Workload { name: "transaction of 100", clients: 8, status: 200, request: Box::new(transaction) },
-        Workload { name: "read by id", clients: 32, status: 200, request: Box::new(read) },
-        Workload { name: "search patient+code+sort", clients: 32, status: 200, request: Box::new(search) },
+        Workload { name: CREATE, clients: 32, status: 201, request: Box::new(create) },
     ]
 }
 
@@ -115,94 +146,4 @@ fn measure(workload: &Workload<'_>, length: Duration, server: &Server) -> anyhow
     times.sort();
     let (requests, resources, failures) = (times.len(), resources.into_inner(), failures.into_inner());
     Ok(Measurement { requests, resources, failures, elapsed, times, cpu })
-}
-
-/// Fills the store through transaction bundles; gives the ids of some Observations.
-fn seed(options: &Options, server: &Server, patients: usize) -> anyhow::Result<Vec<String>> {
-    let start = Instant::now();
-    let mut client = Client::connect(&server.base)?;
-    for first in (0..patients).step_by(100) {
-        let answer =
-            client.send("POST", "", data::patient_bundle(first..(first + 100).min(patients)).as_bytes())?;
-        if answer.status != 200 {
-            bail!("seeding patients: {} {}", answer.status, String::from_utf8_lossy(answer.body));
-        }
-    }
-    let ids = Mutex::new(Vec::new());
-    let bundle = AtomicUsize::new(0);
-    let bundles = options.resources / 100;
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..8)
-            .map(|_| {
-                scope.spawn(|| -> anyhow::Result<()> {
-                    let mut client = Client::connect(&server.base)?;
-                    loop {
-                        let n = bundle.fetch_add(1, Ordering::Relaxed);
-                        if n >= bundles {
-                            return Ok(());
-                        }
-                        let of = (0..100).map(|i| (n % patients, n / patients * 100 + i));
-                        let answer = client.send("POST", "", data::observation_bundle(of).as_bytes())?;
-                        if answer.status != 200 {
-                            bail!("seeding: {} {}", answer.status, String::from_utf8_lossy(answer.body));
-                        }
-                        let text = String::from_utf8_lossy(answer.body);
-                        let found =
-                            text.split("Observation/").skip(1).filter_map(|rest| rest.split('/').next());
-                        let mut ids = ids.lock().map_err(|_| anyhow::anyhow!("a client failed"))?;
-                        ids.extend(found.map(str::to_owned));
-                    }
-                })
-            })
-            .collect();
-        threads.into_iter().try_for_each(|t| t.join().unwrap_or_else(|_| bail!("a client panicked")))
-    })?;
-    let written = start.elapsed();
-    wait_caught_up(server)?;
-    println!(
-        "seeded:  {} Observations of {patients} patients in {:.1} s, searchable after {:.1} s",
-        bundles * 100,
-        written.as_secs_f64(),
-        start.elapsed().as_secs_f64()
-    );
-    ids.into_inner().map_err(|_| anyhow::anyhow!("a client failed"))
-}
-
-/// Waits until the relay and the search projection have reached the log's head.
-fn wait_caught_up(server: &Server) -> anyhow::Result<()> {
-    let until = Instant::now() + Duration::from_secs(300);
-    while Instant::now() < until {
-        let mut client = Client::connect(&server.root)?;
-        let text = String::from_utf8_lossy(client.send("GET", "metrics", b"")?.body).into_owned();
-        let lags: Vec<f64> = text
-            .lines()
-            .filter(|line| line.starts_with("anamnesis_") && line.contains("lag_events"))
-            .filter_map(|line| line.rsplit(' ').next()?.parse().ok())
-            .collect();
-        if !lags.is_empty() && lags.iter().all(|lag| *lag == 0.0) {
-            return Ok(());
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    bail!("the relay or a projection did not catch up")
-}
-
-fn print_store(server: &Server) -> anyhow::Result<()> {
-    let mut client = Client::connect(&server.base)?;
-    let answer = client.send("GET", "/Observation?_summary=count&_total=accurate", b"")?;
-    let text = String::from_utf8_lossy(answer.body).into_owned();
-    let total = text.split("\"total\":").nth(1).context("no total")?;
-    let total: u64 = total.chars().take_while(char::is_ascii_digit).collect::<String>().parse()?;
-    println!("\nstore:   {total} Observations");
-    if let Some(pid) = server.pid() {
-        println!("memory:  {} MiB resident in the server process", machine::resident_mib(pid));
-    }
-    for (part, bytes) in server.disk() {
-        println!(
-            "disk:    {part:<12} {:>6} MiB, {:>6} bytes per Observation",
-            bytes >> 20,
-            bytes / total.max(1)
-        );
-    }
-    Ok(())
 }
