@@ -164,7 +164,9 @@ fn statement(scope: &HistoryScope, ascending: bool, current_at: Option<usize>) -
     };
     let (with, from) = match scope {
         HistoryScope::System => (String::new(), by_range("")),
-        HistoryScope::Type(_) => (String::new(), by_range("AND e.resource_type = $5")),
+        HistoryScope::Type(_) => {
+            (String::new(), by_range("AND hashtext(e.resource_type) = hashtext($5) AND e.resource_type = $5"))
+        }
         HistoryScope::Instance(_) => {
             // Walking back, the first version that is not behind the position is the one that was current at it.
             let newer = current_at.map_or(String::new(), |number| format!("AND w.seq > ${number}"));
@@ -182,7 +184,7 @@ fn statement(scope: &HistoryScope, ascending: bool, current_at: Option<usize>) -
             String::new(),
             by_position(
                 "SELECT seq FROM anamnesis.event AS h WHERE h.log = $1 AND h.seq > $2 AND h.seq < $3
-                     AND hashtextextended(h.home, 0) = hashtextextended($5, 0) AND h.home = $5
+                     AND hashtext(h.home) = hashtext($5) AND h.home = $5
                  UNION ALL
                  SELECT seq FROM anamnesis.link AS l
                  WHERE l.log = $1 AND l.compartment = $6 AND l.seq > $2 AND l.seq < $3",

@@ -1,7 +1,5 @@
 //! The rows that a batch writes, column by column, as `unnest` wants them.
 
-use std::fmt::Write as _;
-
 use chrono::{DateTime, Utc};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -94,7 +92,7 @@ pub(crate) struct HeadRows {
     seq: Vec<i64>,
     version: Vec<i32>,
     deleted: Vec<bool>,
-    identifiers: Vec<String>,
+    identifiers: Vec<Option<Vec<u8>>>,
 }
 
 impl HeadRows {
@@ -103,7 +101,7 @@ impl HeadRows {
         self.seq.push(after.position.to_sql());
         self.version.push(after.version.to_sql());
         self.deleted.push(after.deleted);
-        self.identifiers.push(array_literal(&after.identifiers));
+        self.identifiers.push(bytes_of(&after.identifiers));
     }
 
     pub(crate) fn parameters(&self) -> Parameters<'_> {
@@ -115,18 +113,14 @@ impl HeadRows {
     }
 }
 
-/// An array inside of a column: `unnest` would flatten arrays of arrays, so it goes as text.
-fn array_literal(identifiers: &[Uuid]) -> String {
-    let mut literal = String::new();
-    for (index, identifier) in identifiers.iter().enumerate() {
-        let before = if index == 0 { '{' } else { ',' };
-        // Writing to a string cannot fail.
-        let _ = write!(literal, "{before}{identifier}");
-    }
-    if !literal.is_empty() {
-        literal.push('}');
-    }
-    literal
+/// Identifiers as a head keeps them: 16 bytes each, one after the other; nothing where there are none.
+fn bytes_of(identifiers: &[Uuid]) -> Option<Vec<u8>> {
+    (!identifiers.is_empty()).then(|| identifiers.iter().flat_map(|key| *key.as_bytes()).collect())
+}
+
+/// The identifiers that a head keeps.
+pub(crate) fn identifiers_of(bytes: &[u8]) -> Vec<Uuid> {
+    bytes.chunks_exact(16).filter_map(|key| Uuid::from_slice(key).ok()).collect()
 }
 
 /// Rows of `anamnesis.link`.

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::connection::Connector;
 use super::decide::{HeadState, Recorded, Request, Span, Wanted};
-use super::rows::{EventRows, HeadRows, IdentifierRows, LinkRows, RequestRows, Sql};
+use super::rows::{EventRows, HeadRows, IdentifierRows, LinkRows, RequestRows, Sql, identifiers_of};
 use crate::{Position, ResourceKey, Version};
 
 const LOCK: &str = "SELECT 1 FROM anamnesis.log WHERE log = $1 FOR UPDATE";
@@ -35,19 +35,13 @@ const EVENTS: &str = "INSERT INTO anamnesis.event (log, seq, recorded_at, prev_s
         $7::integer[], $8::smallint[], $9::smallint[], $10::uuid[], $11::text[], $12::text[], $13::text[],
         $14::text[], $15::text[], $16::text[], $17::bytea[], $18::bytea[])";
 const HEADS_NEW: &str = "INSERT INTO anamnesis.head (log, key, seq, version, deleted, identifiers)
-    SELECT $1, made.key, made.seq, made.version, made.deleted,
-           CASE WHEN made.identifiers <> '' THEN made.identifiers::uuid[] END
-    FROM unnest($2::uuid[], $3::bigint[], $4::integer[], $5::boolean[], $6::text[])
-      AS made (key, seq, version, deleted, identifiers)";
+    SELECT $1, * FROM unnest($2::uuid[], $3::bigint[], $4::integer[], $5::boolean[], $6::bytea[])";
 /// Goes through the conflict, because that finds the rows by the primary key whatever the planner thinks;
 /// an inserted row (`xmax = 0`) counts as one that was not there. The last parameter is by how many
 /// versions the heads move.
 const HEADS_MOVED: &str = "WITH moved AS (
     INSERT INTO anamnesis.head AS h (log, key, seq, version, deleted, identifiers)
-    SELECT $1, new.key, new.seq, new.version, new.deleted,
-           CASE WHEN new.identifiers <> '' THEN new.identifiers::uuid[] END
-    FROM unnest($2::uuid[], $3::bigint[], $4::integer[], $5::boolean[], $6::text[])
-      AS new (key, seq, version, deleted, identifiers)
+    SELECT $1, * FROM unnest($2::uuid[], $3::bigint[], $4::integer[], $5::boolean[], $6::bytea[])
     ON CONFLICT (log, key) DO UPDATE
     SET seq = excluded.seq, version = excluded.version, deleted = excluded.deleted,
         identifiers = excluded.identifiers
@@ -273,7 +267,7 @@ fn heads_of(
             version: Version::from_sql(row.try_get(1)?),
             deleted: row.try_get(2)?,
             position: Position::from_sql(row.try_get(3)?),
-            identifiers: row.try_get::<_, Option<Vec<Uuid>>>(4)?.unwrap_or_default(),
+            identifiers: row.try_get::<_, Option<&[u8]>>(4)?.map_or_else(Vec::new, identifiers_of),
         };
         if let Some(key) = keys.remove(&row.try_get::<_, Uuid>(0)?) {
             heads.insert(key, state);

@@ -176,18 +176,3 @@ async fn a_note_beyond_the_bound_is_refused() {
     let remembered = log.remembered(Uuid::from_u128(1)).await.unwrap().unwrap();
     assert_eq!(remembered.note.len(), NOTE_BYTES_MAX);
 }
-
-#[tokio::test]
-async fn a_database_of_the_version_before_learns_to_remember() {
-    let database = database().await;
-    open(&database).await.append(single("1", 1)).await.unwrap();
-    statement(
-        &database,
-        "DROP TABLE anamnesis.idempotency; DELETE FROM anamnesis.events_schema WHERE version = 2",
-    )
-    .await;
-    let log = open(&database).await;
-    log.append(keyed(1, 1, single("1", 2))).await.unwrap();
-    assert!(log.append(keyed(1, 1, single("1", 2))).await.unwrap()[0].replayed);
-    assert_eq!(check_whole(&log).await.len(), 2);
-}

@@ -15,6 +15,8 @@ mod idempotency;
 #[cfg(test)]
 mod identifiers;
 #[cfg(test)]
+mod migrations;
+#[cfg(test)]
 mod partitions;
 #[cfg(test)]
 mod proxy;
