@@ -63,6 +63,12 @@ fn judge(asked: &Asked, told: Told, said: impl FnOnce() -> String) -> Outcome {
     }
 }
 
+/// Whether the server says of a whole request that it does not know what became of it.
+pub(crate) fn is_unknown(reply: &Reply) -> bool {
+    let is_failure = reply.status >= 500;
+    is_failure && (reply.status == 500 || String::from_utf8_lossy(&reply.body).contains(NOT_KNOWN))
+}
+
 /// What became of the entries of a bundle, in their order.
 pub(crate) fn entries_of(reply: &Reply, asked: &[Asked]) -> Vec<Outcome> {
     if reply.status != 200 {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 
-use crate::answers::{entries_of, outcome_of, searched};
+use crate::answers::{entries_of, is_unknown, outcome_of, searched};
 use crate::bodies::{self, Bundle};
 use crate::dice::Dice;
 use crate::http::{Broken, Http, Reply, version_of};
@@ -16,6 +16,11 @@ use crate::records::{ATTEMPT, Asked, CONDITION, Outcome, Record, Verb};
 const PAUSE_MS_MAX: u32 = 25;
 /// The pause of a client that finds nobody listening.
 const NOBODY_THERE: Duration = Duration::from_millis(20);
+
+/// Writes that carry an idempotency key.
+const KEYED_PERCENT: u32 = 50;
+/// How often a request with a key is sent at most: as often as fits into the longest recovery.
+const REPEATED_MAX: u32 = 3_000;
 
 /// What the clients of one round share with those who direct it.
 #[derive(Default)]
@@ -27,6 +32,8 @@ pub(crate) struct Load {
     pub(crate) transactions: Mutex<Vec<(String, u32)>>,
     /// Promises that were seen broken while the load was on.
     pub(crate) violations: Mutex<Vec<String>>,
+    /// Requests whose first answer was lost, and that were answered when they were sent again under their key.
+    pub(crate) repeated: AtomicU32,
     pub(crate) searches: AtomicU32,
     /// Searches that said that they were late.
     pub(crate) late: AtomicU32,
@@ -44,6 +51,16 @@ impl Load {
     pub(crate) fn violated(&self, what: String) {
         self.violations.lock().unwrap().push(what);
     }
+}
+
+/// A request as it is sent, and sent again.
+struct Request {
+    method: Method,
+    path: String,
+    headers: Vec<(&'static str, String)>,
+    body: Option<String>,
+    /// `Idempotency-Key`
+    key: Option<String>,
 }
 
 pub(crate) struct Client {
@@ -93,7 +110,7 @@ impl Client {
         let resource_type = self.dice.pick(&["Observation", "Observation", "Patient"]);
         let body = bodies::resource(resource_type, &token, &mut self.dice).to_string();
         let asked = Asked { verb: Verb::Create, token, resource_type, id: None, if_match: None };
-        self.exchange(asked, Method::POST, &format!("/{resource_type}"), &[], Some(body)).await;
+        self.exchange(asked, Method::POST, format!("/{resource_type}"), vec![], Some(body)).await;
     }
 
     /// The criteria are a business identifier that others send as well: at most one of all is created.
@@ -102,10 +119,10 @@ impl Client {
         let condition = bodies::condition(self.round, &mut self.dice);
         let body = bodies::resource("Patient", &token, &mut self.dice);
         let body = bodies::also(body, CONDITION, &condition).to_string();
-        let headers = [("If-None-Exist", bodies::criteria(&condition))];
+        let headers = vec![("If-None-Exist", bodies::criteria(&condition))];
         let verb = Verb::ConditionalCreate;
         let asked = Asked { verb, token, resource_type: "Patient", id: None, if_match: None };
-        self.exchange(asked, Method::POST, "/Patient", &headers, Some(body)).await;
+        self.exchange(asked, Method::POST, "/Patient".to_owned(), headers, Some(body)).await;
     }
 
     async fn update(&mut self, known: Option<(&'static str, String, u32)>) {
@@ -118,11 +135,10 @@ impl Client {
             }
         };
         let body = bodies::with_id(bodies::resource(resource_type, &token, &mut self.dice), &id).to_string();
-        let headers: Vec<_> =
-            if_match.iter().map(|version| ("If-Match", format!("W/\"{version}\""))).collect();
+        let headers = if_match.iter().map(|version| ("If-Match", format!("W/\"{version}\""))).collect();
         let path = format!("/{resource_type}/{id}");
         let asked = Asked { verb: Verb::Update, token, resource_type, id: Some(id), if_match };
-        self.exchange(asked, Method::PUT, &path, &headers, Some(body)).await;
+        self.exchange(asked, Method::PUT, path, headers, Some(body)).await;
     }
 
     async fn update_what_it_reads(&mut self) {
@@ -137,7 +153,7 @@ impl Client {
         let (resource_type, id) = bodies::shared(&mut self.dice);
         let path = format!("/{resource_type}/{id}");
         let asked = Asked { verb: Verb::Delete, token, resource_type, id: Some(id), if_match: None };
-        self.exchange(asked, Method::DELETE, &path, &[], None).await;
+        self.exchange(asked, Method::DELETE, path, vec![], None).await;
     }
 
     /// The status and version that a read was answered with.
@@ -145,7 +161,7 @@ impl Client {
         let token = self.token();
         let path = format!("/{resource_type}/{id}");
         let asked = Asked { verb: Verb::Read, token, resource_type, id: Some(id), if_match: None };
-        self.exchange(asked, Method::GET, &path, &[], None).await
+        self.exchange(asked, Method::GET, path, vec![], None).await
     }
 
     async fn transaction(&mut self) {
@@ -164,17 +180,17 @@ impl Client {
     }
 
     async fn send_bundle(&mut self, bundle: &Bundle<'_>, kind: &str) {
-        let started = Instant::now();
-        let alone = self.dice.chance(30);
-        let sent = self.http.send(alone, Method::POST, "", &[], Some(bundle.text(kind))).await;
-        let (position, outcomes) = match &sent {
-            Err(Broken::NotSent) => return nobody_there().await,
-            Err(Broken::Lost) => (None, vec![Outcome::Unknown; bundle.asked.len()]),
-            Ok(reply) => (reply.position, entries_of(reply, &bundle.asked)),
-        };
-        self.complain_of_mistakes(&sent, kind);
-        let entries = bundle.asked.iter().cloned().zip(outcomes).collect();
         let is_transaction = kind == "transaction";
+        let key = (is_transaction && self.dice.chance(KEYED_PERCENT)).then(|| bundle.token.to_owned());
+        let (path, headers, body) = (String::new(), Vec::new(), Some(bundle.text(kind)));
+        let started = Instant::now();
+        let request = Request { method: Method::POST, path, headers, body, key };
+        let Some(sent) = self.deliver(&request).await else { return };
+        let (position, outcomes) = match &sent {
+            None => (None, vec![Outcome::Unknown; bundle.asked.len()]),
+            Some(reply) => (reply.position, entries_of(reply, &bundle.asked)),
+        };
+        let entries = bundle.asked.iter().cloned().zip(outcomes).collect();
         self.keep(Record { started, ended: Instant::now(), is_transaction, position, entries }).await;
     }
 
@@ -183,33 +199,66 @@ impl Client {
         &mut self,
         asked: Asked,
         method: Method,
-        path: &str,
-        headers: &[(&'static str, String)],
+        path: String,
+        headers: Vec<(&'static str, String)>,
         body: Option<String>,
     ) -> Option<(u16, Option<u32>)> {
+        let keyed = asked.verb != Verb::Read && self.dice.chance(KEYED_PERCENT);
+        let key = keyed.then(|| asked.token.clone());
         let started = Instant::now();
-        let alone = self.dice.chance(30);
-        let sent = self.http.send(alone, method, path, headers, body).await;
+        let sent = self.deliver(&Request { method, path, headers, body, key }).await?;
         let (position, outcome) = match &sent {
-            Err(Broken::NotSent) => {
-                nobody_there().await;
-                return None;
-            }
-            Err(Broken::Lost) => (None, Outcome::Unknown),
-            Ok(reply) => (reply.position, outcome_of(reply, &asked)),
+            None => (None, Outcome::Unknown),
+            Some(reply) => (reply.position, outcome_of(reply, &asked)),
         };
-        self.complain_of_mistakes(&sent, path);
         let entries = vec![(asked, outcome)];
         self.keep(Record { started, ended: Instant::now(), is_transaction: false, position, entries }).await;
-        let reply = sent.ok()?;
+        let reply = sent?;
         Some((reply.status, reply.etag.as_deref().and_then(version_of)))
     }
 
+    /// Sends a request; one with an idempotency key until it is known what became of it. `None` where nobody was
+    /// there to take it, `Some(None)` where the answer was lost.
+    async fn deliver(&mut self, request: &Request) -> Option<Option<Reply>> {
+        let mut headers = request.headers.clone();
+        headers.extend(request.key.iter().map(|key| ("Idempotency-Key", format!("\"{key}\""))));
+        let mut may_be_done = false;
+        for _ in 0..REPEATED_MAX {
+            let alone = self.dice.chance(30);
+            let (method, body) = (request.method.clone(), request.body.clone());
+            let reply = match self.http.send(alone, method, &request.path, &headers, body).await {
+                Ok(reply) => {
+                    self.complain_of_mistakes(&reply, &request.path);
+                    Some(reply)
+                }
+                Err(Broken::Lost) => None,
+                Err(Broken::NotSent) => {
+                    nobody_there().await;
+                    if !may_be_done {
+                        return None;
+                    }
+                    if self.load.is_over() {
+                        return Some(None);
+                    }
+                    continue;
+                }
+            };
+            let is_known = reply.as_ref().is_some_and(|reply| !is_unknown(reply));
+            if may_be_done && is_known {
+                self.load.repeated.fetch_add(1, Ordering::Relaxed);
+            }
+            if is_known || request.key.is_none() || self.load.is_over() {
+                return Some(reply);
+            }
+            may_be_done = true;
+            nobody_there().await;
+        }
+        Some(None)
+    }
+
     /// A fault of the surroundings is a 503; a 500 is a mistake of the server.
-    fn complain_of_mistakes(&self, sent: &Result<Reply, Broken>, what: &str) {
-        if let Ok(reply) = sent
-            && reply.status == 500
-        {
+    fn complain_of_mistakes(&self, reply: &Reply, what: &str) {
+        if reply.status == 500 {
             let said = String::from_utf8_lossy(&reply.body).into_owned();
             self.load.violated(format!("{what} was answered with 500: {said}"));
         }

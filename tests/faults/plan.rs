@@ -14,6 +14,9 @@ const PAUSE_MS: (u32, u32) = (500, 2_000);
 /// How long a server that starts may live: a start takes about a second.
 const START_MS: (u32, u32) = (0, 1_500);
 
+/// The same for the first start, which makes a database.
+const FIRST_START_MS: (u32, u32) = (0, 5_000);
+
 /// A process that faults happen to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Target {
@@ -78,6 +81,12 @@ pub(crate) fn rounds(seed: u64, count: u32) -> Vec<Round> {
             Round { number, faults }
         })
         .collect()
+}
+
+/// How long the first start on a fresh folder lives before it is killed, if it is; before this round.
+pub(crate) fn first_start(seed: u64, round: u32) -> Option<Duration> {
+    let mut dice = Dice::new(seed, u64::from(round) * 100 + 98);
+    dice.chance(50).then(|| draw(&mut dice, FIRST_START_MS))
 }
 
 fn fault_of(number: u32, dice: &mut Dice) -> Fault {

@@ -1,5 +1,6 @@
 //! What the clients did and what they were told: the side of the story that the log is compared with.
 
+use std::fmt;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -40,6 +41,26 @@ pub(crate) struct Told {
     pub(crate) id: Option<String>,
     pub(crate) version: Option<u32>,
     pub(crate) body: Option<Bytes>,
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = self.id.as_deref().unwrap_or("?");
+        write!(f, "{:?} {} of {}/{id}", self.verb, self.token, self.resource_type)?;
+        self.if_match.map_or(Ok(()), |version| write!(f, " if at version {version}"))
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Done(Told { status, id, version, .. }) => {
+                write!(f, "{status}, id {id:?}, version {version:?}")
+            }
+            Outcome::Refused => f.write_str("that it is refused"),
+            Outcome::Unknown => f.write_str("nothing"),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]

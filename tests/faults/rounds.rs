@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
+use anamnesis_engines::Addresses;
 use anamnesis_events::{Log, LogOptions};
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::NoTls;
@@ -46,7 +47,11 @@ pub(crate) fn run(seed: u64, count: u32) {
 fn on_one_folder(seed: u64, rounds: &[Round], data: &std::path::Path) {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let mut records = Vec::new();
-    let mut scene = Scene::start(data, Http::new());
+    let cut_off_after = plan::first_start(seed, rounds[0].number);
+    if let Some(time) = cut_off_after {
+        println!("the first start on this folder is cut off after {} ms", time.as_millis());
+    }
+    let mut scene = Scene::start(data, Http::new(), cut_off_after);
     for round in rounds {
         println!("{round}");
         let load = Arc::new(Load::new(CLIENTS));
@@ -133,7 +138,8 @@ async fn checked(
     to_read: &[Record],
     load: &Load,
 ) -> (usize, Vec<String>) {
-    let address = scene.database();
+    let Addresses { database_url, nats_url, .. } = scene.addresses();
+    let (address, nats) = (database_url.unwrap(), nats_url.unwrap());
     let log = Log::open(&address, "default", LogOptions::default()).await.unwrap();
     let (database, connection) = tokio_postgres::connect(&address, NoTls).await.unwrap();
     let driver = tokio::spawn(connection);
@@ -143,11 +149,12 @@ async fn checked(
     violations.extend(answers::check(&story, records));
     violations.extend(register::check(&story, records));
     violations.extend(heads::check(&story, &log, &database).await);
-    violations.extend(stream::check(&story, &scene.nats()).await);
+    violations.extend(stream::check(&story, &nats).await);
     let batch = Dice::new(seed, u64::from(round.number) * 100 + 99).between(1, 300) as usize;
     violations.extend(search::check(&log, &address, batch).await);
     violations.extend(http::check(&story, to_read, &scene.http, load).await);
     violations.extend(std::mem::take(&mut *load.violations.lock().unwrap()));
+    violations.extend(scene.verify());
     log.close().await;
     drop(database);
     let _ended = driver.await;
@@ -171,7 +178,10 @@ fn told(records: &[Record], load: &Load) -> String {
     let unknown = outcomes().filter(|outcome| matches!(outcome, Outcome::Unknown)).count();
     let refused = outcomes().count() - done - unknown;
     let (searches, late) = (read(&load.searches), read(&load.late));
-    format!("{done} done, {refused} refused, {unknown} unknown, {searches} searched for again ({late} late)")
+    let repeated = read(&load.repeated);
+    format!(
+        "{done} done ({repeated} at a repetition), {refused} refused, {unknown} unknown, {searches} searched for again ({late} late)"
+    )
 }
 
 fn read(count: &AtomicU32) -> u32 {

@@ -4,13 +4,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use anamnesis_engines::Addresses;
 use rustix::process::Signal;
 
 use crate::http::Http;
 use crate::plan::{Fault, Target};
-use crate::support::{Server, children_of, serve, try_signal};
+use crate::support::{Server, children_of, on_store, serve, try_signal};
 
-/// The private Postgres's owner and database (`engines/src/postgres.rs`).
+/// The private Postgres's owner and database, which stand in the titles of its processes (`engines/src/postgres.rs`).
 const OWNER: &str = "anamnesis";
 
 /// A server that is killed and started again, always on the same folder.
@@ -21,7 +22,11 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    pub(crate) fn start(data: &Path, http: Http) -> Scene {
+    /// Starts a server; if `cut_off_after` says so, only when its first start was cut off.
+    pub(crate) fn start(data: &Path, http: Http, cut_off_after: Option<Duration>) -> Scene {
+        if let Some(time) = cut_off_after {
+            live_for(time, data);
+        }
         let server = Server::start(data);
         http.moves_to(&server.address);
         Scene { data: data.to_owned(), server, http }
@@ -58,12 +63,7 @@ impl Scene {
         self.server.wait();
         self.note_output();
         if let Some(time) = lives_for {
-            let mut server = Server::spawn(serve(&self.data), &self.data);
-            // Its life.
-            std::thread::sleep(time);
-            try_signal(server.pid(), Signal::KILL);
-            server.wait();
-            self.server = server;
+            self.server = live_for(time, &self.data);
             self.note_output();
         }
         self.server = Server::start(&self.data);
@@ -93,14 +93,15 @@ impl Scene {
         }
     }
 
-    /// A connection string for the private Postgres.
-    pub(crate) fn database(&self) -> String {
-        format!("host={} user={OWNER} dbname={OWNER}", self.data.join("run").display())
+    /// Where the private engines are.
+    pub(crate) fn addresses(&self) -> Addresses {
+        anamnesis_engines::running(&self.data).unwrap().expect("a running server")
     }
 
-    pub(crate) fn nats(&self) -> String {
-        let port = std::fs::read_to_string(self.data.join("nats/port")).unwrap();
-        format!("nats://127.0.0.1:{}", port.trim())
+    /// What is wrong with the store by the auditors' own command.
+    pub(crate) fn verify(&self) -> Option<String> {
+        let (code, said, errors) = on_store(&self.data, &["verify"]);
+        (code != 0).then(|| format!("`anamnesis verify` ended with {code}:\n{said}{errors}"))
     }
 
     /// The process that a kill is for, if there is one at this moment.
@@ -132,6 +133,16 @@ impl Drop for Scene {
             self.note_output();
         }
     }
+}
+
+/// A server that was started and killed a while later.
+fn live_for(time: Duration, data: &Path) -> Server {
+    let mut server = Server::spawn(serve(data), data);
+    // Its life.
+    std::thread::sleep(time);
+    try_signal(server.pid(), Signal::KILL);
+    server.wait();
+    server
 }
 
 /// Whether a child of the postmaster serves a client: its title says whose and from where.

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -54,6 +54,16 @@ pub(crate) fn clean(command: &mut Command) {
     if engines().is_dir() {
         command.env("ANAMNESIS_ENGINES_PROGRAMS", engines());
     }
+}
+
+/// Runs a command on a store: exit code, standard output, standard error.
+pub(crate) fn on_store(data: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(program());
+    clean(&mut command);
+    command.args(arguments).arg("--data").arg(data).stdin(Stdio::null());
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
 }
 
 /// A running server. Killed when a test fails before it stops it.

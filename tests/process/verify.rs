@@ -1,21 +1,10 @@
 //! `anamnesis verify` as auditors run it: beside a server, without one, and over a store that was tampered with.
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{Server, clean, folder, kill9, processes_of, program, until};
-
-/// Runs a command on a store: exit code, standard output, standard error.
-pub(crate) fn on_store(data: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(program());
-    clean(&mut command);
-    command.args(arguments).arg("--data").arg(data).stdin(Stdio::null());
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (status.code().unwrap(), text(stdout), text(stderr))
-}
+use crate::support::{Server, folder, kill9, on_store, processes_of, until};
 
 pub(crate) fn put(server: &Server, id: &str, family: &str) {
     let body = format!(r#"{{"resourceType":"Patient","id":"{id}","name":[{{"family":"{family}"}}]}}"#);

@@ -29,7 +29,7 @@ fn entry(story: &Story, record: &Record, asked: &Asked, outcome: &Outcome) -> Op
     let found = story.with_token(&asked.token);
     let wrong = |what: &str| {
         let found: Vec<String> = found.iter().map(|event| named(event)).collect();
-        Some(format!("I1: {what}: {asked:?} was told {outcome:?}; the log has {found:?}"))
+        Some(format!("I1: {what}: {asked} was told {outcome}; the log has {found:?}"))
     };
     match outcome {
         Outcome::Unknown if found.len() > 1 => wrong("recorded more than once"),
