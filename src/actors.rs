@@ -20,8 +20,11 @@ mod arbiters;
 mod cache;
 mod compartment;
 mod execute;
+mod memory;
 mod registry;
 mod resident;
+mod rest;
+mod weight;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,8 +35,9 @@ use tokio::runtime::Handle;
 use crate::decide::{Command, Current, Provenance, Refusal, Rules};
 use crate::reads::{ReadError, Reads};
 
+pub use memory::{Memory, MemoryUse};
 pub use registry::Compartments;
-pub use resident::{Resident, Residents};
+pub use resident::{Refused, Resident, Residents, Rested};
 
 /// Limits of the actors, with the reasons for their defaults.
 #[derive(Debug, Clone)]
@@ -43,10 +47,15 @@ pub struct ActorOptions {
     /// Commands that may wait or run in one compartment; beyond it the answer is 429. At some milliseconds a commit
     /// more would wait longer than clients do.
     pub queue_max: usize,
-    /// Resident actors beyond which idle ones are put to rest before their time: bounds memory (~2 kB each).
+    /// Resident actors beyond which idle ones are put to rest before their time; twice as many are never resident.
     pub resident_max: usize,
-    /// Bytes of cached resources over all actors.
+    /// Bytes of everything: the actors, what they remember, and the commands that wait or run. What does not fit is
+    /// refused with 503, and nothing of it is written.
+    pub memory_bytes_max: usize,
+    /// Bytes of remembered resources, within `memory_bytes_max`.
     pub cache_bytes_max: usize,
+    /// The memory to use together with other services, instead of one of `memory_bytes_max`.
+    pub memory: Option<Memory>,
     /// An actor without work for so long is put to rest.
     pub idle_timeout: Duration,
     /// How often idle actors are looked for.
@@ -61,7 +70,9 @@ impl Default for ActorOptions {
             arbiters: 2,
             queue_max: 256,
             resident_max: 20_000,
+            memory_bytes_max: 256 << 20,
             cache_bytes_max: 128 << 20,
+            memory: None,
             idle_timeout: Duration::from_secs(60),
             sweep_interval: Duration::from_secs(1),
             runtime: None,
@@ -103,6 +114,9 @@ pub enum WriteError {
     /// The compartment has too much under way.
     #[error("the compartment's queue is full")]
     Busy,
+    /// All compartments together have too much under way.
+    #[error("the memory of the compartments is full")]
+    Crowded,
     /// Others were quicker, as often as it was tried.
     #[error("others changed the resource at the same time, {tries} times in a row")]
     Contended {
@@ -129,14 +143,15 @@ pub enum WriteError {
     Interrupted,
 }
 
-/// What all actors share: read-only but for the count of cached bytes.
+/// What all actors share: read-only but for memory and counts.
 #[derive(Debug)]
 struct Surroundings {
     log: Log,
     reads: Reads,
     rules: Rules,
     options: ActorOptions,
-    cached: cache::Budget,
+    memory: Memory,
+    counts: resident::Counts,
 }
 
 /// One command with its writer, on its way to an actor.
@@ -145,10 +160,12 @@ struct Work {
     command: Command,
     provenance: Provenance,
     idempotency: Option<Idempotency>,
+    share: memory::Share,
 }
 
 /// Drafts that belong together, on their way to an actor.
 #[derive(Debug)]
 struct Commit {
     group: Group,
+    share: memory::Share,
 }

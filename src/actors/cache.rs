@@ -2,37 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anamnesis_events::ResourceKey;
 
+use super::memory::Memory;
 use crate::decide::Current;
 
 /// Entries of one actor: a compartment with more hot resources than this reads them from the log.
 const ENTRIES_MAX: usize = 1024;
-/// What an entry costs beside its payload: key, version, home and the two maps' places.
-const ENTRY_BYTES: usize = 320;
-
-/// Bytes that the caches of all actors hold together.
-#[derive(Debug)]
-pub(super) struct Budget {
-    bytes_max: usize,
-    bytes: AtomicUsize,
-}
-
-impl Budget {
-    pub(super) fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, bytes: AtomicUsize::new(0) }
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn is_exceeded(&self) -> bool {
-        self.bytes() > self.bytes_max
-    }
-}
+/// What an entry costs beside its payload and names: version, key, allocations and the two maps' places. Measured like
+/// [`super::memory::ACTOR_BYTES`].
+const ENTRY_BYTES: usize = 448;
 
 /// What one actor remembers.
 pub(super) struct Cache {
@@ -63,33 +43,39 @@ impl Cache {
         Some(entry.current.clone())
     }
 
-    /// Remembers a version, and forgets others where the budget is exceeded.
-    pub(super) fn put(&mut self, key: ResourceKey, current: Arc<Current>, budget: &Budget) {
-        self.forget(&key, budget);
-        let cost = cost(&current);
+    /// Remembers a version if there is room for it, and forgets others to make room.
+    pub(super) fn put(&mut self, key: ResourceKey, current: Arc<Current>, memory: &Memory) {
+        self.forget(&key, memory);
+        let cost = cost(&key, &current);
+        if !memory.is_cacheable(cost) {
+            return;
+        }
+        while self.entries.len() >= ENTRIES_MAX || !memory.cache(cost) {
+            let Some((_, oldest)) = self.by_use.first_key_value() else { return };
+            let oldest = oldest.clone();
+            self.forget(&oldest, memory);
+        }
         self.uses += 1;
         self.by_use.insert(self.uses, key.clone());
         self.entries.insert(key, Entry { current, used: self.uses });
         self.bytes += cost;
-        budget.bytes.fetch_add(cost, Ordering::Relaxed);
-        while self.entries.len() > ENTRIES_MAX || (budget.is_exceeded() && !self.entries.is_empty()) {
-            let Some((_, oldest)) = self.by_use.first_key_value() else { break };
-            let oldest = oldest.clone();
-            self.forget(&oldest, budget);
-        }
     }
 
-    pub(super) fn forget(&mut self, key: &ResourceKey, budget: &Budget) {
+    pub(super) fn forget(&mut self, key: &ResourceKey, memory: &Memory) {
         if let Some(entry) = self.entries.remove(key) {
             self.by_use.remove(&entry.used);
-            let cost = cost(&entry.current);
+            let cost = cost(key, &entry.current);
             self.bytes = self.bytes.saturating_sub(cost);
-            budget.bytes.fetch_sub(cost, Ordering::Relaxed);
+            memory.uncache(cost);
+            // A table keeps the room of its fullest hour, which is accounted with the entries that were in it.
+            if self.entries.len() < self.entries.capacity() / 4 {
+                self.entries.shrink_to(self.entries.len() * 2);
+            }
         }
     }
 
-    pub(super) fn clear(&mut self, budget: &Budget) {
-        budget.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    pub(super) fn clear(&mut self, memory: &Memory) {
+        memory.uncache(self.bytes);
         *self = Self::new();
     }
 
@@ -102,6 +88,6 @@ impl Cache {
     }
 }
 
-fn cost(current: &Current) -> usize {
-    current.payload.len() + ENTRY_BYTES
+fn cost(key: &ResourceKey, current: &Current) -> usize {
+    current.payload.len() + current.home.len() + 2 * key.id.len() + ENTRY_BYTES
 }

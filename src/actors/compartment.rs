@@ -13,8 +13,12 @@ use tokio::sync::oneshot;
 
 use super::cache::Cache;
 use super::execute::{self, Done};
+use super::memory::Share;
 use super::resident::Gauge;
 use super::{Commit, Outcome, Surroundings, Work, WriteError};
+
+/// Places for resources with work under way that an idle actor keeps.
+const BUSY_KEPT: usize = 4;
 
 /// Does a command and answers.
 #[derive(Message)]
@@ -35,7 +39,11 @@ pub(super) struct SubmitGroup {
 /// Forgets cached versions that somebody else has replaced.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Forget(pub(super) Arc<[ResourceKey]>);
+pub(super) struct Forget {
+    pub(super) keys: Vec<ResourceKey>,
+    /// Memory of this note.
+    pub(super) share: Share,
+}
 
 /// Where an answer goes; counts the work as under way until it is dropped.
 pub(super) struct Reply<T> {
@@ -57,13 +65,15 @@ pub(super) struct Compartment {
     surroundings: Arc<Surroundings>,
     gauge: Arc<Gauge>,
     cache: Cache,
+    /// What the actor itself takes of the memory, until it has ended.
+    _share: Share,
     /// Resources with a command under way, and the commands that wait for it. Bounded by the compartment's queue.
     busy: HashMap<ResourceKey, VecDeque<Submit>>,
 }
 
 impl Compartment {
-    pub(super) fn new(surroundings: Arc<Surroundings>, gauge: Arc<Gauge>) -> Self {
-        Self { surroundings, gauge, cache: Cache::new(), busy: HashMap::new() }
+    pub(super) fn new(surroundings: Arc<Surroundings>, gauge: Arc<Gauge>, share: Share) -> Self {
+        Self { surroundings, gauge, cache: Cache::new(), _share: share, busy: HashMap::new() }
     }
 
     fn run(&mut self, submit: Submit, context: &mut Context<Self>) {
@@ -81,10 +91,10 @@ impl Compartment {
 
     /// Keeps the newest version for the next command.
     fn settle(&mut self, key: &ResourceKey, done: &Done) {
-        let budget = &self.surroundings.cached;
+        let memory = &self.surroundings.memory;
         match &done.newest {
-            Some(newest) => self.cache.put(key.clone(), newest.clone(), budget),
-            None => self.cache.forget(key, budget),
+            Some(newest) => self.cache.put(key.clone(), newest.clone(), memory),
+            None => self.cache.forget(key, memory),
         }
         self.report();
     }
@@ -99,6 +109,10 @@ impl Compartment {
             Some(submit) => self.run(submit, context),
             None => {
                 self.busy.remove(key);
+                if self.busy.is_empty() {
+                    // An actor that once had much to do does not keep the room for it.
+                    self.busy.shrink_to(BUSY_KEPT);
+                }
             }
         }
     }
@@ -112,7 +126,7 @@ impl Actor for Compartment {
     type Context = Context<Self>;
 
     fn stopped(&mut self, _context: &mut Context<Self>) {
-        self.cache.clear(&self.surroundings.cached);
+        self.cache.clear(&self.surroundings.memory);
         self.report();
     }
 }
@@ -120,7 +134,7 @@ impl Actor for Compartment {
 impl Drop for Compartment {
     fn drop(&mut self) {
         // Also where the actor's thread was ended without `stopped`.
-        self.cache.clear(&self.surroundings.cached);
+        self.cache.clear(&self.surroundings.memory);
     }
 }
 
@@ -152,10 +166,14 @@ impl Handler<SubmitGroup> for Compartment {
         }
         let keys = execute::keys(&commit.group.drafts);
         let surroundings = self.surroundings.clone();
-        let done = async move { surroundings.log.append(commit.group).await.map_err(WriteError::Log) };
+        let done = async move {
+            // Held until the log has answered.
+            let Commit { group, share: _share } = commit;
+            surroundings.log.append(group).await.map_err(WriteError::Log)
+        };
         let done = done.into_actor(self).map(move |done, actor, _context| {
             for key in &keys {
-                actor.cache.forget(key, &actor.surroundings.cached);
+                actor.cache.forget(key, &actor.surroundings.memory);
             }
             actor.report();
             reply.answer(done);
@@ -168,9 +186,10 @@ impl Handler<Forget> for Compartment {
     type Result = ();
 
     fn handle(&mut self, forget: Forget, _context: &mut Context<Self>) {
-        for key in forget.0.iter() {
-            self.cache.forget(key, &self.surroundings.cached);
+        for key in &forget.keys {
+            self.cache.forget(key, &self.surroundings.memory);
         }
+        drop(forget.share);
         self.report();
     }
 }

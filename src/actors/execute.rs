@@ -20,7 +20,7 @@ pub(super) struct Done {
 /// Carries out a command. `cached` may be stale.
 pub(super) async fn execute(
     surroundings: Arc<Surroundings>,
-    work: Work,
+    mut work: Work,
     mut cached: Option<Arc<Current>>,
 ) -> Done {
     let key = work.command.key().clone();
@@ -30,7 +30,7 @@ pub(super) async fn execute(
             let is_fresh = cached.is_none();
             let current = match cached.take() {
                 Some(current) => Some(current),
-                None if work.command.needs_current() => load(&surroundings, &key).await?,
+                None if work.command.needs_current() => load(&surroundings, &mut work).await?,
                 None => None,
             };
             let decision = match decide_safely(&surroundings, &work, current.as_deref()) {
@@ -81,12 +81,13 @@ pub(super) async fn execute(
     Done { answer, newest }
 }
 
-/// Reads the newest version of a resource from the log.
-pub(super) async fn load(
-    surroundings: &Surroundings,
-    key: &ResourceKey,
-) -> Result<Option<Arc<Current>>, WriteError> {
-    let event = surroundings.reads.current(key.clone()).await?;
+/// Reads the newest version of the command's resource from the log. It counts as part of the command from now on.
+async fn load(surroundings: &Surroundings, work: &mut Work) -> Result<Option<Arc<Current>>, WriteError> {
+    let event = surroundings.reads.current(work.command.key().clone()).await?;
+    if event.as_ref().is_some_and(|event| !work.share.grow(event.payload.len())) {
+        surroundings.counts.refused_for_memory();
+        return Err(WriteError::Crowded);
+    }
     Ok(event.map(|event| Arc::new(Current::from(&*event))))
 }
 

@@ -1,6 +1,6 @@
 //! The registry: finds the actor of a compartment, wakes it when there is work and puts it to rest when there is none.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::dev::channel::channel;
 use actix::prelude::*;
@@ -8,13 +8,15 @@ use anamnesis_events::{Group, Idempotency, Log, Recorded, ResourceKey};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::arbiters::Arbiters;
-use super::cache::Budget;
 use super::compartment::{Compartment, Forget, Reply, Submit, SubmitGroup};
-use super::resident::Gauge;
-use super::{ActorOptions, Commit, Outcome, Resident, Residents, Surroundings, Work, WriteError};
+use super::memory::{ACTOR_BYTES, Memory, Part, Share};
+use super::resident::{Counts, Gauge, UnderWay};
+use super::rest::sweep;
+use super::{ActorOptions, Commit, Outcome, Resident, Residents, Surroundings, Work, WriteError, weight};
 use crate::decide::placement::fnv1a;
 use crate::decide::{Command, Current, Provenance, Rules};
 use crate::reads::Reads;
@@ -26,19 +28,36 @@ const WAKE_TRIES_MAX: usize = 4;
 #[derive(Clone)]
 pub struct Compartments(Arc<Inner>);
 
-struct Inner {
-    surroundings: Arc<Surroundings>,
+pub(super) struct Inner {
+    pub(super) surroundings: Arc<Surroundings>,
     arbiters: Arbiters,
-    actors: DashMap<Arc<str>, Slot>,
-    /// Rung when there are too many actors.
-    crowded: Notify,
-    stopping: Notify,
+    pub(super) actors: DashMap<Arc<str>, Slot>,
+    /// Puts actors to rest. Ends with the registry, or by `stop`.
+    sweeper: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Inner {
+    pub(super) fn options(&self) -> &ActorOptions {
+        &self.surroundings.options
+    }
+
+    fn end_sweeper(&self) {
+        if let Some(sweeper) = self.sweeper.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            sweeper.abort();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.end_sweeper();
+    }
 }
 
 #[derive(Clone)]
-struct Slot {
+pub(super) struct Slot {
     address: Addr<Compartment>,
-    gauge: Arc<Gauge>,
+    pub(super) gauge: Arc<Gauge>,
 }
 
 impl Compartments {
@@ -48,21 +67,22 @@ impl Compartments {
     /// The operating system gives no threads, or there is no runtime to read on.
     pub fn start(log: Log, rules: Rules, options: ActorOptions) -> std::io::Result<Self> {
         let arbiters = Arbiters::start(options.arbiters)?;
-        let cached = Budget::new(options.cache_bytes_max);
+        let memory = match &options.memory {
+            Some(shared) => shared.clone(),
+            None => Memory::new(options.memory_bytes_max, options.cache_bytes_max),
+        };
         let runtime = options.runtime.clone().map_or_else(Handle::try_current, Ok);
-        let reads = Reads::start(&log, &runtime.map_err(std::io::Error::other)?);
-        let surroundings = Arc::new(Surroundings { log, reads, rules, options, cached });
-        let inner = Arc::new(Inner {
-            surroundings,
-            arbiters,
-            actors: DashMap::new(),
-            crowded: Notify::new(),
-            stopping: Notify::new(),
-        });
-        if let Some(arbiter) = inner.arbiters.of(0) {
-            // Ends with the last handle, or by `stop`.
-            arbiter.spawn(sweep(Arc::downgrade(&inner)));
-        }
+        let runtime = runtime.map_err(std::io::Error::other)?;
+        let reads = Reads::start(&log, &runtime);
+        let interval = options.sweep_interval;
+        let counts = Counts::default();
+        let surroundings =
+            Arc::new(Surroundings { log, reads, rules, options, memory: memory.clone(), counts });
+        let actors = DashMap::new();
+        let inner = Arc::new(Inner { surroundings, arbiters, actors, sweeper: Mutex::new(None) });
+        // Not on an actor's thread: these may die, and then it is needed more than ever.
+        let sweeper = runtime.spawn(sweep(Arc::downgrade(&inner), memory, interval));
+        *inner.sweeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(sweeper);
         Ok(Self(inner))
     }
 
@@ -93,14 +113,14 @@ impl Compartments {
                 None => crate::decide::placement::shared(key),
             },
         };
-        let mut work = Work { command, provenance, idempotency };
+        let share = self.take(weight::of_command(&command))?;
+        let mut work = Work { command, provenance, idempotency, share };
         for _ in 0..WAKE_TRIES_MAX {
-            let slot = self.wake(&home)?;
-            let under_way = slot.gauge.enter(self.options().queue_max).ok_or(WriteError::Busy)?;
+            let (slot, under_way) = self.wake(&home)?;
             let (sender, answer) = oneshot::channel();
             match slot.address.try_send(Submit { work, reply: Reply { sender, under_way } }) {
                 Ok(()) => return answer.await.unwrap_or(Err(WriteError::Interrupted)),
-                Err(SendError::Full(_)) => return Err(WriteError::Busy),
+                Err(SendError::Full(_)) => return Err(self.busy()),
                 Err(SendError::Closed(submit)) => work = submit.work,
             }
             self.remove_dead(&home, &slot);
@@ -115,10 +135,10 @@ impl Compartments {
     pub async fn commit(&self, home: &str, group: Group) -> Result<Vec<Recorded>, WriteError> {
         let stale: Vec<(String, ResourceKey)> =
             group.drafts.iter().map(|draft| (draft.home.clone(), draft.key.clone())).collect();
-        let mut commit = Commit { group };
+        let share = self.take(weight::of_group(&group))?;
+        let mut commit = Commit { group, share };
         for _ in 0..WAKE_TRIES_MAX {
-            let slot = self.wake(home)?;
-            let under_way = slot.gauge.enter(self.options().queue_max).ok_or(WriteError::Busy)?;
+            let (slot, under_way) = self.wake(home)?;
             let (sender, answer) = oneshot::channel();
             match slot.address.try_send(SubmitGroup { commit, reply: Reply { sender, under_way } }) {
                 Ok(()) => {
@@ -126,7 +146,7 @@ impl Compartments {
                     self.forget(home, stale);
                     return recorded;
                 }
-                Err(SendError::Full(_)) => return Err(WriteError::Busy),
+                Err(SendError::Full(_)) => return Err(self.busy()),
                 Err(SendError::Closed(submit)) => commit = submit.commit,
             }
             self.remove_dead(home, &slot);
@@ -158,25 +178,53 @@ impl Compartments {
     /// The resident actors, the most recently active first; at most `count_max` of them.
     #[must_use]
     pub fn residents(&self, count_max: usize) -> Residents {
-        let mut actors: Vec<Resident> =
-            self.0.actors.iter().map(|slot| slot.gauge.describe(slot.key())).collect();
-        let total = actors.len();
-        let queued = actors.iter().map(|actor| actor.queued).sum();
+        let (mut total, mut queued, mut cached_bytes) = (0, 0, 0);
+        let mut actors: Vec<Resident> = Vec::new();
+        for slot in &self.0.actors {
+            total += 1;
+            queued += slot.gauge.queued();
+            cached_bytes += slot.gauge.bytes();
+            if count_max > 0 {
+                actors.push(slot.gauge.describe(slot.key()));
+            }
+        }
         actors.sort_by(|a, b| (a.idle_ms, &a.compartment).cmp(&(b.idle_ms, &b.compartment)));
         actors.truncate(count_max);
-        Residents { total, queued, cached_bytes: self.0.surroundings.cached.bytes(), actors }
+        let (rested, refused) = (self.0.surroundings.counts.rested(), self.0.surroundings.counts.refused());
+        Residents { total, queued, cached_bytes, memory: self.memory().usage(), rested, refused, actors }
+    }
+
+    /// The memory that the actors live in.
+    #[must_use]
+    pub fn memory(&self) -> &Memory {
+        &self.0.surroundings.memory
     }
 
     /// Ends the actors. Appends that were handed to the log go on; the log is closed by its owner.
     pub fn stop(&self) {
-        self.0.stopping.notify_waiters();
+        self.0.end_sweeper();
         self.0.actors.clear();
         self.0.arbiters.stop();
         self.0.surroundings.reads.stop();
     }
 
     fn options(&self) -> &ActorOptions {
-        &self.0.surroundings.options
+        self.0.options()
+    }
+
+    /// Memory for work. It is taken before the work is queued and given back with its answer.
+    fn take(&self, bytes: usize) -> Result<Share, WriteError> {
+        self.memory().take(Part::Command, bytes).ok_or_else(|| self.crowded())
+    }
+
+    fn crowded(&self) -> WriteError {
+        self.0.surroundings.counts.refused_for_memory();
+        WriteError::Crowded
+    }
+
+    fn busy(&self) -> WriteError {
+        self.0.surroundings.counts.refused_for_queue();
+        WriteError::Busy
     }
 
     async fn home(&self, key: &ResourceKey) -> Result<Option<String>, WriteError> {
@@ -184,34 +232,42 @@ impl Compartments {
         Ok(heads.into_iter().flatten().next().map(|head| head.home))
     }
 
-    /// The actor of a compartment, started where it is not resident. No guard of the map outlives this call.
-    fn wake(&self, home: &str) -> Result<Slot, WriteError> {
+    /// The actor of a compartment, started where it is not resident, and a place in its queue. The place is taken under
+    /// the lock of the actor's place in the registry, so that nobody puts it to rest in between. No guard of the map
+    /// outlives this call.
+    fn wake(&self, home: &str) -> Result<(Slot, UnderWay), WriteError> {
+        let enter = |slot: &Slot| {
+            let under_way = slot.gauge.enter(self.options().queue_max).ok_or_else(|| self.busy())?;
+            Ok((slot.clone(), under_way))
+        };
         if let Some(slot) = self.0.actors.get(home) {
-            return Ok(slot.clone());
+            return enter(&slot);
         }
         let resident_max = self.options().resident_max;
         let resident = self.0.actors.len();
         if resident >= resident_max {
-            self.0.crowded.notify_one();
+            self.memory().ring();
             if resident >= resident_max.saturating_mul(2) {
-                return Err(WriteError::Busy);
+                return Err(self.crowded());
             }
         }
         let arbiter = self.0.arbiters.of(fnv1a(home.as_bytes())).ok_or(WriteError::Interrupted)?;
         match self.0.actors.entry(Arc::from(home)) {
-            Entry::Occupied(slot) => Ok(slot.get().clone()),
+            Entry::Occupied(slot) => enter(slot.get()),
             Entry::Vacant(place) => {
+                let share = self.memory().take(Part::Actor, ACTOR_BYTES).ok_or_else(|| self.crowded())?;
                 let gauge = Gauge::new();
                 // The queue is bounded by the gauge; the mailbox holds all of it, and notes to forget.
                 let (sender, receiver) = channel(self.options().queue_max.saturating_add(16));
                 let (surroundings, shared) = (self.0.surroundings.clone(), gauge.clone());
                 arbiter.spawn_fn(move || {
                     let context = Context::with_receiver(receiver);
-                    context.run(Compartment::new(surroundings, shared));
+                    context.run(Compartment::new(surroundings, shared, share));
                 });
                 let slot = Slot { address: Addr::new(sender), gauge };
-                place.insert(slot.clone());
-                Ok(slot)
+                let entered = enter(&slot)?;
+                place.insert(slot);
+                Ok(entered)
             }
         }
     }
@@ -230,43 +286,10 @@ impl Compartments {
         for (home, keys) in by_home {
             if home != writer
                 && let Some(address) = self.0.actors.get(home.as_str()).map(|slot| slot.address.clone())
+                && let Some(share) = self.memory().take(Part::Command, weight::of_keys(&keys))
             {
-                let _full_or_gone = address.try_send(Forget(keys.into()));
+                let _full_or_gone = address.try_send(Forget { keys, share });
             }
         }
-    }
-}
-
-/// Puts idle actors to rest until the registry goes away: takes them out of the registry; with its last address an
-/// actor does what is queued and ends. Who is quick enough to wake a second one can only lose a compare-and-set.
-async fn sweep(inner: Weak<Inner>) {
-    loop {
-        let Some(strong) = inner.upgrade() else { return };
-        let options = &strong.surroundings.options;
-        let idle_ms = u64::try_from(options.idle_timeout.as_millis()).unwrap_or(u64::MAX);
-        rest(&strong, idle_ms);
-        if strong.actors.len() > options.resident_max || strong.surroundings.cached.is_exceeded() {
-            thin_out(&strong);
-        }
-        let interval = options.sweep_interval;
-        tokio::select! {
-            () = strong.stopping.notified() => return,
-            () = strong.crowded.notified() => {}
-            () = tokio::time::sleep(interval) => {}
-        }
-    }
-}
-
-fn rest(inner: &Inner, idle_ms: u64) {
-    inner.actors.retain(|_, slot| slot.gauge.queued() > 0 || slot.gauge.idle_ms() < idle_ms);
-}
-
-/// Too many actors or too much in their caches: the tenth that has been idle longest goes.
-fn thin_out(inner: &Inner) {
-    let mut idle: Vec<u64> = inner.actors.iter().map(|slot| slot.gauge.idle_ms()).collect();
-    idle.sort_unstable_by(|a, b| b.cmp(a));
-    let tenth = idle.len() / 10;
-    if let Some(limit) = idle.get(tenth) {
-        rest(inner, *limit);
     }
 }

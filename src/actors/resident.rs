@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use super::memory::MemoryUse;
 use crate::clock;
 
 /// Counts of one actor, shared between it and the registry.
@@ -40,6 +41,10 @@ impl Gauge {
         self.queued.load(Ordering::Acquire)
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// Milliseconds since it last had work.
     pub(super) fn idle_ms(&self) -> u64 {
         now_ms().saturating_sub(self.active_ms.load(Ordering::Relaxed))
@@ -71,6 +76,66 @@ impl Drop for UnderWay {
     }
 }
 
+/// What happened since the start.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    rested_idle: AtomicU64,
+    rested_for_room: AtomicU64,
+    refused_queue: AtomicU64,
+    refused_memory: AtomicU64,
+}
+
+impl Counts {
+    pub(super) fn rested_idle(&self, actors: u64) {
+        self.rested_idle.fetch_add(actors, Ordering::Relaxed);
+    }
+
+    pub(super) fn rested_for_room(&self, actors: u64) {
+        self.rested_for_room.fetch_add(actors, Ordering::Relaxed);
+    }
+
+    pub(super) fn refused_for_queue(&self) {
+        self.refused_queue.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn refused_for_memory(&self) {
+        self.refused_memory.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn rested(&self) -> Rested {
+        let [idle, for_room] = [&self.rested_idle, &self.rested_for_room];
+        Rested { idle: idle.load(Ordering::Relaxed), for_room: for_room.load(Ordering::Relaxed) }
+    }
+
+    pub(super) fn refused(&self) -> Refused {
+        let [queue_full, memory_full] = [&self.refused_queue, &self.refused_memory];
+        Refused {
+            queue_full: queue_full.load(Ordering::Relaxed),
+            memory_full: memory_full.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Actors that were put to rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rested {
+    /// Because they had no work for long.
+    pub idle: u64,
+    /// Because room was needed.
+    pub for_room: u64,
+}
+
+/// Writes that were refused, and of which nothing was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refused {
+    /// Because a compartment's queue was full (429).
+    pub queue_full: u64,
+    /// Because the memory was full, or too many actors were resident (503).
+    pub memory_full: u64,
+}
+
 fn now_ms() -> u64 {
     u64::try_from(clock::elapsed().as_millis()).unwrap_or(u64::MAX)
 }
@@ -99,8 +164,14 @@ pub struct Residents {
     pub total: usize,
     /// Commands that wait or run in all of them.
     pub queued: usize,
-    /// Bytes that all caches hold.
+    /// Bytes that their caches hold.
     pub cached_bytes: usize,
+    /// The memory of all actors, also those of other services that share it.
+    pub memory: MemoryUse,
+    /// Actors that were put to rest since the start.
+    pub rested: Rested,
+    /// Writes that were refused since the start.
+    pub refused: Refused,
     /// The most recently active ones.
     pub actors: Vec<Resident>,
 }

@@ -1,5 +1,6 @@
 //! The parts of a running server, opened in the order of the data's way and closed in the same order.
 
+use crate::actors::Memory;
 use crate::config::Settings;
 use crate::telemetry::Metrics;
 
@@ -49,9 +50,11 @@ impl Parts {
             health::database(addresses.database.clone()),
             health::nats(addresses.nats.clone()).optional(),
         ];
+        // One bound for the whole process, whatever it serves.
+        let memory = Memory::new(settings.actors.memory_bytes_max, settings.actors.cache_bytes_max);
         let mut workspaces = Vec::new();
         for (name, workspace) in &settings.workspaces {
-            let workspace = Workspace::open(name, workspace, &settings, &addresses).await?;
+            let workspace = Workspace::open(name, workspace, &settings, &addresses, &memory).await?;
             checks.extend(workspace.checks());
             workspaces.push(workspace);
         }

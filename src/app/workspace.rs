@@ -11,10 +11,11 @@ use anamnesis_projections::{Database, DatabaseOptions, Runner, RunnerOptions, Ve
 use anyhow::Context;
 use tokio::sync::{Mutex, watch};
 
+use super::actors;
 use super::health::Check;
 use super::live::Live;
 use super::parts::Addresses;
-use crate::actors::{ActorOptions, Compartments};
+use crate::actors::{ActorOptions, Compartments, Memory};
 use crate::api::{ApiOptions, Service};
 use crate::clock;
 use crate::config::{FeedBody, FeedSettings, Settings, WorkspaceSettings};
@@ -40,6 +41,7 @@ impl Workspace {
         workspace: &WorkspaceSettings,
         settings: &Settings,
         addresses: &Addresses,
+        memory: &Memory,
     ) -> anyhow::Result<Self> {
         let options = LogOptions {
             pool_size: settings.database.connections_max,
@@ -57,7 +59,7 @@ impl Workspace {
         let mut services = Vec::new();
         for (service, own) in &workspace.services {
             let public_url = own.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
-            let service = self::service((name, service), &log, settings, public_url)?;
+            let service = self::service((name, service), &log, settings, memory, public_url)?;
             services.push(service.with_search(index.clone()));
         }
         let first = workspace.services.keys().next().map_or("fhir", String::as_str);
@@ -95,8 +97,12 @@ impl Workspace {
         ]
     }
 
-    /// Tells how far the relay is behind. It tells it itself when it gets on; this is for when it does not.
+    /// Tells how far the relay is behind, which tells it itself when it gets on; this is for when it does not. And how
+    /// the actors fare.
     pub(super) fn measure(&self) {
+        for service in &self.services {
+            actors::measure(service);
+        }
         let head = self.log.watch().borrow().get();
         let published = self.relay_status.borrow().published.get();
         metrics::gauge!("anamnesis_relay_lag_events", "workspace" => self.log.workspace().to_owned())
@@ -175,6 +181,7 @@ fn service(
     (workspace, name): (&str, &str),
     log: &Log,
     settings: &Settings,
+    memory: &Memory,
     public_url: Option<String>,
 ) -> anyhow::Result<Service> {
     // Absolute references behind these lead to our own resources.
@@ -185,7 +192,7 @@ fn service(
         arbiters: settings.actors.threads,
         queue_max: settings.actors.queue_max,
         resident_max: settings.actors.resident_max,
-        cache_bytes_max: settings.actors.cache_bytes_max,
+        memory: Some(memory.clone()),
         idle_timeout: Duration::from_secs(settings.actors.idle_timeout_s),
         ..ActorOptions::default()
     };

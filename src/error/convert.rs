@@ -43,6 +43,9 @@ impl From<WriteError> for Failure {
         match error {
             WriteError::Refused(refusal) => refusal.into(),
             WriteError::Busy => Self::too_many("Too much is under way in this compartment; try again later."),
+            WriteError::Crowded => Self::unavailable(
+                "The server has more writes under way than it has memory for; try again later.",
+            ),
             WriteError::Contended { .. } => {
                 Self::new(FailureKind::Conflict, IssueCode::Conflict, sentence(&error)).retry_after(1)
             }
