@@ -12,7 +12,7 @@ use crate::decide::Current;
 const ENTRIES_MAX: usize = 1024;
 /// What an entry costs beside its payload and names: version, key, allocations and the two maps' places. Measured like
 /// [`super::memory::ACTOR_BYTES`].
-const ENTRY_BYTES: usize = 448;
+const ENTRY_BYTES: usize = 512;
 
 /// What one actor remembers.
 pub(super) struct Cache {

@@ -6,8 +6,10 @@ use crate::decide::Command;
 
 /// What a command costs beside its resource: message, answer, futures, its places in queues.
 const COMMAND_BYTES: usize = 2048;
-/// What a draft or a key costs beside its payload and identifiers: names, compartments and its places in lists.
+/// What a draft or a key costs beside its payload and names: its own fields and its places in lists.
 const ITEM_BYTES: usize = 512;
+/// What an identifier or a compartment's name costs: its text, for the longest that are common, and its place.
+const NAME_BYTES: usize = 160;
 /// What a value of a parsed document costs.
 const VALUE_BYTES: usize = 40;
 
@@ -17,9 +19,9 @@ pub(super) fn of_command(command: &Command) -> usize {
         return COMMAND_BYTES;
     };
     let text = candidate.document.text().len();
-    // The text is there twice once it has been decided about. An identifier is a part of the text.
+    // The text is there twice once it has been decided about.
     let resource = 2 * text + candidate.document.len() * VALUE_BYTES;
-    let names = (candidate.identifiers.len() + candidate.placement.touches.len()) * ITEM_BYTES;
+    let names = (candidate.identifiers.len() + candidate.placement.touches.len()) * NAME_BYTES;
     COMMAND_BYTES + resource + names
 }
 
@@ -28,7 +30,8 @@ pub(super) fn of_group(group: &Group) -> usize {
     let names = |draft: &anamnesis_events::Draft| {
         draft.identifiers.len() + draft.touches.len() + draft.require_no_identifier.len()
     };
-    let drafts = group.drafts.iter().map(|draft| draft.payload.len() + (1 + names(draft)) * ITEM_BYTES);
+    let drafts =
+        group.drafts.iter().map(|draft| draft.payload.len() + ITEM_BYTES + names(draft) * NAME_BYTES);
     COMMAND_BYTES + drafts.sum::<usize>()
 }
 
