@@ -210,7 +210,8 @@ impl Bench {
                 other => bail!("not decided: {other:?}"),
             }
         }
-        let group = Group { drafts, transaction: Some(anamnesis::clock::new_transaction_id()) };
+        let group =
+            Group { drafts, transaction: Some(anamnesis::clock::new_transaction_id()), ..Group::default() };
         let recorded = self.actors.commit(subject, group).await?;
         recorded.last().map(|_| ()).context("nothing was recorded")
     }

@@ -1,5 +1,7 @@
 //! A server of its own for each test: fresh database, real log, real actors, a free port.
 
+mod hold;
+
 use std::future::Future;
 use std::sync::OnceLock;
 
@@ -17,6 +19,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
+pub(crate) use hold::{Hold, eventually, in_time};
+
 /// How a test's server is set up.
 #[derive(Default)]
 pub(crate) struct Setup {
@@ -31,6 +35,8 @@ pub(crate) struct Server {
     pub(crate) base: String,
     pub(crate) root: String,
     pub(crate) log: Log,
+    /// The address of its database.
+    pub(crate) database: String,
     pub(crate) compartments: Compartments,
     pub(crate) client: reqwest::Client,
     pub(crate) runner: Runner,
@@ -115,7 +121,7 @@ impl Server {
         let root = format!("http://{address}");
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let base = format!("{root}/default/fhir");
-        Server { base, root, log, compartments, client, runner, handle, thread: Some(thread) }
+        Server { base, root, log, database: url, compartments, client, runner, handle, thread: Some(thread) }
     }
 
     /// Sends a request; `path` is below the service's base.
