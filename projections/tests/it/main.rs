@@ -9,6 +9,7 @@ mod query;
 mod reference;
 mod runner;
 mod string;
+mod supervisor;
 mod token;
 mod uri;
 mod versions;
