@@ -2,7 +2,7 @@
 
 pub(crate) mod marks;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use anamnesis_events::{Event, Position, ResourceKey};
 use deadpool_postgres::Transaction;
@@ -119,24 +119,6 @@ pub(crate) async fn forget(
     positions.sort_unstable();
     let are_all = positions.len() < count_max;
     Ok((positions, are_all))
-}
-
-/// Parked events and resources of each version that has some.
-pub(crate) async fn counts(
-    client: &impl GenericClient,
-    (name, log): (&str, i16),
-) -> Result<HashMap<i32, (u64, u64)>, tokio_postgres::Error> {
-    let rows = client
-        .query(
-            "SELECT version, count(*), count(DISTINCT (resource_type, resource_id)) FROM anamnesis.projection_parked
-             WHERE name = $1 AND log = $2 GROUP BY version",
-            &[&name, &log],
-        )
-        .await?;
-    let count = |row: &tokio_postgres::Row| -> Result<_, tokio_postgres::Error> {
-        Ok((row.try_get(0)?, (unsigned(row.try_get(1)?), unsigned(row.try_get(2)?))))
-    };
-    rows.iter().map(count).collect()
 }
 
 /// Whether a version has parked events of the resource.

@@ -53,10 +53,6 @@ pub struct VersionStatus {
     pub version: Version,
     /// When this process saw it move last.
     pub moved_at: Option<DateTime<Utc>>,
-    /// Events that are parked.
-    pub parked_events: u64,
-    /// Resources that these events are of.
-    pub parked_resources: u64,
     /// Why it could not become the active one when this process tried last.
     pub refused: Option<Switch>,
 }
@@ -195,13 +191,10 @@ impl Supervisor {
     pub async fn status(&self) -> Result<Vec<VersionStatus>, ProjectionError> {
         let runners = self.shared.runners();
         let versions = self.versions.list().await?;
-        let client = self.database.get().await?;
-        let counts = parked::counts(&**client, (self.name, self.log)).await?;
         let status = |version: Version| {
-            let (parked_events, parked_resources) = counts.get(&version.number).copied().unwrap_or_default();
             let moved_at = runners.get(&version.number).and_then(|runner| runner.progress().moved_at());
             let refused = self.shared.refused(version.number).filter(|_| version.state == State::Building);
-            VersionStatus { version, moved_at, parked_events, parked_resources, refused }
+            VersionStatus { version, moved_at, refused }
         };
         Ok(versions.into_iter().map(status).collect())
     }

@@ -93,6 +93,10 @@ pub struct Version {
     pub made_at: DateTime<Utc>,
     /// How long it has been in this state, in milliseconds, by the database's clock.
     pub in_state_ms: i64,
+    /// Events that are parked.
+    pub parked_events: u64,
+    /// Resources that these events are of.
+    pub parked_resources: u64,
     /// Whether it may become the active one with resources parked that the active one has not parked.
     pub force: bool,
 }
@@ -148,17 +152,27 @@ impl Versions {
     /// # Errors
     /// When the database cannot be read.
     pub async fn list(&self) -> Result<Vec<Version>, ProjectionError> {
+        self.listed(true).await
+    }
+
+    /// The same without counting what is parked, for those who ask again and again.
+    pub(crate) async fn listed(&self, with_counts: bool) -> Result<Vec<Version>, ProjectionError> {
         let client = self.database.get().await?;
         let statement = client
             .prepare_cached(
                 "SELECT v.version, v.schema, v.state, coalesce(c.seq, 0), v.made_at,
-                     (extract(epoch FROM clock_timestamp() - v.changed_at) * 1000)::int8, v.force
+                     (extract(epoch FROM clock_timestamp() - v.changed_at) * 1000)::int8, v.force,
+                     CASE WHEN $3 THEN (SELECT count(*) FROM anamnesis.projection_parked AS p
+                         WHERE p.name = v.name AND p.version = v.version AND p.log = v.log) ELSE 0 END,
+                     CASE WHEN $3 THEN (SELECT count(DISTINCT (p.resource_type, p.resource_id))
+                         FROM anamnesis.projection_parked AS p
+                         WHERE p.name = v.name AND p.version = v.version AND p.log = v.log) ELSE 0 END
                  FROM anamnesis.projection_version AS v LEFT JOIN anamnesis.projection_checkpoint AS c
                      ON c.name = v.name AND c.version = v.version AND c.log = v.log
                  WHERE v.name = $1 AND v.log = $2 AND v.state <> 'gone' ORDER BY v.version",
             )
             .await?;
-        let rows = client.query(&statement, &[&self.name, &self.log]).await?;
+        let rows = client.query(&statement, &[&self.name, &self.log, &with_counts]).await?;
         Ok(rows.iter().map(version).collect::<Result<_, _>>()?)
     }
 
@@ -317,5 +331,7 @@ fn version(row: &Row) -> Result<Version, tokio_postgres::Error> {
         made_at: row.try_get(4)?,
         in_state_ms: row.try_get(5)?,
         force: row.try_get(6)?,
+        parked_events: unsigned(row.try_get(7)?),
+        parked_resources: unsigned(row.try_get(8)?),
     })
 }

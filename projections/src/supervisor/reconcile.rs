@@ -65,7 +65,7 @@ where
 
     /// True: something has changed that may allow for more.
     pub(super) async fn reconcile(&mut self) -> Result<bool, ProjectionError> {
-        let versions = self.versions.list().await?;
+        let versions = self.versions.listed(false).await?;
         let wanted: Vec<&Version> = versions.iter().filter(|version| self.is_wanted(version)).collect();
         for version in &wanted {
             self.run_version(version).await?;

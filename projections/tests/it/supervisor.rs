@@ -73,7 +73,7 @@ async fn until(supervisor: &Supervisor, what: impl Fn(&[VersionStatus]) -> bool)
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, asked).await.expect("the versions never came to this state")
+    tokio::time::timeout(PATIENCE, asked).await.unwrap()
 }
 
 /// There is one version, this one, and readers use it.
@@ -325,7 +325,7 @@ async fn unparking_on_one_node_is_known_to_the_other() {
     two.stop().await;
     let head = world.put([patient(1, "again")]).await;
     one.active().wait_for(head, PATIENCE).await.unwrap();
-    assert_eq!(one.status().await.unwrap()[0].parked_events, 0);
+    assert_eq!(one.status().await.unwrap()[0].version.parked_events, 0);
     assert!(one.active().now().unwrap().parked().is_empty());
     assert_eq!(digest(&world, 1).await, from_nothing(&world).await);
 }
