@@ -45,6 +45,7 @@ use actix_web::web::{self, ServiceConfig};
 pub use answer::Answer;
 pub use call::{Body, Call, Conditions, Request};
 pub use dispatch::dispatch;
+pub(crate) use feed::event_line;
 pub use http::not_found;
 pub use negotiate::Return;
 pub(crate) use query::Query;
