@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::support::{Server, folder};
-use crate::verify::{on_store, put, tamper};
+use crate::support::{Server, folder, on_store};
+use crate::verify::{put, tamper};
 
 #[test]
 fn the_history_of_a_store_is_printed_and_checked() {
