@@ -59,8 +59,8 @@ pub async fn audit(
 ) -> Result<Audited, ProjectionError> {
     let name = active(database, log).await?;
     let client = database.get().await?;
-    let reached = checkpoint::read(&**client, &name).await?;
-    let parked = parked::list(&**client, &name).await?;
+    let reached = checkpoint::read(&**client, &name).await?.position;
+    let parked = parked::list(&**client, &name, Position::ZERO, usize::MAX).await?;
     drop(client);
     let audit = Audit {
         database,

@@ -122,9 +122,11 @@ impl Audit<'_> {
             .start()
             .await?;
         transaction.batch_execute(SLOW).await?;
-        let mut snapshot =
-            Snapshot { reached: checkpoint::read(&*transaction, &self.name).await?, ..Snapshot::default() };
-        for parked in parked::list(&*transaction, &self.name).await? {
+        let mut snapshot = Snapshot {
+            reached: checkpoint::read(&*transaction, &self.name).await?.position,
+            ..Snapshot::default()
+        };
+        for parked in parked::list(&*transaction, &self.name, Position::ZERO, usize::MAX).await? {
             // In order: the first one stays.
             snapshot.parked.entry(parked.key).or_insert(parked.position);
         }
