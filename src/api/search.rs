@@ -51,7 +51,8 @@ async fn search(call: &Call, scope: Scope, path: &str) -> Result<Answer, Failure
     let subset = Subset::parse(&call.query)?;
     let (query, issues) = index.parse(&scope, &call.query.0, &options(call)).map_err(refuse)?;
     let mut issues: Vec<Issue> = issues.into_iter().map(Issue::from).collect();
-    let wanted = if call.eventual { Position::ZERO } else { call.service.log.head().await? };
+    let wanted =
+        if call.eventual { Position::ZERO } else { call.service.compartments.reads().head().await? };
     // Whether it was in time, the page itself tells.
     let _ = index.wait_for(wanted, call.service.options.search_wait).await;
     let mut page = index.search(&query).await?;
