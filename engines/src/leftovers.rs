@@ -7,11 +7,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};
 
 use crate::EngineError;
+use crate::process::ENDING_WITHIN;
 
 /// How often a process that was told to end is looked at.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Stops every process that runs `program` in `folder`. Signals are sent in turn, each with its time limit.
+/// Stops every process that runs `program` in `folder`. Signals are sent in turn, each with its time limit, which
+/// `is_ending` extends while it says that the last one is being followed.
 ///
 /// # Errors
 /// `Leftovers` when some are still there after the last signal's time.
@@ -19,6 +21,7 @@ pub(crate) async fn stop(
     program: &'static str,
     folder: &Path,
     signals: &[(Signal, Duration)],
+    is_ending: impl Fn() -> bool,
 ) -> Result<(), EngineError> {
     for (signal, patience) in signals {
         let found = find(program, folder);
@@ -34,8 +37,8 @@ pub(crate) async fn stop(
             // It may have ended by itself in the meantime.
             let _ = kill_process(*pid, *signal);
         }
-        let deadline = Instant::now() + *patience;
-        while Instant::now() < deadline {
+        let sent = Instant::now();
+        while sent.elapsed() < *patience || (sent.elapsed() < ENDING_WITHIN && is_ending()) {
             if find(program, folder).is_empty() {
                 return Ok(());
             }
@@ -109,7 +112,7 @@ mod tests {
         assert_eq!(find("nats-server", here.path()), []);
 
         // A zombie is not a running process, so it need not be reaped before the call returns.
-        stop("sleep", here.path(), &[(Signal::TERM, Duration::from_secs(10))]).await.unwrap();
+        stop("sleep", here.path(), &[(Signal::TERM, Duration::from_secs(10))], || false).await.unwrap();
 
         assert!(!mine.wait().unwrap().success());
         assert!(other.try_wait().unwrap().is_none(), "a process in another folder was hit");

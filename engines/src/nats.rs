@@ -119,7 +119,7 @@ impl Engine for Nats {
     const STOP: &'static [(Signal, Duration)] = STOP;
 
     async fn prepare(&mut self) -> Result<Launch, EngineError> {
-        leftovers::stop("nats-server", &self.folder, CLEAN_UP).await?;
+        leftovers::stop("nats-server", &self.folder, CLEAN_UP, || false).await?;
         if !self.settled {
             self.port = self.free_port()?;
         }

@@ -1,5 +1,7 @@
 //! The private Postgres: made with `initdb`, reached over a Unix socket that only its owner can enter.
 
+mod control;
+
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -23,12 +25,14 @@ const PORT: u16 = 5432;
 const INITDB_WITHIN: Duration = Duration::from_secs(300);
 /// How long one connection attempt may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-/// Fast shutdown writes a checkpoint; immediate shutdown is a crash that the next start recovers from.
+/// Fast shutdown writes a checkpoint, and is given longer once it does; immediate shutdown is a crash that the next
+/// start recovers from. A Postgres that is itself recovering from a crash may not follow the first: version 18 then
+/// waits for ever for processes that it has not told to end.
 const STOP: &[(Signal, Duration)] =
-    &[(Signal::INT, Duration::from_secs(60)), (Signal::QUIT, Duration::from_secs(10))];
+    &[(Signal::INT, Duration::from_secs(10)), (Signal::QUIT, Duration::from_secs(10))];
 /// The same for one that an earlier server left behind.
 const CLEAN_UP: &[(Signal, Duration)] = &[
-    (Signal::INT, Duration::from_secs(60)),
+    (Signal::INT, Duration::from_secs(10)),
     (Signal::QUIT, Duration::from_secs(10)),
     (Signal::KILL, Duration::from_secs(10)),
 ];
@@ -104,11 +108,11 @@ impl Postgres {
     /// Ends and removes what interrupted attempts to make a database left behind.
     async fn remove_unfinished(&self, home: &Path) -> Result<(), EngineError> {
         // It cleans up after itself, if it is given the time.
-        leftovers::stop("initdb", home, CLEAN_UP_INITDB).await?;
+        leftovers::stop("initdb", home, CLEAN_UP_INITDB, || false).await?;
         for entry in std::fs::read_dir(home).map_err(EngineError::io("could not read", home))? {
             let path = entry.map_err(EngineError::io("could not read", home))?.path();
             if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNFINISHED)) {
-                leftovers::stop("postgres", &path, CLEAN_UP_ORPHANS).await?;
+                leftovers::stop("postgres", &path, CLEAN_UP_ORPHANS, || false).await?;
                 std::fs::remove_dir_all(&path).map_err(EngineError::io("could not remove", &path))?;
             }
         }
@@ -171,7 +175,8 @@ impl Engine for Postgres {
 
     async fn prepare(&mut self) -> Result<Launch, EngineError> {
         let signals = if self.has_postmaster() { CLEAN_UP } else { CLEAN_UP_ORPHANS };
-        leftovers::stop("postgres", &self.folder, signals).await?;
+        leftovers::stop("postgres", &self.folder, signals, || control::is_shutting_down(&self.folder))
+            .await?;
         self.forget_dead_postmaster()?;
         self.initialise().await?;
         self.configure()?;
@@ -205,6 +210,10 @@ impl Engine for Postgres {
             execute(&server, &format!("CREATE DATABASE {OWNER}")).await.map_err(setup)?;
         }
         Ok(())
+    }
+
+    fn is_ending(&self) -> bool {
+        control::is_shutting_down(&self.folder)
     }
 
     fn try_otherwise(&mut self, _log_tail: &str) -> bool {

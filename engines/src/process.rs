@@ -8,11 +8,16 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::EngineError;
 use crate::account::Account;
 
+/// How long a process may take to end while it can be seen to be ending: Postgres writes out all that it has in
+/// memory.
+pub(crate) const ENDING_WITHIN: Duration = Duration::from_secs(60);
+/// How often a process that is late with ending is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// A log file that is larger than this is set aside when its engine starts.
 const LOG_BYTES_MAX: u64 = 16 << 20;
 /// How many lines of the log an error shows.
@@ -99,12 +104,25 @@ impl Running {
         self.child.id()
     }
 
-    /// Sends the signals in turn, each with its time to take effect, and kills what is left after them.
-    pub(crate) async fn stop(mut self, signals: &[(Signal, Duration)]) -> String {
+    /// Sends the signals in turn, each with its time to take effect, and kills what is left after them. `is_ending`
+    /// extends a time while it says that the last signal is being followed.
+    pub(crate) async fn stop(
+        mut self,
+        signals: &[(Signal, Duration)],
+        is_ending: impl Fn() -> bool,
+    ) -> String {
         for (signal, patience) in signals {
             self.signal(*signal);
-            if let Ok(status) = timeout(*patience, self.wait()).await {
-                return status;
+            let sent = Instant::now();
+            let mut wait = *patience;
+            loop {
+                if let Ok(status) = timeout(wait, self.wait()).await {
+                    return status;
+                }
+                if sent.elapsed() >= ENDING_WITHIN || !is_ending() {
+                    break;
+                }
+                wait = LOOK_AGAIN;
             }
         }
         self.signal(Signal::KILL);
@@ -179,8 +197,20 @@ mod tests {
         while running.tail() != "ready" {
             tokio::task::yield_now().await;
         }
-        let status = running.stop(&[(Signal::TERM, Duration::from_millis(200))]).await;
+        let status = running.stop(&[(Signal::TERM, Duration::from_millis(200))], || false).await;
         assert!(status.contains("SIGKILL"), "{status}");
+    }
+
+    #[tokio::test]
+    async fn a_child_that_is_seen_to_be_ending_gets_the_time_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "trap 'sleep 0.5; exit 7' TERM; echo ready; while :; do sleep 0.05; done";
+        let running = shell(folder.path(), script).start().unwrap();
+        while running.tail() != "ready" {
+            tokio::task::yield_now().await;
+        }
+        let status = running.stop(&[(Signal::TERM, Duration::from_millis(10))], || true).await;
+        assert_eq!(status, "exit status: 7");
     }
 
     #[tokio::test]

@@ -52,6 +52,10 @@ pub(crate) trait Engine: Send + 'static {
     async fn is_ready(&mut self) -> bool;
     /// What must be done once it answers.
     async fn settle(&mut self) -> Result<(), EngineError>;
+    /// Whether it can be seen to be ending, after a signal of `STOP`.
+    fn is_ending(&self) -> bool {
+        false
+    }
     /// Whether a first start that ended with this log deserves another one with other settings.
     fn try_otherwise(&mut self, log_tail: &str) -> bool;
     /// Its address for clients; fixed from the first successful start on.
@@ -248,7 +252,7 @@ impl<E: Engine> Keeper<E> {
         }
         if let Some(running) = running {
             let signals = if matches!(order, Some(Order::Kill(_))) { &[][..] } else { E::STOP };
-            let status = running.stop(signals).await;
+            let status = running.stop(signals, || self.engine.is_ending()).await;
             tracing::debug!(engine = E::NAME, %status, "stopped");
         }
         self.state.send_replace(EngineState::Stopped);
@@ -307,7 +311,7 @@ impl<E: Engine> Keeper<E> {
     /// Stops what was started but not finished.
     async fn give_up(&mut self) {
         match self.starting.take() {
-            Some(running) => drop(running.stop(E::STOP).await),
+            Some(running) => drop(running.stop(E::STOP, || self.engine.is_ending()).await),
             None => self.engine.abandon().await,
         }
     }

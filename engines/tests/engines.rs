@@ -4,13 +4,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anamnesis_engines::{EngineError, EngineOptions, EngineState, Engines};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_postgres::NoTls;
+use tokio_postgres::error::SqlState;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -242,4 +243,32 @@ async fn programs_and_data_in_a_closed_folder_will_do() {
     if let Some(elsewhere) = elsewhere {
         std::fs::remove_dir_all(elsewhere).unwrap();
     }
+}
+
+/// Postgres 18 does not end of a fast shutdown while it recovers from the crash of one of its processes; it is told
+/// more firmly then, before anybody loses patience.
+#[tokio::test]
+async fn a_postgres_that_recovers_from_a_crash_of_its_own_is_stopped_soon() {
+    let folder = folder();
+    let engines = Engines::start(options(folder.path())).await.unwrap();
+    let database = engines.database_url().unwrap();
+    query(database, "CREATE TABLE kept AS SELECT generate_series(1, 1000) AS n").await;
+    let (client, connection) = tokio_postgres::connect(database, NoTls).await.unwrap();
+    let pid = async {
+        let row = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap();
+        kill9(row.get::<_, i32>(0).cast_unsigned());
+    };
+    let ((), ended) = tokio::join!(pid, connection);
+    assert!(ended.is_err(), "the connection went with its process");
+    let is_recovering = |error: tokio_postgres::Error| error.code() == Some(&SqlState::CANNOT_CONNECT_NOW);
+    let asked = Instant::now();
+    while !tokio_postgres::connect(database, NoTls).await.err().is_some_and(is_recovering) {
+        assert!(asked.elapsed() < PATIENCE, "it did not recover");
+    }
+    // Half of a fast shutdown's former time; usually it takes ten seconds.
+    timeout(Duration::from_secs(30), engines.stop()).await.expect("the engines have ended");
+
+    let again = Engines::start(options(folder.path())).await.unwrap();
+    assert_eq!(query(again.database_url().unwrap(), "SELECT count(*) FROM kept").await, ["1000"]);
+    again.stop().await;
 }
