@@ -38,7 +38,6 @@
 
 mod alias;
 mod atom;
-mod audit;
 mod date;
 mod digest;
 mod entries;
@@ -62,7 +61,6 @@ mod uri;
 mod value;
 mod write;
 
-pub use audit::{Audited, audit};
 pub use digest::digest;
 pub use index::{SearchIndex, SearchLimits, SearchMatch, SearchPage};
 pub use issue::{Issue, IssueKind, Severity};

@@ -11,6 +11,9 @@ const SHARED_TYPES: [&str; 3] = ["Patient", "Observation", "Organization"];
 /// Identifiers that conditional creates of one round compete for.
 const CONDITIONS: u32 = 12;
 
+/// Transactions that are large.
+const LARGE_PERCENT: u32 = 10;
+
 /// The type and id of one of the shared resources.
 pub(crate) fn shared(dice: &mut Dice) -> (&'static str, String) {
     (dice.pick(&SHARED_TYPES), format!("shared-{}", dice.below(SHARED_EACH)))
@@ -109,7 +112,8 @@ impl<'a> Bundle<'a> {
     /// compartments. Returns how many Observations share it.
     pub(crate) fn transaction(&mut self, dice: &mut Dice) -> u32 {
         let patients = [dice.uuid(), dice.uuid()];
-        let observations = dice.between(2, 4);
+        // Some are too large to arrive anywhere in one piece.
+        let observations = if dice.chance(LARGE_PERCENT) { dice.between(30, 60) } else { dice.between(2, 4) };
         for n in 0..observations {
             let (token, full_url) = (self.token.to_owned(), dice.uuid());
             let observation = self.post("Observation", full_url, dice);

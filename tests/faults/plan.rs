@@ -21,9 +21,11 @@ const FIRST_START_MS: (u32, u32) = (0, 5_000);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Target {
     Server,
-    /// The postmaster.
+    /// All of its processes.
     Postgres,
-    /// One process that serves a connection: the postmaster then begins again with crash recovery.
+    /// The one that is the others' parent: they notice a moment later.
+    Postmaster,
+    /// One that serves a connection, a busy one if there is: the postmaster then begins again with crash recovery.
     Backend,
     Nats,
 }
@@ -104,11 +106,12 @@ fn fault_of(number: u32, dice: &mut Dice) -> Fault {
 fn any(dice: &mut Dice) -> Fault {
     match dice.below(20) {
         0..=2 => Fault::Kill(vec![Target::Server]),
-        3..=5 => Fault::Kill(vec![Target::Postgres]),
-        6 => Fault::Kill(vec![Target::Backend]),
-        7..=8 => Fault::Kill(vec![Target::Nats]),
-        9..=11 => pair(dice),
-        12..=14 => everything(dice),
+        3..=4 => Fault::Kill(vec![Target::Postgres]),
+        5..=6 => Fault::Kill(vec![dice.pick(&[Target::Postmaster, Target::Backend])]),
+        7 => Fault::Kill(vec![Target::Nats]),
+        8..=9 => Fault::Kill(vec![Target::Backend, dice.pick(&[Target::Server, Target::Nats])]),
+        10..=12 => pair(dice),
+        13..=14 => everything(dice),
         15..=16 => Fault::KillStarting(draw(dice, START_MS)),
         _ => pause(dice),
     }

@@ -5,7 +5,6 @@
 mod accounts;
 mod crashes;
 mod refusals;
-mod replay;
 mod stopping;
 #[expect(dead_code, reason = "the tests that kill at random use more of it")]
 mod support;

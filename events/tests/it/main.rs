@@ -5,13 +5,9 @@ mod append;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
-mod cuts;
-#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod feed;
-#[cfg(test)]
-mod hand;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
@@ -19,13 +15,9 @@ mod idempotency;
 #[cfg(test)]
 mod identifiers;
 #[cfg(test)]
-mod interleavings;
-#[cfg(test)]
 mod migrations;
 #[cfg(test)]
 mod partitions;
-#[cfg(test)]
-mod paused;
 #[cfg(test)]
 mod proxy;
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod audit;
 mod date;
 mod number;
 mod paging;
@@ -10,7 +9,6 @@ mod query;
 mod reference;
 mod runner;
 mod string;
-mod supervisor;
 mod token;
 mod uri;
 mod versions;
