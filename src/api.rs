@@ -22,15 +22,19 @@ mod http;
 pub(crate) mod idempotency;
 mod interaction;
 pub mod negotiate;
+mod operator;
 mod page;
 mod pretty;
+mod projections;
 pub(crate) mod query;
 mod read;
+mod rebuild;
 pub mod resource;
 pub(crate) mod route;
 mod search;
 mod service;
 mod subset;
+mod unpark;
 mod update;
 mod versions;
 mod vread;
@@ -41,18 +45,23 @@ use actix_web::web::{self, ServiceConfig};
 pub use answer::Answer;
 pub use call::{Body, Call, Conditions, Request};
 pub use dispatch::dispatch;
+pub(crate) use feed::event_line;
 pub use http::not_found;
 pub use negotiate::Return;
 pub(crate) use query::Query;
 pub use service::{ApiOptions, Service, Services};
 
-/// Mounts all services, and the introspection of each workspace's actors.
+/// Mounts all services, and what each workspace has for operators and subscribers.
 pub fn configure(services: Services) -> impl FnOnce(&mut ServiceConfig) {
     move |config| {
         config
             .app_data(web::Data::new(services))
             .route("/{workspace}/$actors", web::get().to(actors::list))
             .route("/{workspace}/$events", web::get().to(feed::serve))
+            .route("/{workspace}/$projections", web::get().to(projections::list))
+            .route("/{workspace}/$rebuild", web::post().to(rebuild::start))
+            .route("/{workspace}/$rebuild", web::delete().to(rebuild::cancel))
+            .route("/{workspace}/$unpark", web::post().to(unpark::unpark))
             .service(web::scope("/{workspace}/{service}").default_service(web::to(http::serve)));
     }
 }

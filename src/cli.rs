@@ -3,6 +3,7 @@
 mod feed;
 mod load;
 mod progress;
+mod replay;
 mod serve;
 mod store;
 mod synth;
@@ -29,6 +30,7 @@ const FAILED: u8 = 1;
   anamnesis load patients              sends them to the server
   anamnesis feed --follow              every change, from the first one on
   anamnesis verify                     checks that nothing in the store was changed, lost or added
+  anamnesis replay --resource Patient/1   who changed a resource, and when
 
 `anamnesis help <COMMAND>` tells more about a command.
 Exit codes: 0 done, 1 failed (the reason is the last line of the output), 2 the command line is wrong."
@@ -45,6 +47,7 @@ enum Command {
     Load(load::Arguments),
     Feed(feed::Arguments),
     Verify(verify::Arguments),
+    Replay(replay::Arguments),
 }
 
 /// Reads the command line and carries it out. What goes wrong is told in one line on standard error.
@@ -56,6 +59,7 @@ pub fn run() -> ExitCode {
         Command::Load(arguments) => load::run(arguments),
         Command::Feed(arguments) => feed::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),
+        Command::Replay(arguments) => replay::run(arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

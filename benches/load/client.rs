@@ -63,11 +63,23 @@ impl Client {
         headers: &str,
         body: &[u8],
     ) -> anyhow::Result<Answer<'_>> {
+        let media_type = if body.is_empty() { "" } else { "Content-Type: application/fhir+json\r\n" };
+        self.send_as(method, path, &format!("{headers}{media_type}"), body)
+    }
+
+    /// The same with all header lines given but for host and length.
+    pub(crate) fn send_as(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &[u8],
+    ) -> anyhow::Result<Answer<'_>> {
         self.request.clear();
         let (base, host, length) = (&self.base, &self.host, body.len());
         write!(self.request, "{method} {base}{path} HTTP/1.1\r\nHost: {host}\r\n{headers}")?;
         if !body.is_empty() {
-            write!(self.request, "Content-Type: application/fhir+json\r\nContent-Length: {length}\r\n")?;
+            write!(self.request, "Content-Length: {length}\r\n")?;
         }
         self.request.extend_from_slice(b"\r\n");
         self.request.extend_from_slice(body);

@@ -147,8 +147,7 @@ fn write(
     let number = AtomicUsize::new(0);
     let start = Instant::now();
     std::thread::scope(|scope| {
-        let writer =
-            || pace(server, ground, |n| Duration::from_secs_f64(n as f64 / rate), (start, length), &number);
+        let writer = || pace(server, ground, rate, (start, length), &number);
         let writers: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(writer)).collect();
         let probes: Vec<_> = (0..PROBES)
             .map(|probe| scope.spawn(move || probe_until(server, probe, start + length)))
@@ -164,11 +163,31 @@ fn write(
     })
 }
 
+/// Writes at the rate without probing; gives how long each write took.
+pub(crate) fn write_for(
+    length: Duration,
+    server: &Server,
+    ground: &Ground<'_>,
+    rate: f64,
+) -> anyhow::Result<Vec<Duration>> {
+    let (number, start) = (AtomicUsize::new(0), Instant::now());
+    std::thread::scope(|scope| {
+        let writer = || pace(server, ground, rate, (start, length), &number);
+        let writers: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(writer)).collect();
+        let mut times = Vec::new();
+        for writer in writers {
+            let written = writer.join().unwrap_or_else(|_| bail!("a client panicked"))?;
+            times.extend(written.iter().map(|one| one.took));
+        }
+        Ok(times)
+    })
+}
+
 /// One of the writers: takes the next number and sends it when it is due.
 fn pace(
     server: &Server,
     ground: &Ground<'_>,
-    due: impl Fn(usize) -> Duration,
+    rate: f64,
     (start, length): (Instant, Duration),
     number: &AtomicUsize,
 ) -> anyhow::Result<Vec<Written>> {
@@ -176,17 +195,18 @@ fn pace(
     let mut written = Vec::new();
     loop {
         let n = number.fetch_add(1, Ordering::Relaxed);
-        if due(n) >= length {
+        let due = Duration::from_secs_f64(n as f64 / rate);
+        if due >= length {
             return Ok(written);
         }
-        std::thread::sleep(due(n).saturating_sub(start.elapsed()));
+        std::thread::sleep(due.saturating_sub(start.elapsed()));
         let body = ground.fresh(n);
         let answer = client.send("POST", "/Observation", body.as_bytes())?;
         let answered = Instant::now();
         if answer.status != 201 {
             bail!("a create was answered with {}", answer.status);
         }
-        let took = answered.duration_since(start).saturating_sub(due(n));
+        let took = answered.duration_since(start).saturating_sub(due);
         written.push(Written { took, position: answer.position().context("no position")?, answered });
     }
 }

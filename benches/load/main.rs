@@ -3,13 +3,15 @@
 //! `cargo bench --bench load -- [--runs 5] [--seconds 5] [--resources 100000] [--only create,read] [--server URL]`
 //!
 //! Measured are, by these names: `read`, `search`, `transaction`, `create`, `latency` (until a write is searchable and in
-//! the feed, at half the rate of creates), `store` (bytes, memory), `replay`, `start`. Prints the machine, its fsync rate, and medians over the runs with CPU time per request of everything that serves.
+//! the feed, at half the rate of creates), `store` (bytes, memory), `rebuild` (of the search
+//! index), `replay`, `start`. Prints the machine, its fsync rate, and medians over the runs with CPU time per request of everything that serves.
 //! Without `--server` it starts the release server on a fresh folder under the target directory.
 
 mod client;
 mod data;
 mod latency;
 mod machine;
+mod rebuild;
 mod report;
 mod seed;
 mod server;
@@ -91,11 +93,15 @@ fn measure(options: &Options, server: &mut server::Server) -> anyhow::Result<()>
     let next = AtomicUsize::new(0);
     let ground = workload::Ground { patients, ids: &ids, next: &next };
     let creates = workload::run(options, server, &ground)?;
+    let half = creates.map_or(RATE, |rate| rate / 2.0);
     if options.chooses("latency") {
-        latency::run(options, server, &ground, creates.map_or(RATE, |rate| rate / 2.0))?;
+        latency::run(options, server, &ground, half)?;
     }
     if options.chooses("store") {
         store::sizes(server)?;
+    }
+    if options.chooses("rebuild") {
+        rebuild::run(options, server, &ground, half)?;
     }
     if options.chooses("replay") {
         store::replay(options, server)?;

@@ -39,6 +39,8 @@ pub use event::{Event, Head, Identifier, ResourceKey, Transaction};
 pub use feed::{Feed, JetStreamFeed, PostgresFeed};
 pub use idempotency::{Idempotency, NOTE_BYTES_MAX, Remembered};
 pub use kind::{Kind, Operation};
-pub use log::{HistoryPage, HistoryRange, HistoryScope, Log, Period, READ_EVENTS_MAX, Verified};
+pub use log::{
+    HeadsPlace, HistoryPage, HistoryRange, HistoryScope, Log, Period, READ_EVENTS_MAX, Stored, Verified,
+};
 pub use options::{Clock, LogOptions};
 pub use position::{Position, Version};

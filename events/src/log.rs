@@ -13,7 +13,9 @@ mod read;
 mod remember;
 pub(crate) mod row;
 mod rows;
+mod standing;
 mod statistics;
+mod stored;
 mod transaction;
 mod verify;
 
@@ -35,6 +37,8 @@ use crate::{AppendError, Group, LogError, LogOptions, Position, PostgresFeed, Re
 
 pub use self::history::{HistoryPage, HistoryRange, HistoryScope, Period};
 pub use self::read::READ_EVENTS_MAX;
+pub use self::standing::HeadsPlace;
+pub use self::stored::Stored;
 pub use self::verify::Verified;
 
 /// The longest name of a workspace, in bytes.

@@ -2,8 +2,8 @@
 
 use anamnesis_events::Position;
 use deadpool_postgres::Transaction;
-use tokio_postgres::GenericClient;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{GenericClient, Row};
 
 use crate::database::Database;
 use crate::{Projection, ProjectionError};
@@ -16,32 +16,46 @@ pub(crate) struct Name {
     pub(crate) log: i16,
 }
 
-/// How far the version has come.
-pub(crate) async fn read(client: &impl GenericClient, name: &Name) -> Result<Position, ProjectionError> {
+/// Where a version stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// Everything up to here is in its rows.
+    pub(crate) position: Position,
+    /// How often resources were un-parked. Another number: the list of parked resources has become shorter.
+    pub(crate) unparked: i64,
+}
+
+impl Standing {
+    fn of(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self { position: Position::new(unsigned(row.try_get(0)?)), unparked: row.try_get(1)? })
+    }
+}
+
+/// Where the version stands.
+pub(crate) async fn read(client: &impl GenericClient, name: &Name) -> Result<Standing, ProjectionError> {
     let row = client
         .query_opt(
-            "SELECT seq FROM anamnesis.projection_checkpoint WHERE name = $1 AND version = $2 AND log = $3",
+            "SELECT seq, unparked FROM anamnesis.projection_checkpoint
+             WHERE name = $1 AND version = $2 AND log = $3",
             &[&name.name, &name.version, &name.log],
         )
         .await?;
-    let seq: i64 = row.ok_or_else(|| name.unknown())?.try_get(0)?;
-    Ok(Position::new(unsigned(seq)))
+    Ok(Standing::of(&row.ok_or_else(|| name.unknown())?)?)
 }
 
-/// How far the version has come; it does not move until the transaction ends. `None` where it does not exist.
+/// Where the version stands; it does not move until the transaction ends. `None` where it does not exist.
 pub(crate) async fn hold(
     transaction: &Transaction<'_>,
     name: &Name,
-) -> Result<Option<Position>, tokio_postgres::Error> {
+) -> Result<Option<Standing>, tokio_postgres::Error> {
     let statement = transaction
         .prepare_cached(
-            "SELECT seq FROM anamnesis.projection_checkpoint
+            "SELECT seq, unparked FROM anamnesis.projection_checkpoint
              WHERE name = $1 AND version = $2 AND log = $3 FOR UPDATE",
         )
         .await?;
     let row = transaction.query_opt(&statement, &[&name.name, &name.version, &name.log]).await?;
-    let seq: Option<i64> = row.map(|row| row.try_get(0)).transpose()?;
-    Ok(seq.map(|seq| Position::new(unsigned(seq))))
+    row.as_ref().map(Standing::of).transpose()
 }
 
 /// Empties the projection's tables and begins before the first event, for every log: they share the tables. Processes
@@ -66,14 +80,26 @@ pub(crate) async fn forget_everything<P: Projection>(
     Ok(Position::ZERO)
 }
 
-/// Takes the checkpoint for a batch that follows `from`: another process that writes the same version waits here.
-/// False when the version has come to stand elsewhere.
+/// Takes the checkpoint for a batch that follows `position`: another process that writes the same version waits here.
+/// False when the version has come to stand elsewhere, or resources were un-parked.
 pub(crate) async fn take(
     transaction: &Transaction<'_>,
     name: &Name,
-    from: Position,
+    position: Position,
+    unparked: i64,
 ) -> Result<bool, tokio_postgres::Error> {
-    Ok(hold(transaction, name).await? == Some(from))
+    Ok(hold(transaction, name).await? == Some(Standing { position, unparked }))
+}
+
+/// Tells other processes that write the version that resources were un-parked.
+pub(crate) async fn unparked(
+    transaction: &Transaction<'_>,
+    name: &Name,
+) -> Result<(), tokio_postgres::Error> {
+    let told = "UPDATE anamnesis.projection_checkpoint SET unparked = unparked + 1
+        WHERE name = $1 AND version = $2 AND log = $3";
+    transaction.execute(told, &[&name.name, &name.version, &name.log]).await?;
+    Ok(())
 }
 
 /// Moves the checkpoint from `from` to `to`. False when it did not stand there.

@@ -73,6 +73,9 @@ pub enum ProjectionError {
     /// The search takes longer than is allowed.
     #[error("the search was stopped because it took too long")]
     TooCostly,
+    /// The runner is at work on something else for too long: the database may not take what it writes.
+    #[error("the projection's runner does not answer")]
+    Busy,
     /// The runner has ended.
     #[error("the projection's runner has ended")]
     Stopped,

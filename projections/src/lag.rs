@@ -21,6 +21,7 @@ pub(crate) struct Lag {
     lag_seconds: Gauge,
     last_progress: Gauge,
     parked: Gauge,
+    parked_resources: Gauge,
     batch_events: Histogram,
     batch_seconds: Histogram,
     retries: Counter,
@@ -43,6 +44,7 @@ impl Lag {
             lag_seconds: gauge!("anamnesis_projection_lag_seconds", labels.clone()),
             last_progress: gauge!("anamnesis_projection_last_progress_timestamp_seconds", labels.clone()),
             parked: gauge!("anamnesis_projection_parked_events", labels.clone()),
+            parked_resources: gauge!("anamnesis_projection_parked_resources", labels.clone()),
             batch_events: histogram!("anamnesis_projection_batch_events", labels.clone()),
             batch_seconds: histogram!("anamnesis_projection_batch_seconds", labels.clone()),
             retries: counter!("anamnesis_projection_retries_total", labels),
@@ -77,10 +79,18 @@ impl Lag {
         self.lag_seconds.set(if behind == 0 { 0.0 } else { age as f64 / 1000.0 });
     }
 
-    /// So many events are parked.
+    /// So many events of so many resources are parked.
     #[expect(clippy::cast_precision_loss, reason = "metrics are floating point; no count comes near 2^52")]
-    pub(crate) fn parked(&self, events: usize) {
+    pub(crate) fn parked(&self, events: usize, resources: usize) {
         self.parked.set(events as f64);
+        self.parked_resources.set(resources as f64);
+    }
+
+    /// The version is not run any more; its figures would stand for ever.
+    pub(crate) fn end(&self) {
+        for gauge in [&self.lag_events, &self.lag_seconds, &self.parked, &self.parked_resources] {
+            gauge.set(0.0);
+        }
     }
 
     /// A batch is tried again.

@@ -1,10 +1,15 @@
 //! How far a projection has come, and waiting for it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use anamnesis_events::Position;
+use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
+
+use crate::ParkedMarks;
 
 /// The wanted position was not reached in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -22,17 +27,42 @@ pub struct Late {
 pub struct Progress {
     version: i32,
     reached: watch::Receiver<Position>,
+    parked: watch::Receiver<Arc<ParkedMarks>>,
+    moved_at: Arc<AtomicI64>,
 }
 
 impl Progress {
-    pub(crate) fn new(version: i32, reached: watch::Receiver<Position>) -> Self {
-        Self { version, reached }
+    pub(crate) fn new(
+        version: i32,
+        reached: watch::Receiver<Position>,
+        parked: watch::Receiver<Arc<ParkedMarks>>,
+        moved_at: Arc<AtomicI64>,
+    ) -> Self {
+        Self { version, reached, parked, moved_at }
+    }
+
+    /// When this process saw it move last; `None` if it has not since it began.
+    #[must_use]
+    pub fn moved_at(&self) -> Option<DateTime<Utc>> {
+        let moved_at = self.moved_at.load(Ordering::Relaxed);
+        DateTime::from_timestamp_millis(moved_at).filter(|_| moved_at > 0)
+    }
+
+    pub(crate) fn is_of_same_runner(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.moved_at, &other.moved_at)
     }
 
     /// The version that it is of.
     #[must_use]
     pub fn version(&self) -> i32 {
         self.version
+    }
+
+    /// The resources that are parked: what has come of them since is not in the projection. Of what other processes
+    /// park this one knows when it has reached the position, or some seconds later.
+    #[must_use]
+    pub fn parked(&self) -> Arc<ParkedMarks> {
+        self.parked.borrow().clone()
     }
 
     /// The position up to which everything is in the projection.

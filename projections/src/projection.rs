@@ -34,6 +34,24 @@ pub struct Change<R> {
     pub replaces: Option<Position>,
     /// Its rows.
     pub rows: R,
+    /// What it was in between, in order: a batch may hold several events of a resource.
+    pub passed: Vec<Passed<R>>,
+}
+
+/// What a resource was for a moment: the next event of the batch has superseded it. Another version, whose batches are
+/// cut elsewhere, may have shown it to readers who still turn pages.
+#[derive(Debug)]
+pub struct Passed<R> {
+    /// The event that it stood at.
+    pub position: Position,
+    /// When that event was recorded.
+    pub recorded_at: DateTime<Utc>,
+    /// Its rows.
+    pub rows: R,
+    /// The event that superseded it.
+    pub until: Position,
+    /// When that one was recorded.
+    pub until_at: DateTime<Utc>,
 }
 
 /// A read model: a pure function of events to rows, with a name and a version.

@@ -11,10 +11,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::checkpoint::{self, Name};
+use crate::checkpoint::{self, Name, Standing};
 use crate::database::Database;
+use crate::parked::marks::Resources;
 use crate::{Parked, Progress, Projection, ProjectionError, parked, tables};
-use worker::Worker;
+use worker::{Beginning, Worker};
 
 /// Orders of operators that may wait.
 const COMMANDS_MAX: usize = 16;
@@ -118,7 +119,7 @@ impl Runner {
         let name = Name { name: projection.name(), version: projection.version(), log };
         tables::prepare(&database, &projection, &name).await?;
         let client = database.get().await?;
-        let mut position = checkpoint::read(&**client, &name).await?;
+        let Standing { mut position, unparked } = checkpoint::read(&**client, &name).await?;
         // Read after the checkpoint, which is never beyond the log that it is of.
         let end = source.end().await?;
         if position > end {
@@ -131,19 +132,31 @@ impl Runner {
             );
             position = checkpoint::forget_everything(&database, &projection, &name).await?;
         }
-        let parked = parked::list(&**client, &name).await?;
+        let (events, resources) = parked::all(&**client, &name).await?;
         drop(client);
+        let beginning =
+            Beginning { resources: Resources::new(resources), events, unparked, moved_at: Arc::default() };
         let (reached, progress) = watch::channel(position);
+        let progress =
+            Progress::new(name.version, progress, beginning.resources.watch(), beginning.moved_at.clone());
         let (commands, orders) = mpsc::channel(COMMANDS_MAX);
         let stop = CancellationToken::new();
         let runtime = database.runtime().clone();
-        let worker =
-            Worker::new(name, database.for_writer()?, projection, source, options, reached, orders, &parked);
+        let worker = Worker::new(
+            name,
+            database.for_writer()?,
+            projection,
+            source,
+            options,
+            reached,
+            orders,
+            beginning,
+        );
         let task = runtime.spawn(worker.run(stop.clone()));
         Ok(Self {
             name,
             database,
-            progress: Progress::new(name.version, progress),
+            progress,
             commands,
             _stop_when_dropped: stop.clone().drop_guard(),
             stop,
@@ -157,13 +170,13 @@ impl Runner {
         self.progress.clone()
     }
 
-    /// The parked events, in order.
+    /// Parked events after a position, in order, at most `count_max`.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn parked(&self) -> Result<Vec<Parked>, ProjectionError> {
+    pub async fn parked(&self, after: Position, count_max: usize) -> Result<Vec<Parked>, ProjectionError> {
         let client = self.database.get().await?;
-        Ok(parked::list(&**client, &self.name).await?)
+        Ok(parked::list(&**client, &self.name, after, count_max).await?)
     }
 
     /// Takes the parked events of a resource, in order, and answers how many could be taken. What still cannot be
@@ -176,6 +189,13 @@ impl Runner {
         let command = Command::Unpark { key: key.clone(), answer };
         self.commands.send(command).await.map_err(|_| ProjectionError::Stopped)?;
         answered.await.map_err(|_| ProjectionError::Stopped)?
+    }
+
+    /// Whether the task has ended: it was stopped, the log was closed, or the version was taken away.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        task.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// Stops writing at the end of the batch under way, and waits for it. Stopping again does nothing.

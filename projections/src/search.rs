@@ -38,6 +38,7 @@
 
 mod alias;
 mod atom;
+mod audit;
 mod date;
 mod digest;
 mod entries;
@@ -61,6 +62,7 @@ mod uri;
 mod value;
 mod write;
 
+pub use audit::{Audited, audit};
 pub use digest::digest;
 pub use index::{SearchIndex, SearchLimits, SearchMatch, SearchPage};
 pub use issue::{Issue, IssueKind, Severity};

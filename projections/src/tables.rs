@@ -21,6 +21,7 @@ const TABLES: &str = "
         name text NOT NULL, version integer NOT NULL, log smallint NOT NULL,
         seq bigint NOT NULL,             -- everything up to here is in the rows
         kept_from bigint NOT NULL,       -- superseded rows are kept for page tokens from here on
+        unparked bigint NOT NULL DEFAULT 0,  -- how often resources were un-parked: writers keep the list in memory
         PRIMARY KEY (name, version, log)) WITH (fillfactor = 50);
     CREATE TABLE IF NOT EXISTS anamnesis.projection_parked (
         name text NOT NULL, version integer NOT NULL, log smallint NOT NULL, seq bigint NOT NULL,
@@ -32,7 +33,15 @@ const TABLES: &str = "
         schema integer NOT NULL,         -- the form of its rows
         state text NOT NULL,
         made_at timestamptz NOT NULL DEFAULT now(), changed_at timestamptz NOT NULL DEFAULT now(),
+        force boolean NOT NULL DEFAULT false,  -- it may take the place of one that has parked less
         PRIMARY KEY (name, version, log));
+    -- Asked for first: the lock that an ALTER needs would stop searches each time.
+    DO $$ BEGIN
+        IF NOT EXISTS (SELECT FROM information_schema.columns WHERE table_schema = 'anamnesis'
+            AND table_name = 'projection_checkpoint' AND column_name = 'unparked') THEN
+            ALTER TABLE anamnesis.projection_checkpoint ADD COLUMN unparked bigint NOT NULL DEFAULT 0;
+        END IF;
+    END $$;
     INSERT INTO anamnesis.projection_version (name, version, log, schema, state)
         SELECT c.name, c.version, c.log, 1, 'active'
         FROM anamnesis.projection_checkpoint AS c JOIN anamnesis.projection AS p

@@ -97,6 +97,8 @@ pub struct Version {
     pub parked_events: u64,
     /// Resources that these events are of.
     pub parked_resources: u64,
+    /// Whether it may become the active one with resources parked that the active one has not parked.
+    pub force: bool,
 }
 
 /// The versions of one projection over one log. Cheap to clone.
@@ -150,21 +152,27 @@ impl Versions {
     /// # Errors
     /// When the database cannot be read.
     pub async fn list(&self) -> Result<Vec<Version>, ProjectionError> {
+        self.listed(true).await
+    }
+
+    /// The same without counting what is parked, for those who ask again and again.
+    pub(crate) async fn listed(&self, with_counts: bool) -> Result<Vec<Version>, ProjectionError> {
         let client = self.database.get().await?;
         let statement = client
             .prepare_cached(
                 "SELECT v.version, v.schema, v.state, coalesce(c.seq, 0), v.made_at,
-                     (extract(epoch FROM clock_timestamp() - v.changed_at) * 1000)::int8,
-                     (SELECT count(*) FROM anamnesis.projection_parked AS p
-                      WHERE p.name = v.name AND p.version = v.version AND p.log = v.log),
-                     (SELECT count(DISTINCT (p.resource_type, p.resource_id)) FROM anamnesis.projection_parked AS p
-                      WHERE p.name = v.name AND p.version = v.version AND p.log = v.log)
+                     (extract(epoch FROM clock_timestamp() - v.changed_at) * 1000)::int8, v.force,
+                     CASE WHEN $3 THEN (SELECT count(*) FROM anamnesis.projection_parked AS p
+                         WHERE p.name = v.name AND p.version = v.version AND p.log = v.log) ELSE 0 END,
+                     CASE WHEN $3 THEN (SELECT count(DISTINCT (p.resource_type, p.resource_id))
+                         FROM anamnesis.projection_parked AS p
+                         WHERE p.name = v.name AND p.version = v.version AND p.log = v.log) ELSE 0 END
                  FROM anamnesis.projection_version AS v LEFT JOIN anamnesis.projection_checkpoint AS c
                      ON c.name = v.name AND c.version = v.version AND c.log = v.log
                  WHERE v.name = $1 AND v.log = $2 AND v.state <> 'gone' ORDER BY v.version",
             )
             .await?;
-        let rows = client.query(&statement, &[&self.name, &self.log]).await?;
+        let rows = client.query(&statement, &[&self.name, &self.log, &with_counts]).await?;
         Ok(rows.iter().map(version).collect::<Result<_, _>>()?)
     }
 
@@ -189,23 +197,33 @@ impl Versions {
     }
 
     /// Has another version built beside the active one, with rows of this form: the next number, before the first
-    /// event. Where one of this form is being built already, it is that one. True: it was made now.
+    /// event. Where one of this form is being built already, it is that one. True: it was made now. `force`: it takes
+    /// the active one's place even where it has parked resources that the active one has not.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn build(&self, schema: i32) -> Result<(i32, bool), ProjectionError> {
+    pub async fn build(&self, schema: i32, force: bool) -> Result<(i32, bool), ProjectionError> {
         let mut client = self.database.get().await?;
         let transaction = client.transaction().await?;
         tables::lock(&transaction).await?;
         let running = "SELECT version FROM anamnesis.projection_version
             WHERE name = $1 AND log = $2 AND schema = $3 AND state = 'building' ORDER BY version LIMIT 1";
-        if let Some(row) = transaction.query_opt(running, &[&self.name, &self.log, &schema]).await? {
-            return Ok((row.try_get(0)?, false));
+        let running = transaction.query_opt(running, &[&self.name, &self.log, &schema]).await?;
+        let running: Option<i32> = running.map(|row| row.try_get(0)).transpose()?;
+        let name = match running {
+            Some(number) => self.named(number),
+            None => self.next(&transaction).await?,
+        };
+        if running.is_none() {
+            tables::announce(&transaction, &name, schema, State::Building).await?;
         }
-        let name = self.next(&transaction).await?;
-        tables::announce(&transaction, &name, schema, State::Building).await?;
+        if force {
+            let set = "UPDATE anamnesis.projection_version SET force = true
+                WHERE name = $1 AND version = $2 AND log = $3";
+            transaction.execute(set, &[&name.name, &name.version, &name.log]).await?;
+        }
         transaction.commit().await?;
-        Ok((name.version, true))
+        Ok((name.version, running.is_none()))
     }
 
     /// Makes a version that no server touches. Whoever made it runs it and takes it away.
@@ -312,7 +330,8 @@ fn version(row: &Row) -> Result<Version, tokio_postgres::Error> {
         reached: Position::new(unsigned(row.try_get(3)?)),
         made_at: row.try_get(4)?,
         in_state_ms: row.try_get(5)?,
-        parked_events: unsigned(row.try_get(6)?),
-        parked_resources: unsigned(row.try_get(7)?),
+        force: row.try_get(6)?,
+        parked_events: unsigned(row.try_get(7)?),
+        parked_resources: unsigned(row.try_get(8)?),
     })
 }

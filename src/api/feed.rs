@@ -30,6 +30,13 @@ const PAGE: usize = 200;
 /// A follower that hears nothing for so long gets an empty line, so that both ends notice a dead connection.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
+/// One event as a line of the feed, with its resource.
+pub(crate) fn event_line(event: &Event, messages: &MessageOptions) -> Vec<u8> {
+    let mut line = Vec::new();
+    line::write(&mut line, event, messages, Form::Lines, true);
+    line
+}
+
 /// `GET /{workspace}/$events`
 pub(crate) async fn serve(
     request: HttpRequest,
@@ -169,7 +176,7 @@ impl Reader {
             }
             self.parameters.after = event.position;
             if self.parameters.wants(event) {
-                line::write(&mut out, event, &self.messages, &self.parameters);
+                line::write(&mut out, event, &self.messages, self.parameters.form, self.parameters.body);
             }
         }
         out

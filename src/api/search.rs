@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use anamnesis_events::{Event, Position, ResourceKey};
 use anamnesis_projections::search::{
-    Handling, Issue as SearchIssue, PAGE_PARAMETER, ParseOptions, Scope, SearchMatch, SearchPage, SearchQuery,
+    Handling, Issue as SearchIssue, PAGE_PARAMETER, ParseOptions, Scope, SearchIndex, SearchMatch,
+    SearchPage, SearchQuery,
 };
 
 use super::answer::Answer;
@@ -16,7 +17,10 @@ use super::page::{Head, Link, Page};
 use super::query;
 use super::subset::Subset;
 use crate::clock;
-use crate::error::{Failure, Issue, IssueCode, outcome};
+use crate::error::{Failure, FailureKind, Issue, IssueCode, outcome};
+
+/// When a client may try again where resources are parked, in seconds: an operator has to do something first.
+const PARKED_RETRY_S: u32 = 60;
 
 /// `GET /`
 pub(crate) async fn system(call: &Call) -> Result<Answer, Failure> {
@@ -47,7 +51,8 @@ async fn search(call: &Call, scope: Scope, path: &str) -> Result<Answer, Failure
     let subset = Subset::parse(&call.query)?;
     let (query, issues) = index.parse(&scope, &call.query.0, &options(call)).map_err(refuse)?;
     let mut issues: Vec<Issue> = issues.into_iter().map(Issue::from).collect();
-    let wanted = if call.eventual { Position::ZERO } else { call.service.log.head().await? };
+    let wanted =
+        if call.eventual { Position::ZERO } else { call.service.compartments.reads().head().await? };
     // Whether it was in time, the page itself tells.
     let _ = index.wait_for(wanted, call.service.options.search_wait).await;
     let mut page = index.search(&query).await?;
@@ -135,16 +140,27 @@ fn bundle(
     page.finish()
 }
 
+/// A resource that is parked may match or not, and nobody can tell: a second one could be created beside it, or it could
+/// be changed or deleted although it does not match any more.
+fn refuse_parked(index: &SearchIndex, resource_type: &str) -> Result<(), Failure> {
+    let Some(parked) = index.parked(&[resource_type.to_owned()]) else { return Ok(()) };
+    let text = format!(
+        "Criteria cannot be matched now: {}. An identifier with its system can be used all the same.",
+        parked.text
+    );
+    Err(Failure::new(FailureKind::Unavailable, IssueCode::Incomplete, text).retry_after(PARKED_RETRY_S))
+}
+
 /// 400 with everything that is wrong with a query.
 fn refuse(issues: Vec<SearchIssue>) -> Failure {
-    Failure::with_issues(crate::error::FailureKind::Invalid, issues.into_iter().map(Issue::from).collect())
+    Failure::with_issues(FailureKind::Invalid, issues.into_iter().map(Issue::from).collect())
 }
 
 /// The resources of a type that criteria match, with the positions of the versions that do; at most `count_max`. Every
 /// criterion must be understood, and the index must have all that the log has.
 ///
 /// # Errors
-/// 400 for criteria that are not understood, 503 where the index is late.
+/// 400 for criteria that are not understood, 503 where the index is late or resources of the type are parked.
 pub(crate) async fn matching(
     call: &Call,
     resource_type: &str,
@@ -158,14 +174,16 @@ pub(crate) async fn matching(
     let scope = Scope::Type(resource_type.to_owned());
     let (query, _) = index.parse(&scope, &parameters, &options).map_err(refuse)?;
     let head = call.service.compartments.reads().head().await?;
-    // Whether it was in time, the page itself tells.
-    let _ = index.wait_for(head, call.service.options.criteria_wait).await;
+    let waited = index.wait_for(head, call.service.options.criteria_wait).await;
     let page = index.search(&query).await?;
-    if page.reached < head {
+    // A database that has crashed may have lost what the index was known to have; and what is parked, this process
+    // knows for sure only up to where it has come itself.
+    let reached = waited.map_or_else(|late| late.reached, |_in_time| page.reached);
+    if reached < head {
         return Err(Failure::unavailable(format!(
-            "The search index has reached position {}, not yet {head}; criteria cannot be matched now.",
-            page.reached
+            "The search index has reached position {reached}, not yet {head}; criteria cannot be matched now."
         )));
     }
+    refuse_parked(index, resource_type)?;
     Ok(page.matches.into_iter().map(|found| (found.id, found.position)).collect())
 }

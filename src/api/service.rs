@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anamnesis_events::Log;
+use anamnesis_projections::Supervisor;
 use anamnesis_projections::search::SearchIndex;
 use tokio_util::sync::CancellationToken;
 
@@ -64,6 +65,8 @@ pub struct Service {
     pub options: ApiOptions,
     /// The index that searches are answered from.
     pub(crate) search: Option<SearchIndex>,
+    /// The projection behind it, for operators.
+    pub(crate) projection: Option<Arc<Supervisor>>,
     /// Keeps clients with the same criteria apart.
     pub(crate) turns: Turns,
     /// The CapabilityStatement, made when it is first asked for.
@@ -87,6 +90,7 @@ impl Service {
             compartments,
             options,
             search: None,
+            projection: None,
             turns: Turns::default(),
             capabilities: Arc::default(),
         }
@@ -96,6 +100,13 @@ impl Service {
     #[must_use]
     pub fn with_search(mut self, index: SearchIndex) -> Self {
         self.search = Some(index);
+        self
+    }
+
+    /// The same with the projection that operators look after.
+    #[must_use]
+    pub fn with_projection(mut self, projection: Arc<Supervisor>) -> Self {
+        self.projection = Some(projection);
         self
     }
 

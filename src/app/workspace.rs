@@ -1,5 +1,6 @@
 //! A workspace that runs: its log, the relay to NATS, the search projection, and the actors of its services.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anamnesis_events::message::BodyMode;
@@ -7,7 +8,7 @@ use anamnesis_events::relay::{Relay, RelayOptions, RelayState, RelayStatus};
 use anamnesis_events::{Log, LogOptions};
 use anamnesis_fhir::search::SearchRegistry;
 use anamnesis_projections::search::{SearchIndex, SearchProjection};
-use anamnesis_projections::{Database, DatabaseOptions, Runner, RunnerOptions, Versions};
+use anamnesis_projections::{Database, DatabaseOptions, RunnerOptions, Supervisor, SupervisorOptions};
 use anyhow::Context;
 use tokio::sync::{Mutex, watch};
 
@@ -31,7 +32,7 @@ pub(super) struct Workspace {
     log: Log,
     relay: Mutex<Option<Relay>>,
     relay_status: watch::Receiver<RelayStatus>,
-    search: Runner,
+    search: Arc<Supervisor>,
 }
 
 impl Workspace {
@@ -46,7 +47,7 @@ impl Workspace {
         let options = LogOptions {
             pool_size: settings.database.connections_max,
             runtime: Some(tokio::runtime::Handle::current()),
-            clock: std::sync::Arc::new(clock::now),
+            clock: Arc::new(clock::now),
             ..LogOptions::default()
         };
         let log = Log::open(&addresses.database, name, options)
@@ -60,7 +61,7 @@ impl Workspace {
         for (service, own) in &workspace.services {
             let public_url = own.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
             let service = self::service((name, service), &log, settings, memory, public_url)?;
-            services.push(service.with_search(index.clone()));
+            services.push(service.with_search(index.clone()).with_projection(search.clone()));
         }
         let first = workspace.services.keys().next().map_or("fhir", String::as_str);
         let relay = Relay::start(log.clone(), client, relay_options(name, first, &settings.feed));
@@ -162,19 +163,21 @@ async fn search(
     client: &async_nats::Client,
     settings: &Settings,
     addresses: &Addresses,
-) -> anyhow::Result<(Runner, SearchIndex)> {
+) -> anyhow::Result<(Arc<Supervisor>, SearchIndex)> {
     let options =
         DatabaseOptions { pool_size: settings.database.connections_max, ..DatabaseOptions::default() };
     let database = Database::new(&addresses.database, &options)?;
-    let registry = SearchRegistry::r4().clone();
-    let versions = Versions::open(&database, SearchProjection::NAME, log.number()).await?;
-    let version = versions.active(SearchProjection::SCHEMA).await?;
-    let projection = SearchProjection::new(registry.clone(), log.number(), version);
-    let options = RunnerOptions { clock: std::sync::Arc::new(clock::now), ..RunnerOptions::default() };
-    let runner =
-        Runner::start(database.clone(), projection, Live::new(log, client), log.number(), options).await?;
-    let index = SearchIndex::new(database, registry, log.number(), runner.progress());
-    Ok((runner, index))
+    let (registry, number) = (SearchRegistry::r4().clone(), log.number());
+    let runner = RunnerOptions { clock: Arc::new(clock::now), ..RunnerOptions::default() };
+    let options = SupervisorOptions { runner, ..SupervisorOptions::default() };
+    let of_version = {
+        let registry = registry.clone();
+        move |version| SearchProjection::new(registry.clone(), number, version)
+    };
+    let source = Live::new(log, client);
+    let supervisor = Supervisor::start(&database, of_version, source, number, options).await?;
+    let index = SearchIndex::new(database, registry, number, supervisor.active());
+    Ok((Arc::new(supervisor), index))
 }
 
 fn service(

@@ -53,6 +53,8 @@ pub(super) enum Need {
 pub(super) struct Store {
     /// The log, which refuses writes.
     pub(super) log: Log,
+    /// The name of the workspace's service, as it stands in addresses.
+    pub(super) service: String,
     addresses: Addresses,
     engines: Option<PrivateEngines>,
 }
@@ -74,12 +76,17 @@ impl StoreArguments {
         };
         let (addresses, engines) = reach(&settings, &surroundings, need).await?;
         match open_log(&addresses, &self.workspace).await {
-            Ok(log) => Ok(Store { log, addresses, engines }),
+            Ok(log) => Ok(Store { log, service: self.service(&settings), addresses, engines }),
             Err(error) => {
                 stop(engines).await;
                 Err(error)
             }
         }
+    }
+
+    fn service(&self, settings: &Settings) -> String {
+        let services = settings.workspaces.get(&self.workspace).map(|workspace| workspace.services.keys());
+        services.and_then(|mut names| names.next()).map_or_else(|| "fhir".to_owned(), String::clone)
     }
 
     fn overrides(&self) -> anyhow::Result<Overrides> {
@@ -91,7 +98,6 @@ impl StoreArguments {
 
 impl Store {
     /// Connections to the read models.
-    #[expect(dead_code, reason = "for the commands that look at read models")]
     pub(super) fn database(&self) -> anyhow::Result<Database> {
         let options = DatabaseOptions { pool_size: CONNECTIONS_MAX, ..DatabaseOptions::default() };
         Ok(Database::new(&self.addresses.database, &options)?)

@@ -4,6 +4,8 @@ mod report;
 
 use anamnesis_events::Position;
 use anamnesis_events::audit::{self, Part, Range};
+use anamnesis_fhir::search::SearchRegistry;
+use anamnesis_projections::search::audit as audit_search;
 use anyhow::Context as _;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
@@ -30,7 +32,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     store: StoreArguments,
 
-    /// Begin at this position; only the log and the stream can be checked in part
+    /// Begin at this position; heads and search index are only checked with the whole log
     #[arg(long, value_name = "POSITION", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     from: u64,
 
@@ -77,6 +79,8 @@ enum Wanted {
     Heads,
     /// The messages of the stream
     Stream,
+    /// The search index
+    Search,
 }
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -147,6 +151,12 @@ async fn check(arguments: &Arguments, store: &Store, progress: &mut Progress) ->
     if arguments.wants(Wanted::Stream) {
         report.add(stream(store, (after, until), progress).await?);
     }
+    if arguments.wants(Wanted::Search) {
+        match arguments.is_whole() {
+            true => report.add(search(store, progress).await?),
+            false => report.left_out(Part::Search, "needs the whole log"),
+        }
+    }
     report.took(clock::elapsed().saturating_sub(started));
     Ok(report)
 }
@@ -208,6 +218,33 @@ async fn stream(
         row.note(format!("{} behind the log", streamed.behind()));
     }
     row.faults = streamed.faults;
+    Ok(row)
+}
+
+async fn search(store: &Store, progress: &mut Progress) -> anyhow::Result<Row> {
+    let database = store.database()?;
+    let head = store.log.head().await.context("the log cannot be read")?;
+    // Rows and heads: at most one of each for an event.
+    progress.begin("search", head.get().saturating_mul(2));
+    let registry = SearchRegistry::r4().clone();
+    let audited = audit_search(&database, &store.log, registry, &mut |at| progress.at(at)).await;
+    let audited = audited.context("the search index cannot be read to its end")?;
+    let is_sound = audited.faults.count() == 0;
+    let digest = is_sound.then_some(audited.digest);
+    let mut row = Row::new(Part::Search, audited.resources, "resources", digest);
+    row.note(format!(
+        "version {} up to position {}, {} rows",
+        audited.version, audited.reached, audited.rows
+    ));
+    let head = store.log.head().await.context("the log cannot be read")?;
+    let behind = head.get().saturating_sub(audited.reached.get());
+    if behind > 0 {
+        row.note(format!("{behind} behind the log"));
+    }
+    if !audited.parked.is_empty() {
+        row.note(format!("{} events are parked: the index could not take them", audited.parked.len()));
+    }
+    row.faults = audited.faults;
     Ok(row)
 }
 

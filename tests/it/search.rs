@@ -198,7 +198,7 @@ fn a_late_index_is_told_of_or_refused() {
     test(|server| async move {
         fill(&server).await;
         server.get("/Patient").await;
-        server.runner.stop().await;
+        server.projection.stop().await;
         server.put("/Patient/z", r#"{"resourceType":"Patient","id":"z"}"#).await;
         let bundle = server.get("/Patient").await.json();
         assert_eq!(ids(&bundle).len(), 3);

@@ -13,7 +13,7 @@ use anamnesis_engines::testing;
 use anamnesis_events::{Log, LogOptions};
 use anamnesis_fhir::search::SearchRegistry;
 use anamnesis_projections::search::{SearchIndex, SearchProjection};
-use anamnesis_projections::{Database, DatabaseOptions, Runner, RunnerOptions};
+use anamnesis_projections::{Database, DatabaseOptions, Supervisor, SupervisorOptions};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
@@ -39,7 +39,7 @@ pub(crate) struct Server {
     pub(crate) database: String,
     pub(crate) compartments: Compartments,
     pub(crate) client: reqwest::Client,
-    pub(crate) runner: Runner,
+    pub(crate) projection: std::sync::Arc<Supervisor>,
     handle: actix_web::dev::ServerHandle,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -77,7 +77,7 @@ where
         body(server.clone()).await;
         server.handle.stop(false).await;
         server.compartments.stop();
-        server.runner.stop().await;
+        server.projection.stop().await;
         server.log.close().await;
     });
 }
@@ -89,13 +89,15 @@ impl Server {
         let compartments = Compartments::start(log.clone(), setup.rules, setup.actors).unwrap();
         let database = Database::new(&url, &DatabaseOptions::default()).unwrap();
         let registry = SearchRegistry::r4().clone();
-        let projection = SearchProjection::new(registry.clone(), log.number(), 1);
-        let options = RunnerOptions::default();
-        let runner =
-            Runner::start(database.clone(), projection, log.clone(), log.number(), options).await.unwrap();
-        let index = SearchIndex::new(database, registry, log.number(), runner.progress());
+        let (of_version, number) = (registry.clone(), log.number());
+        let make = move |version| SearchProjection::new(of_version.clone(), number, version);
+        let grace = std::time::Duration::from_millis(200);
+        let options = SupervisorOptions { grace, ..SupervisorOptions::default() };
+        let projection = Supervisor::start(&database, make, log.clone(), number, options).await.unwrap();
+        let projection = std::sync::Arc::new(projection);
+        let index = SearchIndex::new(database, registry, number, projection.active());
         let service = Service::new("default", "fhir", log.clone(), compartments.clone(), setup.api);
-        let service = service.with_search(index);
+        let service = service.with_search(index).with_projection(projection.clone());
         let services = Services::new(vec![service]);
         let (sender, receiver) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -121,7 +123,17 @@ impl Server {
         let root = format!("http://{address}");
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let base = format!("{root}/default/fhir");
-        Server { base, root, log, database: url, compartments, client, runner, handle, thread: Some(thread) }
+        Server {
+            base,
+            root,
+            database: url,
+            log,
+            compartments,
+            client,
+            projection,
+            handle,
+            thread: Some(thread),
+        }
     }
 
     /// Sends a request; `path` is below the service's base.
@@ -132,8 +144,29 @@ impl Server {
         headers: &[(&str, &str)],
         body: impl Into<reqwest::Body>,
     ) -> Answer {
+        self.exchange(method, &format!("{}{path}", self.base), headers, body).await
+    }
+
+    /// Sends a request; `path` is below the workspace.
+    pub(crate) async fn workspace(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<reqwest::Body>,
+    ) -> Answer {
+        self.exchange(method, &format!("{}/default{path}", self.root), headers, body).await
+    }
+
+    async fn exchange(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<reqwest::Body>,
+    ) -> Answer {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        let mut request = self.client.request(method, url);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -174,6 +207,8 @@ impl Drop for Server {
     }
 }
 
+/// The media type of an operator's order.
+pub(crate) const JSON: (&str, &str) = ("Content-Type", "application/json");
 /// The usual media type of a body.
 pub(crate) const FHIR: (&str, &str) = ("Content-Type", "application/fhir+json");
 

@@ -5,6 +5,7 @@
 mod accounts;
 mod crashes;
 mod refusals;
+mod replay;
 mod stopping;
 #[expect(dead_code, reason = "the tests that kill at random use more of it")]
 mod support;

@@ -13,7 +13,7 @@ pub(crate) fn put(server: &Server, id: &str, family: &str) {
 }
 
 /// Changes the store of a running server behind its back.
-fn tamper(data: &Path, statements: &str) {
+pub(crate) fn tamper(data: &Path, statements: &str) {
     let addresses = anamnesis_engines::running(data).unwrap().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
@@ -47,9 +47,12 @@ fn a_store_is_verified_beside_its_server_and_without_it() {
     let (code, without, errors) = on_store(folder.path(), &["verify", "--json"]);
     assert_eq!(code, 0, "{without}{errors}");
     let without: Value = serde_json::from_str(&without).unwrap();
-    for part in 0..2 {
+    for part in 0..3 {
         assert_eq!(without["parts"][part], beside["parts"][part]);
     }
+    let (search, found) = (&without["parts"][3], &beside["parts"][3]["digest"]);
+    assert_eq!((&search["part"], &search["count"]), (&"search".into(), &2.into()));
+    assert!(found.is_null() || *found == search["digest"] || !beside["parts"][3]["notes"][1].is_null());
     until("the engines have ended", || processes_of(folder.path()).is_empty().then_some(()));
     let hash = without["parts"][0]["digest"].as_str().unwrap().to_owned();
     let (code, table, _) =
@@ -90,7 +93,7 @@ fn what_cannot_be_opened_is_told_with_what_to_do() {
     let (code, _, errors) = on_store(&nothing, &["verify"]);
     assert!(code == 1 && errors.contains("name the data folder of the server with --data"), "{errors}");
     assert!(!nothing.exists());
-    let server = Server::start(folder.path());
+    let mut server = Server::start(folder.path());
     let (code, _, errors) = on_store(folder.path(), &["verify", "--workspace", "other"]);
     assert!(code == 1 && errors.contains("there is no workspace `other`; there are: default"), "{errors}");
     let (code, _, errors) = on_store(folder.path(), &["verify", "--from", "9"]);
@@ -99,6 +102,7 @@ fn what_cannot_be_opened_is_told_with_what_to_do() {
     assert_eq!(code, 2);
     // What a killed server has written down is not believed: the command starts the engines itself.
     kill9(server.pid());
+    server.wait();
     let (code, table, errors) = on_store(folder.path(), &["verify"]);
     assert_eq!(code, 0, "{table}{errors}");
 }

@@ -45,6 +45,20 @@ impl Positions {
         })
     }
 
+    /// The positions that are in, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Position> + '_ {
+        let (words, after) = (self.words.iter().zip(0_u64..).filter(|(word, _)| **word != 0), self.after);
+        words.flat_map(move |(word, at)| {
+            let bits = (0..64).filter(move |bit| word & (1 << bit) != 0);
+            bits.map(move |bit| Position::new(after + at * 64 + bit + 1))
+        })
+    }
+
+    /// The positions that are in this set and not in another, in order.
+    pub fn except<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = Position> + 'a {
+        self.iter().filter(|position| !other.contains(*position))
+    }
+
     fn place(&self, position: Position) -> Option<(usize, u64)> {
         let index = position.get().checked_sub(self.after)?.checked_sub(1)?;
         (index < self.length).then_some(())?;
@@ -65,6 +79,11 @@ mod tests {
         }
         let missing: Vec<u64> = positions.missing().map(Position::get).collect();
         assert_eq!(missing, [67, 134, 201]);
+        assert_eq!(positions.iter().count(), 197);
+        let few = positions.iter().filter(|position| position.get() > 12);
+        let mut others = Positions::new(Position::new(10), Position::new(210));
+        few.for_each(|position| assert!(others.insert(position)));
+        assert_eq!(positions.except(&others).map(Position::get).collect::<Vec<_>>(), [11, 12]);
         assert!(positions.contains(Position::new(11)) && !positions.contains(Position::new(67)));
         for outside in [0, 10, 211] {
             assert!(positions.insert(Position::new(outside)));

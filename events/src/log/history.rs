@@ -1,6 +1,7 @@
 //! History: the versions of a resource, a type, a compartment or everything, by position and by time.
 
 use chrono::{DateTime, Duration, Utc};
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::Log;
@@ -69,6 +70,17 @@ impl Log {
     /// When the database cannot be read, an event is damaged, or the limit is beyond
     /// [`crate::READ_EVENTS_MAX`].
     pub async fn history(&self, scope: HistoryScope, range: HistoryRange) -> Result<HistoryPage, LogError> {
+        let rows = self.history_rows(COLUMNS, scope, range).await?;
+        let (events, is_cut) = row::events_within(&rows, self.inner.options.read_bytes_max)?;
+        Ok(HistoryPage { events, is_cut })
+    }
+
+    async fn history_rows(
+        &self,
+        columns: &str,
+        scope: HistoryScope,
+        range: HistoryRange,
+    ) -> Result<Vec<Row>, LogError> {
         check_limit(range.limit)?;
         let bounds = self.bounds(&range).await?;
         let log = &self.inner.number;
@@ -93,10 +105,21 @@ impl Log {
         if let Some(position) = &current_at {
             parameters.push(position);
         }
-        let statement = statement(&scope, range.ascending, current_at.map(|_| parameters.len()));
-        let rows = self.query(&statement, &parameters).await?;
-        let (events, is_cut) = row::events_within(&rows, self.inner.options.read_bytes_max)?;
-        Ok(HistoryPage { events, is_cut })
+        let current = current_at.map(|_| parameters.len());
+        self.query(&statement(columns, &scope, range.ascending, current), &parameters).await
+    }
+
+    /// The positions of the events that [`Log::history`] gives, without their bodies: also where one cannot be read.
+    ///
+    /// # Errors
+    /// As those of [`Log::history`].
+    pub async fn history_positions(
+        &self,
+        scope: HistoryScope,
+        range: HistoryRange,
+    ) -> Result<Vec<Position>, LogError> {
+        let rows = self.history_rows("e.seq", scope, range).await?;
+        rows.iter().map(|row| Ok(Position::from_sql(row.try_get(0)?))).collect()
     }
 
     /// The position of the last event recorded before the instant; [`Position::ZERO`] if there is none.
@@ -141,7 +164,7 @@ struct Bounds {
 
 /// The statement for a scope. Parameters: log, after, before, limit, then those of the scope, then the
 /// position of `current_at` under the number given.
-fn statement(scope: &HistoryScope, ascending: bool, current_at: Option<usize>) -> String {
+fn statement(columns: &str, scope: &HistoryScope, ascending: bool, current_at: Option<usize>) -> String {
     let order = if ascending { "ASC" } else { "DESC" };
     let current = current_at.map_or(String::new(), |number| {
         format!(
@@ -192,5 +215,5 @@ fn statement(scope: &HistoryScope, ascending: bool, current_at: Option<usize>) -
             ),
         ),
     };
-    format!("{with} SELECT {COLUMNS} {from} LIMIT $4")
+    format!("{with} SELECT {columns} {from} LIMIT $4")
 }

@@ -20,7 +20,7 @@ async fn behind_proxy(retry_for: Duration) -> (Log, Proxy) {
 #[tokio::test]
 async fn a_commit_whose_answer_was_lost_is_answered_as_recorded() {
     let (log, proxy) = behind_proxy(Duration::from_secs(20)).await;
-    proxy.set(Fault::CutAfterCommit);
+    proxy.set(Fault::CUT_AFTER_COMMIT);
     let drafts = vec![write(key("1"), 1, "a"), write(key("2"), 1, "b")];
     let recorded = log.append(group(drafts)).await.unwrap();
     assert_eq!(proxy.fault(), Fault::Nothing, "the cut has happened");
@@ -32,7 +32,7 @@ async fn a_commit_whose_answer_was_lost_is_answered_as_recorded() {
 #[tokio::test]
 async fn a_commit_that_did_not_happen_is_tried_again() {
     let (log, proxy) = behind_proxy(Duration::from_secs(20)).await;
-    proxy.set(Fault::CutBeforeCommit);
+    proxy.set(Fault::CUT_BEFORE_COMMIT);
     let writes = [
         log.append(Group::single(write(key("1"), 1, "a"))),
         log.append(Group::single(write(key("first"), 1, "stale"))),
@@ -48,7 +48,7 @@ async fn a_commit_that_did_not_happen_is_tried_again() {
 #[tokio::test]
 async fn an_outcome_that_cannot_be_found_out_is_said_to_be_unknown() {
     let (log, proxy) = behind_proxy(Duration::from_millis(200)).await;
-    proxy.set(Fault::CutAfterCommitAndStayAway);
+    proxy.set(Fault::CUT_AFTER_COMMIT_AND_STAY_AWAY);
     let writes = [
         log.append(Group::single(write(key("1"), 1, "a"))),
         log.append(Group::single(write(key("first"), 1, "stale"))),

@@ -5,9 +5,13 @@ mod append;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod cuts;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod feed;
+#[cfg(test)]
+mod hand;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
@@ -15,9 +19,13 @@ mod idempotency;
 #[cfg(test)]
 mod identifiers;
 #[cfg(test)]
+mod interleavings;
+#[cfg(test)]
 mod migrations;
 #[cfg(test)]
 mod partitions;
+#[cfg(test)]
+mod paused;
 #[cfg(test)]
 mod proxy;
 #[cfg(test)]

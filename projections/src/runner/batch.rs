@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use anamnesis_events::{Event, ResourceKey};
 
 use crate::parked::BEHIND_ANOTHER;
-use crate::{Change, Poison, Projection};
+use crate::{Change, Passed, Poison, Projection};
 
 /// Events after which other tasks of the runtime get their turn: about a millisecond.
 const EVENTS_IN_A_TURN: usize = 32;
@@ -20,7 +20,7 @@ pub(super) struct Batch<'a, R> {
 }
 
 impl<'a, R> Batch<'a, R> {
-    /// Of several events of a resource the last one counts. Every one of them is looked at, so that what is parked
+    /// Of several events of a resource the last one counts, and the others have passed. Every one of them is looked at, so that what is parked
     /// does not depend on how the events were cut into batches.
     pub(super) async fn of<P: Projection<Rows = R>>(
         projection: &P,
@@ -48,11 +48,13 @@ impl<'a, R> Batch<'a, R> {
                 }
             };
             match known.get(&event.key).and_then(|index| changes.get_mut(*index)) {
-                Some(change) => {
-                    change.position = event.position;
-                    change.recorded_at = event.recorded_at;
-                    change.rows = rows;
-                }
+                Some(change) => change.passed.push(Passed {
+                    position: std::mem::replace(&mut change.position, event.position),
+                    recorded_at: std::mem::replace(&mut change.recorded_at, event.recorded_at),
+                    rows: std::mem::replace(&mut change.rows, rows),
+                    until: event.position,
+                    until_at: event.recorded_at,
+                }),
                 None => {
                     known.insert(&event.key, changes.len());
                     changes.push(Change {
@@ -61,6 +63,7 @@ impl<'a, R> Batch<'a, R> {
                         recorded_at: event.recorded_at,
                         replaces: event.previous,
                         rows,
+                        passed: Vec::new(),
                     });
                 }
             }

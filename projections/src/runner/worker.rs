@@ -1,6 +1,10 @@
 //! The task of a runner: one batch after the other, each written whole with its checkpoint or not at all.
 
-use std::collections::{HashMap, HashSet};
+mod unpark;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use anamnesis_events::{Event, Feed, FeedError, Position, ResourceKey};
@@ -10,10 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::batch::Batch;
 use super::{Command, RunnerOptions, Source};
-use crate::checkpoint::{self, Name};
+use crate::checkpoint::{self, Name, Standing};
 use crate::database::Database;
 use crate::lag::Lag;
-use crate::{Change, Parked, Projection, ProjectionError, error, parked};
+use crate::parked::marks::Resources;
+use crate::{Change, Projection, ProjectionError, error, parked};
 
 /// First wait before a batch is tried again; doubles up to the longest.
 const BACK_OFF: Duration = Duration::from_millis(20);
@@ -37,13 +42,25 @@ pub(super) struct Worker<P, S: Source> {
     feed: S::Feed,
     /// Events that have been read and not yet written: the beginning of a bundle, at most.
     unwritten: Vec<Event>,
-    parked: HashSet<ResourceKey>,
+    parked: Resources,
     parked_events: usize,
+    /// How often resources have been un-parked, as far as this task knows.
+    unparked: i64,
+    /// When the position moved last, in milliseconds of the epoch; zero if it has not.
+    moved_at: Arc<AtomicI64>,
     reached: watch::Sender<Position>,
     orders: mpsc::Receiver<Command>,
     /// When the checkpoint was last known to stand where `reached` says.
     checked_at: Instant,
     lag: Lag,
+}
+
+/// What a runner begins with.
+pub(super) struct Beginning {
+    pub(super) resources: Resources,
+    pub(super) events: usize,
+    pub(super) unparked: i64,
+    pub(super) moved_at: Arc<AtomicI64>,
 }
 
 /// Why a batch was not written in one attempt.
@@ -87,17 +104,20 @@ impl<P: Projection, S: Source> Worker<P, S> {
         options: RunnerOptions,
         reached: watch::Sender<Position>,
         orders: mpsc::Receiver<Command>,
-        parked: &[Parked],
+        beginning: Beginning,
     ) -> Self {
         let position = *reached.borrow();
+        let Beginning { resources, events, unparked, moved_at } = beginning;
         let mut lag = Lag::new(&name, options.clock.clone(), source.head());
         lag.stands_at(position);
-        lag.parked(parked.len());
+        lag.parked(events, resources.all().len());
         Self {
             feed: source.feed(position),
             unwritten: Vec::new(),
-            parked: parked::resources(parked),
-            parked_events: parked.len(),
+            parked: resources,
+            parked_events: events,
+            unparked,
+            moved_at,
             name,
             database,
             projection,
@@ -110,8 +130,13 @@ impl<P: Projection, S: Source> Worker<P, S> {
         }
     }
 
-    /// Runs until it is told to stop or the log is closed.
+    /// Runs until it is told to stop, the log is closed or the version is taken away.
     pub(super) async fn run(mut self, stop: CancellationToken) {
+        self.work(stop).await;
+        self.lag.end();
+    }
+
+    async fn work(&mut self, stop: CancellationToken) {
         let mut pause = BACK_OFF;
         let mut tick = tokio::time::interval(MEASURED_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -127,7 +152,7 @@ impl<P: Projection, S: Source> Worker<P, S> {
                     continue;
                 }
                 Some(command) = self.orders.recv() => {
-                    self.obey(command).await;
+                    self.obey(command, &stop).await;
                     continue;
                 }
                 events = self.feed.next(self.options.batch_events_max) => events,
@@ -172,7 +197,7 @@ impl<P: Projection, S: Source> Worker<P, S> {
         let Some(last) = events.last().map(|event| event.position) else { return Written::Done };
         let mut pause = BACK_OFF;
         let mut tries = 0;
-        let mut batch = Batch::of(&self.projection, events, &self.parked).await;
+        let mut batch = Batch::of(&self.projection, events, self.parked.all()).await;
         loop {
             let failure = match self.attempt(&batch, last).await {
                 Ok(()) => {
@@ -210,7 +235,7 @@ impl<P: Projection, S: Source> Worker<P, S> {
         let from = *self.reached.borrow();
         let mut client = self.database.get().await?;
         let transaction = client.transaction().await?;
-        if !checkpoint::take(&transaction, &self.name, from).await? {
+        if !checkpoint::take(&transaction, &self.name, from, self.unparked).await? {
             return Err(Failure::MovedOn);
         }
         self.projection.write(&transaction, &batch.changes, last).await?;
@@ -257,7 +282,6 @@ impl<P: Projection, S: Source> Worker<P, S> {
 
     fn advanced_to(&mut self, last: Position, batch: &Batch<'_, P::Rows>) {
         for (event, reason) in &batch.parked {
-            self.parked.insert(event.key.clone());
             tracing::warn!(
                 projection = self.name.name,
                 position = event.position.get(),
@@ -265,10 +289,14 @@ impl<P: Projection, S: Source> Worker<P, S> {
                 "an event was parked, with the later ones of its resource"
             );
         }
-        self.parked_events += batch.parked.len();
-        self.lag.parked(self.parked_events);
+        if !batch.parked.is_empty() {
+            self.parked_events += batch.parked.len();
+            // Before the position is told: whoever has waited for it knows what is not to be found.
+            self.parked.add(batch.parked.iter().map(|(event, _)| &event.key));
+            self.tell_parked();
+        }
         self.checked_at = Instant::now();
-        self.reached.send_replace(last);
+        self.moved_to(last);
     }
 
     /// Reads the checkpoint back, and begins again where it stands if that is elsewhere. False when told to stop.
@@ -276,8 +304,10 @@ impl<P: Projection, S: Source> Worker<P, S> {
         self.checked_at = Instant::now();
         let reached = *self.reached.borrow();
         match self.read_state().await {
-            Ok((position, _)) if position == reached => true,
-            Ok((position, _)) => {
+            Ok((standing, _)) if standing == (Standing { position: reached, unparked: self.unparked }) => {
+                true
+            }
+            Ok((Standing { position, .. }, _)) => {
                 if position < reached {
                     tracing::warn!(
                         projection = self.name.name,
@@ -300,14 +330,15 @@ impl<P: Projection, S: Source> Worker<P, S> {
         let mut pause = BACK_OFF;
         loop {
             match self.read_state().await {
-                Ok((position, parked)) => {
-                    self.parked = parked::resources(&parked);
-                    self.parked_events = parked.len();
+                Ok((Standing { position, unparked }, (events, resources))) => {
+                    self.parked.set(resources);
+                    self.parked_events = events;
+                    self.unparked = unparked;
                     self.unwritten.clear();
                     self.feed = self.source.feed(position);
                     self.lag.stands_at(position);
-                    self.lag.parked(parked.len());
-                    self.reached.send_replace(position);
+                    self.tell_parked();
+                    self.moved_to(position);
                     return true;
                 }
                 Err(ProjectionError::Unknown { .. }) => {
@@ -323,41 +354,20 @@ impl<P: Projection, S: Source> Worker<P, S> {
         }
     }
 
-    async fn read_state(&mut self) -> Result<(Position, Vec<Parked>), ProjectionError> {
+    async fn read_state(&mut self) -> Result<(Standing, parked::All), ProjectionError> {
         let client = self.database.get().await?;
-        let position = checkpoint::read(&**client, &self.name).await?;
-        Ok((position, parked::list(&**client, &self.name).await?))
+        let standing = checkpoint::read(&**client, &self.name).await?;
+        Ok((standing, parked::all(&**client, &self.name).await?))
     }
 
-    async fn obey(&mut self, command: Command) {
-        let Command::Unpark { key, answer } = command;
-        let outcome = self.unpark(&key).await;
-        // Whoever asked may have gone.
-        let _ = answer.send(outcome);
+    fn moved_to(&self, position: Position) {
+        if self.reached.send_replace(position) != position {
+            self.moved_at.store((self.options.clock)().timestamp_millis(), Ordering::Relaxed);
+        }
     }
 
-    async fn unpark(&mut self, key: &ResourceKey) -> Result<usize, ProjectionError> {
-        let reached = *self.reached.borrow();
-        let mut client = self.database.get().await?;
-        let transaction = client.transaction().await?;
-        if !checkpoint::take(&transaction, &self.name, reached).await? {
-            return Err(ProjectionError::MovedOn);
-        }
-        let positions = parked::forget(&transaction, &self.name, key).await?;
-        let events = self.source.fetch(&positions).await?;
-        let batch = Batch::of(&self.projection, &events, &HashSet::new()).await;
-        self.projection.write(&transaction, &batch.changes, reached).await?;
-        for (event, reason) in &batch.parked {
-            parked::park(&transaction, &self.name, event, reason).await?;
-        }
-        transaction.commit().await?;
-        let taken = events.len() - batch.parked.len();
-        if batch.parked.is_empty() {
-            self.parked.remove(key);
-        }
-        self.parked_events = self.parked_events.saturating_sub(taken);
-        self.lag.parked(self.parked_events);
-        Ok(taken)
+    fn tell_parked(&self) {
+        self.lag.parked(self.parked_events, self.parked.all().len());
     }
 
     fn complain(&self, reason: &str) {

@@ -42,22 +42,53 @@ pub async fn digest(database: &Database, log: i16, version: i32) -> Result<[u8; 
     Ok(digest)
 }
 
+/// What the index has of one resource, with its rows in the narrow tables.
+pub(super) struct Indexed<'a> {
+    pub(super) kind: i32,
+    pub(super) seq: i64,
+    pub(super) last_updated: i64,
+    pub(super) id: &'a str,
+    pub(super) tokens: &'a [i64],
+    pub(super) spans: &'a [i64],
+    /// Triples of key, low and high, sorted.
+    pub(super) table_spans: &'a [i64],
+    /// Keys and texts, with a space between, sorted.
+    pub(super) texts: Vec<&'a str>,
+}
+
+impl Indexed<'_> {
+    pub(super) fn add_to(&self, hash: &mut Sha256) {
+        let mut part = |bytes: &[u8]| {
+            hash.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(bytes);
+        };
+        part(&self.kind.to_be_bytes());
+        part(&self.seq.to_be_bytes());
+        part(&self.last_updated.to_be_bytes());
+        part(self.id.as_bytes());
+        for numbers in [self.tokens, self.spans, self.table_spans] {
+            let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
+            part(&bytes);
+        }
+        for text in &self.texts {
+            part(text.as_bytes());
+        }
+    }
+}
+
 fn add(hash: &mut Sha256, row: &Row) -> Result<(), tokio_postgres::Error> {
-    let mut part = |bytes: &[u8]| {
-        hash.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
-        hash.update(bytes);
+    let (tokens, spans, table_spans): (Vec<i64>, Vec<i64>, Vec<i64>) =
+        (row.try_get(4)?, row.try_get(5)?, row.try_get(6)?);
+    let indexed = Indexed {
+        kind: row.try_get(0)?,
+        seq: row.try_get(1)?,
+        last_updated: row.try_get(2)?,
+        id: row.try_get(3)?,
+        tokens: &tokens,
+        spans: &spans,
+        table_spans: &table_spans,
+        texts: row.try_get(7)?,
     };
-    part(&row.try_get::<_, i32>(0)?.to_be_bytes());
-    part(&row.try_get::<_, i64>(1)?.to_be_bytes());
-    part(&row.try_get::<_, i64>(2)?.to_be_bytes());
-    part(row.try_get::<_, &str>(3)?.as_bytes());
-    for column in [4, 5, 6] {
-        let numbers: Vec<i64> = row.try_get(column)?;
-        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
-        part(&bytes);
-    }
-    for text in row.try_get::<_, Vec<&str>>(7)? {
-        part(text.as_bytes());
-    }
+    indexed.add_to(hash);
     Ok(())
 }

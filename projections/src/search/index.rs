@@ -12,7 +12,7 @@ use anamnesis_fhir::search::SearchRegistry;
 use tokio_postgres::error::SqlState;
 
 use super::atom::{Criterion, Yield};
-use super::issue::{Issue, IssueKind, Severity};
+use super::issue::{Issue, IssueKind, Severity, parked};
 use super::key::type_number;
 use super::page::{PageToken, Place};
 use super::query::{Catalogue, ParseOptions, Scope, SearchQuery, Total};
@@ -127,6 +127,13 @@ impl SearchIndex {
         self.active.now()
     }
 
+    /// The resources of these types that are not in the index as they are now, because events of them are parked. After
+    /// a [`Self::wait_for`] that was in time these are all up to that position.
+    #[must_use]
+    pub fn parked(&self, types: &[String]) -> Option<Issue> {
+        parked(&self.active.now()?.parked(), types)
+    }
+
     /// Waits until everything up to `position` can be found, at most for `timeout`.
     ///
     /// # Errors
@@ -142,21 +149,23 @@ impl SearchIndex {
     /// [`ProjectionError::TooCostly`] when the database takes longer than allowed; others when it fails.
     pub async fn search(&self, query: &SearchQuery) -> Result<SearchPage, ProjectionError> {
         let kinds: Vec<i32> = query.types.iter().map(|name| type_number(name)).collect();
-        let version = self.active.now().ok_or(ProjectionError::NotReadable { name: NAME })?.version();
-        let page = match self.page(query, &kinds, &Tables::of(version)).await {
+        let mut active = self.active.now().ok_or(ProjectionError::NotReadable { name: NAME })?;
+        let page = match self.page(query, &kinds, &Tables::of(active.version())).await {
             // Another node has switched and taken the version away, which this one has not noticed yet.
-            Err(error) if is_gone(&error) => match self.active.after(version, NOTICED_WITHIN).await {
-                Some(next) => self.page(query, &kinds, &Tables::of(next.version())).await,
-                None => Err(error),
-            },
+            Err(error) if is_gone(&error) => {
+                active = self.active.after(active.version(), NOTICED_WITHIN).await.ok_or(error)?;
+                self.page(query, &kinds, &Tables::of(active.version())).await
+            }
             page => page,
         };
-        page.map_err(|error| match error {
+        let mut page = page.map_err(|error| match error {
             ProjectionError::Database(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => {
                 ProjectionError::TooCostly
             }
             other => other,
-        })
+        })?;
+        page.issues.extend(parked(&active.parked(), &query.types));
+        Ok(page)
     }
 
     /// The page, by one version from beginning to end.

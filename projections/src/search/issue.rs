@@ -1,4 +1,6 @@
-//! What a search has to say about its own parameters.
+//! What a search has to say about its own parameters and results.
+
+use crate::{NAMED_MAX, ParkedMarks};
 
 /// How much an issue matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,4 +56,28 @@ impl Issue {
     pub(crate) fn new(severity: Severity, kind: IssueKind, parameter: &str, text: impl Into<String>) -> Self {
         Self { severity, kind, parameter: Some(parameter.to_owned()), text: text.into() }
     }
+}
+
+/// A warning where resources of these types are parked.
+pub(crate) fn parked(marks: &ParkedMarks, types: &[String]) -> Option<Issue> {
+    if marks.is_empty() {
+        return None;
+    }
+    let (mut resources, mut named) = (0, Vec::new());
+    for (name, of_type) in marks.types().filter(|(name, _)| types.iter().any(|wanted| wanted == name)) {
+        resources += of_type.resources;
+        named.extend(of_type.named.iter().map(|id| format!("{name}/{id}")));
+    }
+    if resources == 0 {
+        return None;
+    }
+    named.truncate(NAMED_MAX);
+    let others = resources.saturating_sub(u64::try_from(named.len()).unwrap_or(u64::MAX));
+    let others = if others > 0 { format!(" and {others} more") } else { String::new() };
+    let text = format!(
+        "the newest changes of {resources} resource(s) could not be taken into the index, so they may be missing, or be \
+         found as they were before: {}{others}",
+        named.join(", ")
+    );
+    Some(Issue { severity: Severity::Warning, kind: IssueKind::Incomplete, parameter: None, text })
 }

@@ -14,7 +14,7 @@ use super::extract::Extractor;
 use super::key::type_number;
 use super::tables::{NAME, SCHEMA, Tables};
 use crate::checkpoint::number;
-use crate::{Change, Poison, Projection, ProjectionError};
+use crate::{Change, Passed, Poison, Projection, ProjectionError};
 
 /// How long superseded rows are kept, by the times of the events: somebody turning pages gets every resource once,
 /// as it was when the first page was made, for this long.
@@ -100,7 +100,9 @@ impl Projection for SearchProjection {
         let there = || changes.iter().filter_map(|change| Some((change, change.rows.0.as_ref()?)));
         self.copy_resources(transaction, there()).await?;
         self.copy_spans(transaction, there()).await?;
-        self.copy_texts(transaction, there()).await?;
+        let texts = there().map(|(change, entries)| (change.position, entries));
+        self.copy_texts(transaction, texts).await?;
+        self.keep_passed(transaction, changes).await?;
         if there().next().is_some() {
             // Sorted by key and taken at once this costs a fifth of taking row by row, and no search has to look
             // through a list of what is pending.
@@ -187,17 +189,74 @@ impl SearchProjection {
     async fn copy_texts(
         &self,
         transaction: &Transaction<'_>,
-        there: impl Iterator<Item = There<'_>>,
+        of: impl Iterator<Item = (Position, &Entries)>,
     ) -> Result<(), tokio_postgres::Error> {
         let into = format!("{} (key, seq, log, text)", self.tables.text);
         let types = [Type::INT8, Type::INT8, Type::INT2, Type::TEXT];
         let mut copy = Copy::new(transaction, into, &types);
-        for (change, entries) in there {
+        for (position, entries) in of {
             for entry in &entries.texts {
-                copy.row(&[&entry.key, &number(change.position), &self.log, &entry.text]).await?;
+                copy.row(&[&entry.key, &number(position), &self.log, &entry.text]).await?;
             }
         }
         copy.finish().await
+    }
+
+    /// Keeps what resources were within the batch as superseded rows, but for what would be dropped at once.
+    async fn keep_passed(
+        &self,
+        transaction: &Transaction<'_>,
+        changes: &[Change<SearchRows>],
+    ) -> Result<(), tokio_postgres::Error> {
+        let Some(newest) = changes.iter().map(|change| change.recorded_at.timestamp_micros()).max() else {
+            return Ok(());
+        };
+        let is_kept = |passed: &Passed<SearchRows>| {
+            passed.until_at.timestamp_micros() >= newest.saturating_sub(KEPT_MICROSECONDS)
+        };
+        let into = format!(
+            "{} (log, kind, seq, last_updated, until, until_at, id, tokens, spans)",
+            self.tables.superseded
+        );
+        let (bigint, bigints) = (Type::INT8, Type::INT8_ARRAY);
+        let types = [
+            Type::INT2,
+            Type::INT4,
+            bigint.clone(),
+            bigint.clone(),
+            bigint.clone(),
+            bigint,
+            Type::TEXT,
+            bigints.clone(),
+            bigints,
+        ];
+        let mut copy = Copy::new(transaction, into, &types);
+        let (mut left_out, mut texts) = (None, Vec::new());
+        for change in changes {
+            let kind = type_number(&change.key.resource_type);
+            for passed in &change.passed {
+                let Some(entries) = &passed.rows.0 else { continue };
+                let until = number(passed.until);
+                if !is_kept(passed) {
+                    left_out = left_out.max(Some(until));
+                    continue;
+                }
+                let (seq, spans) = (number(passed.position), entries.flat_spans());
+                let (at, until_at) =
+                    (passed.recorded_at.timestamp_micros(), passed.until_at.timestamp_micros());
+                let (id, tokens) = (&change.key.id, &entries.tokens);
+                copy.row(&[&self.log, &kind, &seq, &at, &until, &until_at, id, tokens, &spans]).await?;
+                texts.push((passed.position, entries));
+            }
+        }
+        copy.finish().await?;
+        self.copy_texts(transaction, texts.into_iter()).await?;
+        let Some(left_out) = left_out else { return Ok(()) };
+        let kept_from = "UPDATE anamnesis.projection_checkpoint SET kept_from = greatest(kept_from, $4)
+            WHERE name = $1 AND version = $2 AND log = $3";
+        let statement = transaction.prepare_cached(kept_from).await?;
+        transaction.execute(&statement, &[&NAME, &self.tables.version, &self.log, &left_out]).await?;
+        Ok(())
     }
 
     /// Drops superseded rows that nobody turns pages over any more, and says how far back is kept now.

@@ -75,16 +75,17 @@ async fn refuse(
     force: bool,
 ) -> Result<Option<Switch>, ProjectionError> {
     let Some(active) = checkpoint::hold(transaction, old).await? else { return Ok(None) };
+    let active = active.position;
     let deadline = Instant::now() + HELD_FOR;
-    let mut reached = checkpoint::read(&**transaction, new).await?;
+    let mut reached = checkpoint::read(&**transaction, new).await?.position;
     while reached < active {
         if Instant::now() >= deadline {
             return Ok(Some(Switch::Behind { active, reached }));
         }
         tokio::time::sleep(LOOKED_EVERY).await;
-        reached = checkpoint::read(&**transaction, new).await?;
+        reached = checkpoint::read(&**transaction, new).await?.position;
     }
-    if checkpoint::hold(transaction, new).await?.is_none_or(|reached| reached < active) {
+    if checkpoint::hold(transaction, new).await?.is_none_or(|new| new.position < active) {
         return Ok(Some(Switch::Behind { active, reached }));
     }
     let parked = "SELECT count(DISTINCT (n.resource_type, n.resource_id)) FROM anamnesis.projection_parked AS n

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod audit;
 mod date;
 mod number;
 mod paging;
@@ -9,6 +10,7 @@ mod query;
 mod reference;
 mod runner;
 mod string;
+mod supervisor;
 mod token;
 mod uri;
 mod versions;

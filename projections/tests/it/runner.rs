@@ -142,29 +142,29 @@ async fn poison_parks_its_resource_and_nothing_else() {
     assert_eq!(world.found("Patient?family=three,four").await, "2 3");
     // What was known of it before stays.
     assert_eq!(world.found("Patient?family=one,later").await, "1");
-    let parked = world.runner.parked().await.unwrap();
+    let parked = world.runner.parked(Position::ZERO, 100).await.unwrap();
     let positions: Vec<Position> = parked.iter().map(|parked| parked.position).collect();
     assert_eq!(positions, [poison, later]);
     assert!(parked.iter().all(|parked| parked.key == ResourceKey::new("Patient", "1")));
     assert!(!parked[0].reason.contains("not JSON"), "{}", parked[0].reason);
     // It is still poison.
     assert_eq!(world.runner.unpark(&ResourceKey::new("Patient", "1")).await.unwrap(), 0);
-    assert_eq!(world.runner.parked().await.unwrap().len(), 2);
+    assert_eq!(world.runner.parked(Position::ZERO, 100).await.unwrap().len(), 2);
 }
 
 /// How one patient is refused.
 #[derive(Clone, Copy, PartialEq)]
-enum How {
+pub(crate) enum How {
     Poison,
     Panic,
     Database,
 }
 
 /// The search projection, which refuses one patient as long as it is told to.
-struct Refusing {
-    inner: SearchProjection,
-    how: How,
-    refuses: Arc<AtomicBool>,
+pub(crate) struct Refusing {
+    pub(crate) inner: SearchProjection,
+    pub(crate) how: How,
+    pub(crate) refuses: Arc<AtomicBool>,
 }
 
 impl Refusing {
@@ -242,10 +242,10 @@ async fn parks_and_unparks(how: How) {
     };
     assert_eq!(find("Patient?family=first&_count=100").await, 18);
     assert_eq!(find("Patient?_id=1").await, 0);
-    assert_eq!(runner.parked().await.unwrap().len(), 3);
+    assert_eq!(runner.parked(Position::ZERO, 100).await.unwrap().len(), 3);
     refuses.store(false, Ordering::SeqCst);
     assert_eq!(runner.unpark(&ResourceKey::new("Patient", "1")).await.unwrap(), 3);
-    assert_eq!(runner.parked().await.unwrap(), []);
+    assert_eq!(runner.parked(Position::ZERO, 100).await.unwrap(), []);
     assert_eq!(find("Patient?_id=1&family=third").await, 1);
     // From now on it is taken as any other.
     let head = world.put([patient(1, "fourth")]).await;

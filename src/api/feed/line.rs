@@ -4,8 +4,6 @@ use anamnesis_events::Event;
 use anamnesis_events::message::{MessageOptions, attributes};
 use anamnesis_fhir::json::escape_into;
 
-use super::parameters::Parameters;
-
 /// How lines are framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
@@ -26,8 +24,8 @@ impl Form {
 
 /// Appends an event. The resource is copied as recorded, but for line ends, which only stand between its elements:
 /// within a JSON string they are escaped (RFC 8259 section 7).
-pub(super) fn write(out: &mut Vec<u8>, event: &Event, messages: &MessageOptions, parameters: &Parameters) {
-    if parameters.form == Form::ServerSent {
+pub(super) fn write(out: &mut Vec<u8>, event: &Event, messages: &MessageOptions, form: Form, body: bool) {
+    if form == Form::ServerSent {
         out.extend_from_slice(format!("id: {}\ndata: ", event.position).as_bytes());
     }
     for (index, (name, value)) in attributes(event, messages).iter().enumerate() {
@@ -37,9 +35,9 @@ pub(super) fn write(out: &mut Vec<u8>, event: &Event, messages: &MessageOptions,
         escape_into(out, value);
         out.push(b'"');
     }
-    if parameters.body && !event.payload.is_empty() {
+    if body && !event.payload.is_empty() {
         out.extend_from_slice(br#","datacontenttype":"application/fhir+json","data":"#);
         out.extend(event.payload.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
     }
-    out.extend_from_slice(if parameters.form == Form::ServerSent { b"}\n\n" } else { b"}\n" });
+    out.extend_from_slice(if form == Form::ServerSent { b"}\n\n" } else { b"}\n" });
 }

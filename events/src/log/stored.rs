@@ -1,0 +1,67 @@
+//! Events as they are stored, each with the hash before it: for those who check or copy a log, not for those who use it.
+
+use tokio_postgres::Row;
+
+use super::Log;
+use super::read::check_limit;
+use super::row::{self, COLUMNS, event_at};
+use crate::{Event, LogError, Position, envelope};
+
+/// An event as it is stored, in the version of its kind in which it was written.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// Where it is.
+    pub position: Position,
+    /// The event, or why it cannot be read.
+    pub event: Result<Event, String>,
+    /// The hash of the event before it; `None` where that is missing.
+    pub previous_hash: Option<[u8; 32]>,
+}
+
+impl Stored {
+    /// Whether the hash is the one that follows from the event and the hash before it.
+    #[must_use]
+    pub fn follows(&self) -> bool {
+        match (&self.event, &self.previous_hash) {
+            (Ok(event), Some(previous)) => envelope::chain(previous, event) == event.hash,
+            _ => false,
+        }
+    }
+}
+
+impl Log {
+    /// The events at these positions as they are stored, in the order of their positions. Positions that the log does
+    /// not have are left out; what cannot be read is told in its place.
+    ///
+    /// # Errors
+    /// When the database cannot be read, or more than [`crate::READ_EVENTS_MAX`] are asked for.
+    pub async fn stored(&self, positions: &[Position]) -> Result<Vec<Stored>, LogError> {
+        check_limit(positions.len())?;
+        let wanted: Vec<i64> = positions.iter().map(|position| position.to_sql()).collect();
+        let statement = format!(
+            "SELECT {COLUMNS}, p.hash FROM unnest($2::bigint[]) AS wanted (seq) {}
+             LEFT JOIN LATERAL (
+                 SELECT one.hash FROM anamnesis.event AS one
+                 WHERE one.log = $1 AND one.seq = e.seq - 1 LIMIT 1) AS p ON true
+             ORDER BY e.seq",
+            event_at("wanted.seq")
+        );
+        let rows = self.query(&statement, &[&self.inner.number, &wanted]).await?;
+        rows.iter().map(|row| self.stored_of(row)).collect()
+    }
+
+    fn stored_of(&self, row: &Row) -> Result<Stored, LogError> {
+        let position = Position::from_sql(row.try_get(0)?);
+        let previous_hash = match position.get() {
+            1 => Some(self.inner.genesis),
+            _ => row.try_get::<_, Option<&[u8]>>(17)?.and_then(|hash| hash.try_into().ok()),
+        };
+        let event = match row::stored(row) {
+            Ok(event) => Ok(event),
+            Err(LogError::Broken { reason, .. }) => Err(reason),
+            Err(error @ LogError::UnknownKind { .. }) => Err(error.to_string()),
+            Err(error) => return Err(error),
+        };
+        Ok(Stored { position, event, previous_hash })
+    }
+}

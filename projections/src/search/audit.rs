@@ -1,0 +1,319 @@
+//! Checking the search index against the log, both ways, for auditors.
+//!
+//! Three passes in small statements, none of which holds a snapshot for long: over the rows of resources, each compared
+//! with what its event gives; over the heads of the log, whose living resources must have been among them; and over the
+//! narrow tables, whose rows are summed up in buckets and compared with the sums of what should be there. Whatever
+//! differs may have been written meanwhile: those resources are looked at again, in one short snapshot.
+
+mod again;
+mod narrow;
+
+use anamnesis_events::audit::{Faults, Positions};
+use anamnesis_events::{Event, Log, LogError, Position};
+use anamnesis_fhir::search::SearchRegistry;
+use sha2::{Digest, Sha256};
+use tokio_postgres::Row;
+
+use super::digest::Indexed;
+use super::entries::Entries;
+use super::extract::Extractor;
+use super::key::type_number;
+use super::tables::{NAME, SCHEMA, Tables};
+use crate::checkpoint::{self, Name, number, unsigned};
+use crate::database::Database;
+use crate::{Parked, ProjectionError, parked};
+use narrow::Narrow;
+
+/// Rows of one page: as many bodies are in memory.
+const PAGE_ROWS: i64 = 250;
+
+/// What the comparison found.
+#[derive(Debug)]
+pub struct Audited {
+    /// The version of the index that was compared: the one that searches use.
+    pub version: i32,
+    /// How far it had come.
+    pub reached: Position,
+    /// How many resources are in it.
+    pub resources: u64,
+    /// How many rows of dates, numbers, quantities and texts they have.
+    pub rows: u64,
+    /// Events that the index could not take; their resources stand in it as they were before.
+    pub parked: Vec<Parked>,
+    /// The same as [`super::digest()`] gives, where there is no fault and nothing was written meanwhile.
+    pub digest: [u8; 32],
+    /// What is wrong.
+    pub faults: Faults,
+}
+
+/// Compares the active version of the search index with the log. `progress` is told how many rows and heads have been
+/// looked at.
+///
+/// # Errors
+/// When the database or the log cannot be read, or there is no version with rows of this program's form.
+pub async fn audit(
+    database: &Database,
+    log: &Log,
+    registry: SearchRegistry,
+    progress: &mut (dyn FnMut(u64) + Send),
+) -> Result<Audited, ProjectionError> {
+    let name = active(database, log).await?;
+    let client = database.get().await?;
+    let reached = checkpoint::read(&**client, &name).await?.position;
+    let parked = parked::list(&**client, &name, Position::ZERO, usize::MAX).await?;
+    drop(client);
+    let audit = Audit {
+        database,
+        log,
+        tables: Tables::of(name.version),
+        name,
+        extractor: Extractor::new(registry, log.number()),
+    };
+    let mut seen = Seen {
+        indexed: Positions::new(Position::ZERO, reached),
+        current: Positions::new(Position::ZERO, reached),
+        suspects: Positions::new(Position::ZERO, reached),
+        should: Narrow::new(),
+        digest: Sha256::new(),
+        resources: 0,
+        steps: 0,
+        faults: Faults::default(),
+    };
+    audit.rows(&mut seen, progress).await?;
+    audit.heads(&mut seen, &parked, progress).await?;
+    let mut suspects = seen.suspects;
+    for position in seen.indexed.except(&seen.current) {
+        suspects.insert(position);
+    }
+    audit.narrow(&seen.should, &seen.indexed, &mut suspects, &mut seen.faults).await?;
+    audit.again(&suspects, &mut seen.faults).await?;
+    Ok(Audited {
+        version: audit.name.version,
+        reached,
+        resources: seen.resources,
+        rows: seen.should.rows(),
+        parked,
+        digest: seen.digest.finalize().into(),
+        faults: seen.faults,
+    })
+}
+
+/// What is at hand for every pass.
+struct Audit<'a> {
+    database: &'a Database,
+    log: &'a Log,
+    name: Name,
+    tables: Tables,
+    extractor: Extractor,
+}
+
+/// What the passes have seen: a bit for each position, and sums.
+struct Seen {
+    /// Positions that have a row.
+    indexed: Positions,
+    /// Positions at which a living resource stands.
+    current: Positions,
+    /// Positions to be looked at again.
+    suspects: Positions,
+    /// What should be in the narrow tables.
+    should: Narrow,
+    digest: Sha256,
+    resources: u64,
+    steps: u64,
+    /// What cannot have been written meanwhile.
+    faults: Faults,
+}
+
+/// The version that searches use.
+async fn active(database: &Database, log: &Log) -> Result<Name, ProjectionError> {
+    let client = database.get().await?;
+    let statement = "SELECT p.active, v.schema FROM anamnesis.projection AS p
+        JOIN anamnesis.projection_version AS v ON v.name = p.name AND v.log = p.log AND v.version = p.active
+        WHERE p.name = $1 AND p.log = $2";
+    let row = match client.query_opt(statement, &[&NAME, &log.number()]).await {
+        Err(error) if error.code() == Some(&tokio_postgres::error::SqlState::UNDEFINED_TABLE) => None,
+        found => found?,
+    };
+    let name = |version| Name { name: NAME, version, log: log.number() };
+    let row = row.ok_or_else(|| name(0).unknown())?;
+    let (version, found): (i32, i32) = (row.try_get(0)?, row.try_get(1)?);
+    if found != SCHEMA {
+        return Err(ProjectionError::OtherSchema { name: NAME, version, found, own: SCHEMA });
+    }
+    Ok(name(version))
+}
+
+impl Audit<'_> {
+    /// Every row of a resource, against its event.
+    async fn rows(
+        &self,
+        seen: &mut Seen,
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<(), ProjectionError> {
+        let (mut kind, mut seq) = (i32::MIN, i64::MIN);
+        loop {
+            let statement = format!(
+                "SELECT kind, seq, last_updated, id, tokens, spans FROM {} AS m
+                 WHERE m.log = $1 AND (m.kind, m.seq) > ($2, $3) ORDER BY m.kind, m.seq LIMIT {PAGE_ROWS}",
+                self.tables.resource
+            );
+            let client = self.database.get().await?;
+            let rows = client.query(&statement, &[&self.log.number(), &kind, &seq]).await?;
+            drop(client);
+            let Some(last) = rows.last() else { return Ok(()) };
+            (kind, seq) = (last.try_get(0)?, last.try_get(1)?);
+            let positions = rows
+                .iter()
+                .map(|row| Ok(Position::new(unsigned(row.try_get(1)?))))
+                .collect::<Result<Vec<_>, tokio_postgres::Error>>()?;
+            let events = self.events(&positions).await?;
+            for (row, position) in rows.iter().zip(positions) {
+                let event = events.iter().find(|event| event.position == position);
+                match (event, event.and_then(|event| self.entries(event))) {
+                    (Some(event), Some(entries)) => seen.take(event, &entries, &RowOfResource::read(row)?),
+                    (event, _) => seen.take_unknown(position, event.is_some()),
+                }
+            }
+            seen.steps += rows.len() as u64;
+            progress(seen.steps);
+        }
+    }
+
+    /// Every living resource of the log must have been among the rows.
+    async fn heads(
+        &self,
+        seen: &mut Seen,
+        parked: &[Parked],
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<(), ProjectionError> {
+        let parked: std::collections::HashSet<Position> =
+            parked.iter().map(|parked| parked.position).collect();
+        let mut after = None;
+        loop {
+            let (heads, last) = self.log.living(after).await?;
+            let Some(last) = last else { return Ok(()) };
+            after = Some(last);
+            for position in &heads {
+                seen.current.insert(*position);
+                if !seen.indexed.contains(*position) && !parked.contains(position) {
+                    seen.suspects.insert(*position);
+                }
+            }
+            seen.steps += heads.len() as u64;
+            progress(seen.steps);
+        }
+    }
+
+    /// The events that can be read; the walk over the log tells of the others.
+    async fn events(&self, positions: &[Position]) -> Result<Vec<Event>, ProjectionError> {
+        match self.log.fetch(positions).await {
+            Err(LogError::Broken { .. } | LogError::UnknownKind { .. } | LogError::TooManyBytes { .. }) => {}
+            fetched => return Ok(fetched?),
+        }
+        let mut events = Vec::with_capacity(positions.len());
+        for position in positions {
+            match self.log.fetch(&[*position]).await {
+                Err(LogError::Broken { .. } | LogError::UnknownKind { .. }) => {}
+                fetched => events.extend(fetched?),
+            }
+        }
+        Ok(events)
+    }
+
+    /// What the resource of an event is found by; `None` for what the index does not take.
+    fn entries(&self, event: &Event) -> Option<Entries> {
+        let key = &event.key;
+        self.extractor.entries(&key.resource_type, &key.id, &event.payload).ok()
+    }
+}
+
+/// A row of a resource as it is there.
+struct RowOfResource {
+    kind: i32,
+    last_updated: i64,
+    id: String,
+    tokens: Vec<i64>,
+    spans: Vec<i64>,
+}
+
+impl RowOfResource {
+    /// Of the columns kind, position, time, id, tokens and spans.
+    fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self {
+            kind: row.try_get(0)?,
+            last_updated: row.try_get(2)?,
+            id: row.try_get(3)?,
+            tokens: row.try_get(4)?,
+            spans: row.try_get(5)?,
+        })
+    }
+
+    fn should_be(event: &Event, entries: &Entries) -> Self {
+        Self {
+            kind: type_number(&event.key.resource_type),
+            last_updated: event.recorded_at.timestamp_micros(),
+            id: event.key.id.clone(),
+            tokens: entries.tokens.clone(),
+            spans: entries.flat_spans(),
+        }
+    }
+
+    /// What is not as it should be.
+    fn difference(&self, should: &Self) -> Option<&'static str> {
+        if (self.kind, &self.id) != (should.kind, &should.id) {
+            return Some("the index has it under another type or id");
+        }
+        if self.last_updated != should.last_updated {
+            return Some("the index has another time of the last update");
+        }
+        if self.tokens != should.tokens {
+            return Some("the index has other tokens than the resource gives");
+        }
+        (self.spans != should.spans).then_some("the index has other spans than the resource gives")
+    }
+}
+
+impl Seen {
+    /// A row whose event is not there, or gives nothing to be found by.
+    fn take_unknown(&mut self, position: Position, is_event: bool) {
+        self.resources += 1;
+        self.indexed.insert(position);
+        self.suspects.insert(position);
+        // What is in the index was in the log before, so it has not come since.
+        if !is_event && !self.suspects.contains(position) {
+            self.faults.add(position, "the index has a resource whose event is not there");
+        }
+    }
+
+    fn take(&mut self, event: &Event, entries: &Entries, row: &RowOfResource) {
+        self.resources += 1;
+        if !self.indexed.insert(event.position) {
+            self.suspects.insert(event.position);
+        }
+        if row.difference(&RowOfResource::should_be(event, entries)).is_some() {
+            self.suspects.insert(event.position);
+        }
+        let position = number(event.position);
+        let spans: Vec<[i64; 3]> =
+            entries.table_spans().map(|span| [span.key, span.low, span.high]).collect();
+        for [key, low, high] in &spans {
+            self.should.add_span(position, *key, *low, *high);
+        }
+        for text in &entries.texts {
+            self.should.add_text(position, text.key, &text.text);
+        }
+        let texts: Vec<String> =
+            entries.texts.iter().map(|text| format!("{} {}", text.key, text.text)).collect();
+        let indexed = Indexed {
+            kind: row.kind,
+            seq: position,
+            last_updated: row.last_updated,
+            id: &row.id,
+            tokens: &row.tokens,
+            spans: &row.spans,
+            table_spans: spans.as_flattened(),
+            texts: texts.iter().map(String::as_str).collect(),
+        };
+        indexed.add_to(&mut self.digest);
+    }
+}

@@ -1,0 +1,300 @@
+//! Keeps the versions of a projection running as the database says: one is active, another may be built beside it.
+
+mod reconcile;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anamnesis_events::{Position, ResourceKey};
+use chrono::{DateTime, Utc};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::checkpoint::Name;
+use crate::database::Database;
+use crate::runner::{Runner, RunnerOptions, Source};
+use crate::{Active, Parked, Projection, ProjectionError, State, Switch, Version, Versions, parked};
+use reconcile::Reconciler;
+
+/// How long un-parking of one resource may take: a batch that is under way comes first.
+const UNPARK_WITHIN: Duration = Duration::from_secs(30);
+
+/// Limits of a [`Supervisor`].
+#[derive(Debug, Clone)]
+pub struct SupervisorOptions {
+    /// Limits of the runners.
+    pub runner: RunnerOptions,
+    /// Events in one transaction of a version that is being built. More is cheaper by the event; the database is kept
+    /// from other writers a little longer at a time.
+    pub building_batch_max: usize,
+    /// How long a version is written on after a switch, for nodes that have not noticed it.
+    pub grace: Duration,
+    /// How often it is looked what other nodes have decided.
+    pub look_every: Duration,
+}
+
+impl Default for SupervisorOptions {
+    fn default() -> Self {
+        Self {
+            runner: RunnerOptions::default(),
+            building_batch_max: 2000,
+            grace: Duration::from_secs(10),
+            look_every: Duration::from_secs(1),
+        }
+    }
+}
+
+/// A version as an operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionStatus {
+    /// What the database knows.
+    pub version: Version,
+    /// When this process saw it move last.
+    pub moved_at: Option<DateTime<Utc>>,
+    /// Why it could not become the active one when this process tried last.
+    pub refused: Option<Switch>,
+}
+
+/// What came of un-parking.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unparked {
+    /// Resources that were tried.
+    pub resources: usize,
+    /// Events that were taken, in the version that took most.
+    pub events: usize,
+    /// Resources that still have parked events.
+    pub still_parked: usize,
+    /// There may be more after this position.
+    pub next: Option<Position>,
+}
+
+/// What the supervisor's task and those who ask share.
+#[derive(Debug, Default)]
+struct Shared {
+    runners: Mutex<BTreeMap<i32, Arc<Runner>>>,
+    refused: Mutex<BTreeMap<i32, Switch>>,
+    told: Notify,
+}
+
+impl Shared {
+    fn runners(&self) -> BTreeMap<i32, Arc<Runner>> {
+        self.runners.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn refused(&self, number: i32) -> Option<Switch> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).get(&number).copied()
+    }
+}
+
+/// The versions of one projection over one log, kept running in this process. What is to be done stands in the database,
+/// so that it is done whoever dies meanwhile: every process that has a supervisor looks there about once a second, runs
+/// every version that is to be written, switches when the new one has come as far as the active one, and takes away
+/// what nobody reads any more.
+///
+/// It owns a task; dropping it stops the task and the runners.
+#[derive(Debug)]
+pub struct Supervisor {
+    database: Database,
+    name: &'static str,
+    log: i16,
+    schema: i32,
+    versions: Versions,
+    head: watch::Receiver<Position>,
+    active: Active,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    task: Mutex<Option<JoinHandle<()>>>,
+    _stop_when_dropped: DropGuard,
+}
+
+impl Supervisor {
+    /// Starts the versions that are to be written, and returns when readers can be served. `make` makes the projection
+    /// for a version's number. Where the rows of the active version have another form than those of `make`, a rebuild
+    /// is begun, and there is no version to read until it is done.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or refuses the tables.
+    pub async fn start<P, S, M>(
+        database: &Database,
+        make: M,
+        source: S,
+        log: i16,
+        options: SupervisorOptions,
+    ) -> Result<Self, ProjectionError>
+    where
+        P: Projection,
+        S: Source + Clone,
+        M: Fn(i32) -> P + Send + Sync + 'static,
+    {
+        let (name, schema) = {
+            let first = make(1);
+            (first.name(), first.schema())
+        };
+        let versions = Versions::open(database, name, log).await?;
+        versions.active(schema).await?;
+        let (sender, active) = watch::channel(None);
+        let shared = Arc::new(Shared::default());
+        let stop = CancellationToken::new();
+        let head = source.head();
+        let mut reconciler = Reconciler {
+            database: database.clone(),
+            versions: versions.clone(),
+            make,
+            source,
+            log,
+            schema,
+            options,
+            active: sender,
+            shared: shared.clone(),
+        };
+        reconciler.reconcile().await?;
+        let task = database.runtime().spawn(reconciler.run(stop.clone()));
+        Ok(Self {
+            database: database.clone(),
+            name,
+            log,
+            schema,
+            versions,
+            head,
+            active: Active::new(active),
+            shared,
+            _stop_when_dropped: stop.clone().drop_guard(),
+            stop,
+            task: Mutex::new(Some(task)),
+        })
+    }
+
+    /// The name of the projection.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The version that readers use.
+    #[must_use]
+    pub fn active(&self) -> Active {
+        self.active.clone()
+    }
+
+    /// The log's end, as far as this process knows.
+    #[must_use]
+    pub fn head(&self) -> Position {
+        *self.head.borrow()
+    }
+
+    /// All versions that are not gone, by number.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn status(&self) -> Result<Vec<VersionStatus>, ProjectionError> {
+        let runners = self.shared.runners();
+        let versions = self.versions.list().await?;
+        let status = |version: Version| {
+            let moved_at = runners.get(&version.number).and_then(|runner| runner.progress().moved_at());
+            let refused = self.shared.refused(version.number).filter(|_| version.state == State::Building);
+            VersionStatus { version, moved_at, refused }
+        };
+        Ok(versions.into_iter().map(status).collect())
+    }
+
+    /// Has the projection built again beside the version that readers use. It goes on whatever happens to this process.
+    /// The number of the version, and whether it was begun now; else it was under way already. `force`: the new version
+    /// takes the place even where it has parked resources that the active one has not; also of one that is under way.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn rebuild(&self, force: bool) -> Result<(i32, bool), ProjectionError> {
+        let begun = self.versions.build(self.schema, force).await?;
+        self.shared.told.notify_one();
+        Ok(begun)
+    }
+
+    /// Gives up the version that is being built; its number, `None` where there is none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn cancel(&self) -> Result<Option<i32>, ProjectionError> {
+        let versions = self.versions.list().await?;
+        let is_building =
+            |version: &&Version| version.state == State::Building && version.schema == self.schema;
+        let Some(building) = versions.iter().find(is_building) else { return Ok(None) };
+        match self.versions.cancel(building.number).await {
+            Ok(()) => {}
+            // It became the active one in this moment.
+            Err(ProjectionError::WrongState { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        self.shared.told.notify_one();
+        Ok(Some(building.number))
+    }
+
+    /// Parked events of a version after a position, in order, at most `count_max`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn parked(
+        &self,
+        version: i32,
+        after: Position,
+        count_max: usize,
+    ) -> Result<Vec<Parked>, ProjectionError> {
+        let client = self.database.get().await?;
+        let name = Name { name: self.name, version, log: self.log };
+        Ok(parked::list(&**client, &name, after, count_max).await?)
+    }
+
+    /// Offers the parked events of a resource again, in order, to every version that is written.
+    ///
+    /// # Errors
+    /// When the database or the log fails, or a runner does not answer.
+    pub async fn unpark(&self, key: &ResourceKey) -> Result<Unparked, ProjectionError> {
+        let mut unparked = Unparked { resources: 1, ..Unparked::default() };
+        for runner in self.shared.runners().values() {
+            let taken = tokio::time::timeout(UNPARK_WITHIN, runner.unpark(key)).await;
+            unparked.events = unparked.events.max(taken.map_err(|_late| ProjectionError::Busy)??);
+        }
+        let client = self.database.get().await?;
+        let still = parked::is_parked(&**client, (self.name, self.log), key).await?;
+        unparked.still_parked = usize::from(still);
+        Ok(unparked)
+    }
+
+    /// The same for the first resources that have parked events after a position, at most `count_max`.
+    ///
+    /// # Errors
+    /// When the database or the log fails, or a runner does not answer.
+    pub async fn unpark_all(&self, after: Position, count_max: usize) -> Result<Unparked, ProjectionError> {
+        let client = self.database.get().await?;
+        let found = parked::firsts(&**client, (self.name, self.log), after, count_max).await?;
+        drop(client);
+        let mut all = Unparked::default();
+        for (position, key) in &found {
+            let one = self.unpark(key).await?;
+            all.resources += 1;
+            all.events += one.events;
+            all.still_parked += one.still_parked;
+            all.next = Some(*position);
+        }
+        if found.len() < count_max {
+            all.next = None;
+        }
+        Ok(all)
+    }
+
+    /// Looks at once what there is to do, instead of within a second.
+    pub fn look(&self) {
+        self.shared.told.notify_one();
+    }
+
+    /// Stops all versions at the end of the batches under way, and waits for it. Stopping again does nothing.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            // A task that panicked has been logged by its runtime.
+            let _ = task.await;
+        }
+    }
+}

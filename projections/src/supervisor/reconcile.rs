@@ -1,0 +1,216 @@
+//! One look at what the database wants, and what is done about it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{Shared, SupervisorOptions};
+use crate::database::Database;
+use crate::runner::{Runner, RunnerOptions, Source};
+use crate::{Progress, Projection, ProjectionError, State, Switch, Version, Versions};
+
+/// A version that is behind the active one by no more events tries to take its place: a fraction of a second.
+const NEAR: u64 = 5000;
+/// Scratch versions whose maker has died are taken away after this time.
+const SCRATCH_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+pub(super) struct Reconciler<S, M> {
+    pub(super) database: Database,
+    pub(super) versions: Versions,
+    pub(super) make: M,
+    pub(super) source: S,
+    pub(super) log: i16,
+    pub(super) schema: i32,
+    pub(super) options: SupervisorOptions,
+    pub(super) active: watch::Sender<Option<Progress>>,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl<P, S, M> Reconciler<S, M>
+where
+    P: Projection,
+    S: Source + Clone,
+    M: Fn(i32) -> P + Send + Sync + 'static,
+{
+    /// Looks again and again until it is told to stop; then stops the runners.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut is_moving = true;
+        loop {
+            if !is_moving {
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    () = self.shared.told.notified() => {}
+                    () = tokio::time::sleep(self.options.look_every) => {}
+                }
+            }
+            // What is begun is not broken off: a switch, or tables that are made.
+            is_moving = match self.reconcile().await {
+                Ok(is_moving) => is_moving,
+                Err(error) => {
+                    tracing::warn!(%error, "the versions of a projection could not be looked after; trying again");
+                    false
+                }
+            };
+            if stop.is_cancelled() {
+                break;
+            }
+        }
+        for runner in self.shared.runners().into_values() {
+            runner.stop().await;
+        }
+    }
+
+    /// True: something has changed that may allow for more.
+    pub(super) async fn reconcile(&mut self) -> Result<bool, ProjectionError> {
+        let versions = self.versions.listed(false).await?;
+        let wanted: Vec<&Version> = versions.iter().filter(|version| self.is_wanted(version)).collect();
+        for version in &wanted {
+            self.run_version(version).await?;
+        }
+        let runners = self.shared.runners();
+        self.point(&versions, &runners);
+        let numbers: BTreeSet<i32> = wanted.iter().map(|version| version.number).collect();
+        for (number, runner) in runners.iter().filter(|(number, _)| !numbers.contains(number)) {
+            runner.stop().await;
+            self.shared.runners.lock().unwrap_or_else(PoisonError::into_inner).remove(number);
+        }
+        self.remove_unwanted(&versions).await;
+        if self.must_rebuild(&versions) {
+            let (number, _) = self.versions.build(self.schema, false).await?;
+            tracing::warn!(
+                version = number,
+                "the index has rows of another form than this program; it is built again"
+            );
+            return Ok(true);
+        }
+        self.switch(&versions, &runners).await
+    }
+
+    /// Whether this process writes the version.
+    fn is_wanted(&self, version: &Version) -> bool {
+        version.state.is_written() && version.schema == self.schema && !self.is_over(version)
+    }
+
+    /// Whether nobody can be reading the version any more, or nobody ever will.
+    fn is_over(&self, version: &Version) -> bool {
+        let after = match version.state {
+            State::Retiring => self.options.grace,
+            State::Scratch => SCRATCH_KEPT,
+            State::Cancelled => Duration::ZERO,
+            _ => return false,
+        };
+        u128::try_from(version.in_state_ms).unwrap_or(0) >= after.as_millis()
+    }
+
+    async fn run_version(&mut self, version: &Version) -> Result<(), ProjectionError> {
+        let number = version.number;
+        if self.shared.runners().get(&number).is_some_and(|runner| !runner.has_ended()) {
+            return Ok(());
+        }
+        let is_building = version.state == State::Building;
+        let events = if is_building { self.options.building_batch_max } else { 0 };
+        let batch_events_max = events.max(self.options.runner.batch_events_max);
+        let options = RunnerOptions { batch_events_max, ..self.options.runner.clone() };
+        let (projection, source) = ((self.make)(number), self.source.clone());
+        let runner = Runner::start(self.database.clone(), projection, source, self.log, options).await;
+        let runner = match runner {
+            Ok(runner) => runner,
+            // Taken away since it was listed.
+            Err(ProjectionError::Unknown { .. }) if version.state != State::Active => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if is_building {
+            let from = runner.progress().reached().get();
+            tracing::info!(version = number, from, "a version of a projection is being built");
+        }
+        self.shared.runners.lock().unwrap_or_else(PoisonError::into_inner).insert(number, Arc::new(runner));
+        Ok(())
+    }
+
+    /// Shows readers the active version, if this program can read it.
+    fn point(&self, versions: &[Version], runners: &BTreeMap<i32, Arc<Runner>>) {
+        let active = versions.iter().find(|version| version.state == State::Active);
+        let progress = active.and_then(|active| runners.get(&active.number)).map(|runner| runner.progress());
+        self.active.send_if_modified(|now| {
+            // The same version anew where its runner was started anew.
+            let is_same = match (now.as_ref(), progress.as_ref()) {
+                (Some(now), Some(progress)) => now.is_of_same_runner(progress),
+                (None, None) => true,
+                _ => false,
+            };
+            *now = progress;
+            !is_same
+        });
+    }
+
+    fn must_rebuild(&self, versions: &[Version]) -> bool {
+        let has = |state: State| {
+            versions.iter().any(|version| version.state == state && version.schema == self.schema)
+        };
+        !has(State::Active) && !has(State::Building)
+    }
+
+    /// Tries to make the version that is being built the active one. True when it has become so.
+    async fn switch(
+        &mut self,
+        versions: &[Version],
+        runners: &BTreeMap<i32, Arc<Runner>>,
+    ) -> Result<bool, ProjectionError> {
+        let active = versions.iter().find(|version| version.state == State::Active);
+        let reached = active.map_or(0, |active| active.reached.get());
+        let building = |version: &&Version| version.state == State::Building && version.schema == self.schema;
+        for version in versions.iter().filter(building) {
+            let Some(runner) = runners.get(&version.number) else { continue };
+            let here = runner.progress().reached();
+            // The active version is held still for a switch: not again before this one has moved.
+            let was_behind = match self.shared.refused(version.number) {
+                Some(Switch::Behind { active, .. }) => here < active,
+                _ => false,
+            };
+            if was_behind || here.get().saturating_add(NEAR) < reached {
+                continue;
+            }
+            let outcome = match self.versions.switch(version.number, version.force).await {
+                Ok(outcome) => outcome,
+                // Another process has done it, or has given it up.
+                Err(ProjectionError::WrongState { .. } | ProjectionError::Unknown { .. }) => return Ok(true),
+                Err(error) => return Err(error),
+            };
+            let mut refused = self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner);
+            if outcome == Switch::Done {
+                refused.clear();
+                tracing::info!(version = version.number, "readers use another version of a projection now");
+                return Ok(true);
+            }
+            if refused.insert(version.number, outcome) != Some(outcome)
+                && let Switch::Parked { resources } = outcome
+            {
+                tracing::warn!(
+                    version = version.number,
+                    resources,
+                    "a version has been built, but has parked resources that the active one has not"
+                );
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes away what nobody reads or writes any more. What cannot be had now is tried again at the next look.
+    async fn remove_unwanted(&self, versions: &[Version]) {
+        for version in versions.iter().filter(|version| self.is_over(version)) {
+            match self.versions.remove(&(self.make)(version.number)).await {
+                Ok(()) => {
+                    let (version, was) = (version.number, version.state.word());
+                    tracing::info!(version, was, "a version of a projection was taken away");
+                }
+                Err(ProjectionError::WrongState { .. }) => {}
+                Err(error) => {
+                    tracing::debug!(version = version.number, %error, "a version cannot be taken away yet");
+                }
+            }
+        }
+    }
+}

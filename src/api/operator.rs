@@ -1,0 +1,83 @@
+//! What the operators' addresses have in common: the workspace's projection, small JSON bodies, plain JSON answers.
+//!
+//! Roles come with sign-in; until then whoever reaches the server may do this, and it listens on loopback only. Bodies
+//! must say that they are JSON, so that a page in an operator's browser cannot send one behind their back.
+
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::web::Payload;
+use actix_web::{HttpRequest, HttpResponse};
+use anamnesis_projections::{ProjectionError, Supervisor};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::answer::{Answer, Style, respond};
+use super::body;
+use super::service::Services;
+use crate::error::{Failure, FailureKind, IssueCode};
+use crate::telemetry::RequestIds;
+
+/// The body of an order is a few names.
+const BODY_BYTES_MAX: usize = 16 << 10;
+/// The projection that is meant where none is named: today there is one.
+const DEFAULT: &str = "search";
+
+/// The projection of a workspace with this name; `search` where none is given.
+///
+/// # Errors
+/// 404 for an unknown workspace or projection, 503 where it does not run.
+pub(super) fn projection(
+    services: &Services,
+    workspace: &str,
+    name: Option<&str>,
+) -> Result<Arc<Supervisor>, Failure> {
+    let mut is_known = false;
+    for service in services.of_workspace(workspace) {
+        is_known = true;
+        let Some(projection) = &service.projection else { continue };
+        if projection.name() == name.unwrap_or(DEFAULT) {
+            return Ok(projection.clone());
+        }
+    }
+    Err(Failure::not_found(match is_known {
+        true => "There is no such projection.",
+        false => "There is no such workspace.",
+    }))
+}
+
+/// Reads the body of an order.
+///
+/// # Errors
+/// 415 where it does not say that it is JSON, 400 for what it does not know, and as [`body::read`].
+pub(super) async fn order<T: DeserializeOwned>(
+    request: &HttpRequest,
+    payload: Payload,
+) -> Result<T, Failure> {
+    let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let media_type = media_type.split(';').next().unwrap_or("").trim();
+    if !media_type.eq_ignore_ascii_case("application/json") {
+        let text = "The body has to be application/json.";
+        return Err(Failure::new(FailureKind::UnsupportedMedia, IssueCode::NotSupported, text));
+    }
+    let bytes = body::read(request.headers(), payload, BODY_BYTES_MAX).await?;
+    // The message of serde_json names a property and a place; what is sent here is no content of a resource.
+    serde_json::from_slice(&bytes).map_err(|error| Failure::invalid(format!("The body is wrong: {error}.")))
+}
+
+/// An answer as plain JSON.
+pub(super) fn answer(request: &HttpRequest, outcome: Result<(StatusCode, Value), Failure>) -> HttpResponse {
+    let style = Style { media_type: "application/json", pretty: false };
+    let outcome = outcome.and_then(|(status, value)| {
+        let body = serde_json::to_vec(&value).map_err(|_bug| Failure::internal())?;
+        Ok(Answer { body: Some(body.into()), ..Answer::new(status) })
+    });
+    respond(outcome, &RequestIds::given_to(request), style)
+}
+
+/// An operator is told the reason, other than a client that searches.
+pub(super) fn failed(error: &ProjectionError) -> Failure {
+    tracing::error!(%error, "an operator's request failed");
+    Failure::unavailable(format!("The projection cannot be reached now: {error}."))
+}

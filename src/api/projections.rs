@@ -1,0 +1,96 @@
+//! `$projections`: how far the versions of a workspace's projections have come, and what they have parked, for operators.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use anamnesis_events::Position;
+use anamnesis_projections::{State, Switch, VersionStatus};
+use serde_json::{Value, json};
+
+use super::operator;
+use super::query::Query;
+use super::service::Services;
+use crate::error::Failure;
+
+/// Parked events in the list where the client does not say.
+const COUNT: usize = 100;
+/// Parked events in the list at most: a bound on the answer.
+const COUNT_MAX: usize = 1000;
+
+/// `GET /{workspace}/$projections?_count=…&after=…&version=…`: all versions, and the parked events of one, the active
+/// one where none is given, after a position.
+pub(crate) async fn list(
+    request: HttpRequest,
+    workspace: Path<String>,
+    services: Data<Services>,
+) -> HttpResponse {
+    let outcome = describe(&request, &workspace, &services).await;
+    operator::answer(&request, outcome.map(|value| (StatusCode::OK, value)))
+}
+
+async fn describe(request: &HttpRequest, workspace: &str, services: &Services) -> Result<Value, Failure> {
+    let query = Query::parse(request.query_string())?;
+    let count = number(&query, "_count")?.map_or(COUNT, |count: usize| count.min(COUNT_MAX));
+    let after = Position::new(number(&query, "after")?.unwrap_or(0));
+    let projection = operator::projection(services, workspace, None)?;
+    let status = projection.status().await.map_err(|error| operator::failed(&error))?;
+    let active = status.iter().find(|one| one.version.state == State::Active).map(|one| one.version.number);
+    let shown = number(&query, "version")?.or(active);
+    let parked = match shown {
+        Some(version) => projection.parked(version, after, count).await,
+        None => Ok(Vec::new()),
+    };
+    let parked = parked.map_err(|error| operator::failed(&error))?;
+    let next = if parked.len() < count { None } else { parked.last().map(|last| last.position.get()) };
+    let events: Vec<Value> = parked
+        .iter()
+        .map(|one| {
+            json!({ "position": one.position.get(), "resource": one.key.to_string(), "reason": one.reason })
+        })
+        .collect();
+    let Some(service) = services.of_workspace(workspace).next() else {
+        return Err(Failure::not_found("There is no such workspace."));
+    };
+    // After the versions: no version is ahead of it.
+    let head = service.log.head().await?;
+    let versions: Vec<Value> = status.iter().map(|one| version(one, head)).collect();
+    Ok(json!({
+        "workspace": workspace,
+        "head": head.get(),
+        "projections": [{
+            "name": projection.name(),
+            "active": active,
+            "versions": versions,
+            "parked": { "version": shown, "events": events, "next": next },
+        }],
+    }))
+}
+
+fn version(one: &VersionStatus, head: Position) -> Value {
+    let version = &one.version;
+    let mut shown = json!({
+        "version": version.number,
+        "schema": version.schema,
+        "state": version.state.word(),
+        "position": version.reached.get(),
+        "lag": head.get().saturating_sub(version.reached.get()),
+        "madeAt": version.made_at.to_rfc3339(),
+        "lastProgress": one.moved_at.map(|at| at.to_rfc3339()),
+        "parkedEvents": version.parked_events,
+        "parkedResources": version.parked_resources,
+    });
+    if let Some(Switch::Parked { resources }) = one.refused
+        && let Some(shown) = shown.as_object_mut()
+    {
+        let reason = format!(
+            "It has parked {resources} resource(s) that the active version has not. Un-park them, cancel, or force the switch."
+        );
+        shown.insert("waiting".to_owned(), reason.into());
+    }
+    shown
+}
+
+fn number<T: std::str::FromStr>(query: &Query, name: &str) -> Result<Option<T>, Failure> {
+    let read = |text: &str| text.parse().map_err(|_| Failure::invalid(format!("{name} is a number.")));
+    query.get(name).map(read).transpose()
+}

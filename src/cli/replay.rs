@@ -1,0 +1,207 @@
+//! `anamnesis replay`: prints the history of a store, straight from its log.
+
+use std::io::Write;
+
+use anamnesis_events::message::MessageOptions;
+use anamnesis_events::{Event, HistoryRange, HistoryScope, Position, ResourceKey, Stored};
+use anyhow::Context as _;
+use chrono::SecondsFormat;
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::store::{Need, Store, StoreArguments};
+use crate::api::event_line;
+
+/// Events that are read at once.
+const PAGE: usize = 500;
+
+/// Print the history of a store, straight from its log
+///
+/// One line an event: position, time, operation, version, who, transaction, the beginning of the hash. With --json each
+/// line is the event with its resource, in the form of the change feed. Every hash is computed again: where one does not
+/// follow from the event and the hash before it, a line on standard error says so, and the command ends with 1.
+///
+/// Works beside a running server and without one, and writes nothing.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    store: StoreArguments,
+
+    /// The first position wanted
+    #[arg(long, value_name = "POSITION", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    from: u64,
+
+    /// The last position wanted
+    #[arg(long, value_name = "POSITION", value_parser = clap::value_parser!(u64).range(1..))]
+    to: Option<u64>,
+
+    /// Only the history of this resource, such as Patient/123
+    #[arg(long, value_name = "TYPE/ID", value_parser = parse_key, conflicts_with = "compartment")]
+    resource: Option<ResourceKey>,
+
+    /// Only events that touch this compartment, such as Patient/123
+    #[arg(long, value_name = "TYPE/ID", value_parser = parse_key)]
+    compartment: Option<ResourceKey>,
+
+    /// Print events as JSON, with their resources
+    #[arg(long)]
+    json: bool,
+}
+
+fn parse_key(text: &str) -> Result<ResourceKey, String> {
+    match text.split_once('/') {
+        Some((resource_type, id)) if !resource_type.is_empty() && !id.is_empty() && !id.contains('/') => {
+            Ok(ResourceKey::new(resource_type, id))
+        }
+        _ => Err("it has the form Type/id, such as Patient/123".to_owned()),
+    }
+}
+
+pub(super) fn run(arguments: Arguments) -> anyhow::Result<()> {
+    if let Some(to) = arguments.to.filter(|to| *to < arguments.from) {
+        anyhow::bail!("--to {to} is before --from {}", arguments.from);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    match runtime.block_on(replay(&arguments))? {
+        0 => Ok(()),
+        faults => anyhow::bail!("{faults} events are not as they were recorded"),
+    }
+}
+
+async fn replay(arguments: &Arguments) -> anyhow::Result<u64> {
+    let (mut interrupts, mut terminations) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let store = arguments.store.open(Need::Database).await?;
+    let outcome = tokio::select! {
+        outcome = print(arguments, &store) => outcome,
+        _ = interrupts.recv() => Ok(0),
+        _ = terminations.recv() => Ok(0),
+    };
+    store.close().await;
+    outcome
+}
+
+/// Prints page after page; answers how many events are not as they must be.
+async fn print(arguments: &Arguments, store: &Store) -> anyhow::Result<u64> {
+    let head = store.log.head().await.context("the log cannot be read")?;
+    for (flag, asked) in [("--from", Some(arguments.from)), ("--to", arguments.to)] {
+        // An empty log has nothing to print, which needs no error.
+        if let Some(asked) = asked.filter(|asked| *asked > head.get().max(1)) {
+            anyhow::bail!("{flag} {asked}: the log ends at position {head}");
+        }
+    }
+    if let Some(resource) = &arguments.resource
+        && store.log.heads(std::slice::from_ref(resource)).await?.into_iter().flatten().next().is_none()
+    {
+        anyhow::bail!("{resource} has never existed in the workspace {}", store.log.workspace());
+    }
+    let until = arguments.to.map_or(head, Position::new);
+    let mut printer = Printer {
+        json: arguments.json,
+        messages: MessageOptions {
+            body_bytes_max: usize::MAX,
+            ..MessageOptions::new(store.log.workspace(), &store.service)
+        },
+        faults: 0,
+    };
+    let mut after = Position::new(arguments.from - 1);
+    loop {
+        let positions = page(arguments, store, after, until).await?;
+        let Some(last) = positions.last().copied() else { break };
+        let events = store.log.stored(&positions).await.context("the log cannot be read")?;
+        if !printer.page(&positions, &events) {
+            // A pipe that was closed (`| head`) ends the output, and that is no failure.
+            break;
+        }
+        after = last;
+    }
+    Ok(printer.faults)
+}
+
+/// The next positions wanted, in order.
+async fn page(
+    arguments: &Arguments,
+    store: &Store,
+    after: Position,
+    until: Position,
+) -> anyhow::Result<Vec<Position>> {
+    let scope = match (&arguments.resource, &arguments.compartment) {
+        (Some(key), _) => HistoryScope::Instance(key.clone()),
+        (None, Some(key)) => HistoryScope::Compartment(key.to_string()),
+        (None, None) => {
+            let last = until.get().min(after.plus(PAGE as u64).get());
+            return Ok((after.next().get()..=last).map(Position::new).collect());
+        }
+    };
+    let range = HistoryRange {
+        after_position: Some(after),
+        before_position: Some(until.next()),
+        limit: PAGE,
+        ascending: true,
+        ..HistoryRange::default()
+    };
+    store.log.history_positions(scope, range).await.context("the history cannot be read")
+}
+
+struct Printer {
+    json: bool,
+    messages: MessageOptions,
+    faults: u64,
+}
+
+impl Printer {
+    /// Prints the events, and what is wrong with them. False when nobody reads any more.
+    fn page(&mut self, wanted: &[Position], events: &[Stored]) -> bool {
+        let mut out = std::io::stdout().lock();
+        let mut events = events.iter().peekable();
+        for position in wanted {
+            let Some(stored) = events.next_if(|stored| stored.position == *position) else {
+                self.complain(*position, "the event is missing");
+                continue;
+            };
+            let event = match &stored.event {
+                Ok(event) => event,
+                Err(reason) => {
+                    self.complain(*position, reason);
+                    continue;
+                }
+            };
+            if !stored.follows() {
+                self.complain(*position, "its hash does not follow from the event and the hash before it");
+            }
+            let written = match self.json {
+                true => out.write_all(&event_line(event, &self.messages)),
+                false => writeln!(out, "{}", describe(event)),
+            };
+            if written.is_err() {
+                return false;
+            }
+        }
+        out.flush().is_ok()
+    }
+
+    fn complain(&mut self, position: Position, reason: &str) {
+        self.faults += 1;
+        eprintln!("FAULT at position {position}: {reason}");
+    }
+}
+
+/// One line for people. Control characters cannot come through: none of the texts has any.
+fn describe(event: &Event) -> String {
+    let hash: String = event.hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let mut line = format!(
+        "{:>8}  {}  {:<6}  {}/_history/{}  by {}",
+        event.position,
+        event.recorded_at.to_rfc3339_opts(SecondsFormat::Micros, true),
+        event.operation,
+        event.key,
+        event.version,
+        if event.agent.is_empty() { "-" } else { &event.agent },
+    );
+    if let Some(transaction) = &event.transaction {
+        let number = transaction.index.saturating_add(1);
+        line.push_str(&format!("  {number} of {} in {}", transaction.size, transaction.id));
+    }
+    line.push_str(&format!("  {hash}"));
+    line
+}
