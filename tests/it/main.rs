@@ -18,6 +18,7 @@ mod create;
 mod delete;
 mod feed;
 mod full;
+mod gone;
 mod history;
 mod hostile;
 mod idempotency;
