@@ -26,6 +26,7 @@ mod resident;
 mod rest;
 mod weight;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -143,6 +144,19 @@ pub enum WriteError {
     Interrupted,
 }
 
+/// Something that is kept until a write has been answered, also where whoever asked for the write has gone away
+/// meanwhile: what was decided under it must not be decided by somebody else before the write is there to be seen.
+pub type Kept = Arc<dyn Any + Send + Sync>;
+
+/// What comes with a command beside who writes.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    /// The key under which it is recorded once.
+    pub idempotency: Option<Idempotency>,
+    /// What is kept until it has been answered.
+    pub kept: Option<Kept>,
+}
+
 /// What all actors share: read-only but for memory and counts.
 #[derive(Debug)]
 struct Surroundings {
@@ -159,7 +173,7 @@ struct Surroundings {
 struct Work {
     command: Command,
     provenance: Provenance,
-    idempotency: Option<Idempotency>,
+    terms: Terms,
     share: memory::Share,
 }
 
@@ -167,5 +181,6 @@ struct Work {
 #[derive(Debug)]
 struct Commit {
     group: Group,
+    kept: Option<Kept>,
     share: memory::Share,
 }

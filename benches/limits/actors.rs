@@ -212,7 +212,7 @@ impl Bench {
         }
         let group =
             Group { drafts, transaction: Some(anamnesis::clock::new_transaction_id()), ..Group::default() };
-        let recorded = self.actors.commit(subject, group).await?;
+        let recorded = self.actors.commit(subject, group, None).await?;
         recorded.last().map(|_| ()).context("nothing was recorded")
     }
 }

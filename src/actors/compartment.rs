@@ -168,7 +168,7 @@ impl Handler<SubmitGroup> for Compartment {
         let surroundings = self.surroundings.clone();
         let done = async move {
             // Held until the log has answered.
-            let Commit { group, share: _share } = commit;
+            let Commit { group, kept: _kept, share: _share } = commit;
             surroundings.log.append(group).await.map_err(WriteError::Log)
         };
         let done = done.into_actor(self).map(move |done, actor, _context| {

@@ -49,7 +49,7 @@ pub(super) async fn execute(
             };
             newest = None;
             let (operation, home) = (draft.operation, draft.home.clone());
-            let group = Group { idempotency: work.idempotency.clone(), ..Group::single(draft) };
+            let group = Group { idempotency: work.terms.idempotency.clone(), ..Group::single(draft) };
             match surroundings.log.append(group).await {
                 Ok(recorded) => {
                     let recorded = recorded.into_iter().next().ok_or(WriteError::Interrupted)?;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::dev::channel::channel;
 use actix::prelude::*;
-use anamnesis_events::{Group, Idempotency, Log, Recorded, ResourceKey};
+use anamnesis_events::{Group, Log, Recorded, ResourceKey};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use tokio::runtime::Handle;
@@ -16,7 +16,9 @@ use super::compartment::{Compartment, Forget, Reply, Submit, SubmitGroup};
 use super::memory::{ACTOR_BYTES, Memory, Part, Share};
 use super::resident::{Counts, Gauge, UnderWay};
 use super::rest::sweep;
-use super::{ActorOptions, Commit, Outcome, Resident, Residents, Surroundings, Work, WriteError, weight};
+use super::{
+    ActorOptions, Commit, Kept, Outcome, Resident, Residents, Surroundings, Terms, Work, WriteError, weight,
+};
 use crate::decide::placement::fnv1a;
 use crate::decide::{Command, Current, Provenance, Rules};
 use crate::reads::Reads;
@@ -91,18 +93,18 @@ impl Compartments {
     /// # Errors
     /// [`WriteError`]; nothing was recorded but where it says that this is not known.
     pub async fn submit(&self, command: Command, provenance: Provenance) -> Result<Outcome, WriteError> {
-        self.submit_once(command, provenance, None).await
+        self.submit_on(command, provenance, Terms::default()).await
     }
 
-    /// [`Compartments::submit`] of a request that is recorded once under its idempotency key, if it has one.
+    /// [`Compartments::submit`] with an idempotency key, or something to keep.
     ///
     /// # Errors
-    /// [`WriteError::AlreadyRecorded`] where it was recorded before.
-    pub async fn submit_once(
+    /// [`WriteError::AlreadyRecorded`] where it was recorded before under its key.
+    pub async fn submit_on(
         &self,
         command: Command,
         provenance: Provenance,
-        idempotency: Option<Idempotency>,
+        terms: Terms,
     ) -> Result<Outcome, WriteError> {
         let home = match &command {
             Command::Create { candidate, .. } | Command::Update { candidate, .. } => {
@@ -114,7 +116,7 @@ impl Compartments {
             },
         };
         let share = self.take(weight::of_command(&command))?;
-        let mut work = Work { command, provenance, idempotency, share };
+        let mut work = Work { command, provenance, terms, share };
         for _ in 0..WAKE_TRIES_MAX {
             let (slot, under_way) = self.wake(&home)?;
             let (sender, answer) = oneshot::channel();
@@ -128,15 +130,21 @@ impl Compartments {
         Err(WriteError::Interrupted)
     }
 
-    /// Records drafts together or not at all, through the queue of the compartment `home`.
+    /// Records drafts together or not at all, through the queue of the compartment `home`; `kept` is kept until that has been
+    /// answered.
     ///
     /// # Errors
     /// [`WriteError::Log`] where the log refuses; conflicts name the draft.
-    pub async fn commit(&self, home: &str, group: Group) -> Result<Vec<Recorded>, WriteError> {
+    pub async fn commit(
+        &self,
+        home: &str,
+        group: Group,
+        kept: Option<Kept>,
+    ) -> Result<Vec<Recorded>, WriteError> {
         let stale: Vec<(String, ResourceKey)> =
             group.drafts.iter().map(|draft| (draft.home.clone(), draft.key.clone())).collect();
         let share = self.take(weight::of_group(&group))?;
-        let mut commit = Commit { group, share };
+        let mut commit = Commit { group, kept, share };
         for _ in 0..WAKE_TRIES_MAX {
             let (slot, under_way) = self.wake(home)?;
             let (sender, answer) = oneshot::channel();

@@ -7,11 +7,12 @@ use actix_web::http::Method;
 use anamnesis_events::{ResourceKey, Version};
 use anamnesis_fhir::json::Document;
 
+use super::criteria::Held;
 use super::idempotency::Once;
 use super::negotiate::{self, Prefer};
 use super::query::Query;
 use super::service::Service;
-use crate::actors::{Outcome, WriteError};
+use crate::actors::{Kept, Outcome, Terms, WriteError};
 use crate::decide::{Command, Expected, Provenance};
 use crate::error::Failure;
 
@@ -110,8 +111,23 @@ impl Call {
     /// # Errors
     /// [`WriteError`].
     pub(crate) async fn submit(&self, command: Command) -> Result<Outcome, WriteError> {
-        let once = self.once.as_ref().map(|once| once.noting(Vec::new()));
-        self.service.compartments.submit_once(command, self.provenance(), once).await
+        self.submit_in_turn(command, None).await
+    }
+
+    /// [`Call::submit`] in the turn of the criteria that led to the command. The turn ends with the write, not with the
+    /// client: who has gone away may have begun a write that the next one with these criteria has to find.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub(crate) async fn submit_in_turn(
+        &self,
+        command: Command,
+        turn: Option<&Arc<Held>>,
+    ) -> Result<Outcome, WriteError> {
+        let idempotency = self.once.as_ref().map(|once| once.noting(Vec::new()));
+        let kept = turn.map(|turn| Arc::clone(turn) as Kept);
+        let terms = Terms { idempotency, kept };
+        self.service.compartments.submit_on(command, self.provenance(), terms).await
     }
 
     /// What the client expects of the resource that it writes.

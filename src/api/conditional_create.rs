@@ -31,7 +31,7 @@ pub(crate) async fn create(
             ConditionalCreate::Create => {
                 let unless_held = matches.unless_held.clone();
                 let command = Command::Create { candidate: candidate.clone(), unless_held };
-                match call.submit(command).await? {
+                match call.submit_in_turn(command, matches.held.as_ref()).await? {
                     Outcome::Held { id } => id,
                     written => return write::answer(call, &key, written),
                 }

@@ -56,7 +56,8 @@ async fn one(
     let Some(expected) = implied(call, matches, index, &call.expected()?).await? else { return Ok(None) };
     let Some(id) = matches.ids.get(index) else { return Ok(None) };
     let key = ResourceKey::new(resource_type.clone(), id.as_str());
-    match call.submit(Command::Delete { key, expected }).await {
+    let command = Command::Delete { key, expected };
+    match call.submit_in_turn(command, matches.held.as_ref()).await {
         Ok(done) => Ok(Some(done)),
         Err(WriteError::Refused(Refusal::VersionMismatch { .. })) => Ok(None),
         Err(error) => Err(error.into()),

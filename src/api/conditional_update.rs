@@ -46,7 +46,7 @@ pub(crate) async fn update(call: &Call, resource_type: &Arc<str>, body: Body) ->
             true => Command::Create { candidate, unless_held },
             false => Command::Update { candidate, expected, unless_held },
         };
-        match call.submit(command).await {
+        match call.submit_in_turn(command, matches.held.as_ref()).await {
             // Somebody took the identifier, or changed what was found, since the criteria were matched.
             Ok(Outcome::Held { .. }) => {}
             Err(WriteError::Refused(Refusal::VersionMismatch { .. })) if !matches.ids.is_empty() => {}

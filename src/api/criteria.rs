@@ -49,7 +49,7 @@ pub struct Matches {
     /// What must hold when a resource is created because nothing matched.
     pub unless_held: Vec<Identifier>,
     /// Keeps others with the same criteria waiting until the write is done.
-    pub held: Option<Held>,
+    pub held: Option<Arc<Held>>,
 }
 
 /// Who may match and write under which criteria: a fixed number of locks, by hash of the criteria.
@@ -114,7 +114,7 @@ pub(crate) async fn matches(
 ) -> Result<Matches, Failure> {
     let held = call.service.turns.wait_for_all(std::iter::once((resource_type, criteria))).await;
     let matches = matches_in_turn(call, resource_type, criteria, count_max).await?;
-    Ok(Matches { held: Some(held), ..matches })
+    Ok(Matches { held: Some(Arc::new(held)), ..matches })
 }
 
 /// [`matches`] for a caller that holds the turn of these criteria.

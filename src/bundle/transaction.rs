@@ -14,7 +14,7 @@ use super::response::Answer;
 use super::target::Target;
 use super::{Outcome, batch, replay};
 use crate::actors::WriteError;
-use crate::api::criteria::TRIES_MAX;
+use crate::api::criteria::{Held, TRIES_MAX};
 use crate::api::{Call, Return, resource};
 use crate::clock;
 use crate::decide::{Command, Current, Decision, Refusal, decide};
@@ -36,9 +36,11 @@ pub(super) async fn run(
     let mut tries = 0;
     loop {
         tries += 1;
-        let (matched, _held) = match_all(call, &conditions).await?;
+        let (matched, held) = match_all(call, &conditions).await?;
+        // Kept until the write has been answered, also where the client goes away meanwhile.
+        let held = Arc::new(held);
         let steps = reading.plan(&matched, &call.own_addresses())?;
-        match write(call, &reading.entries, &steps).await {
+        match write(call, &reading.entries, &steps, &held).await {
             Err(Tried::Again(_)) if tries < TRIES_MAX => {}
             Err(Tried::Again(error)) => return Err(error.into()),
             Err(Tried::Refused(failure)) => return Err(failure),
@@ -82,7 +84,12 @@ struct Written {
 }
 
 /// Decides about all commands from one state of the log and records what they come to.
-async fn write(call: &Call, entries: &[Entry<'_>], steps: &[Step]) -> Result<Written, Tried> {
+async fn write(
+    call: &Call,
+    entries: &[Entry<'_>],
+    steps: &[Step],
+    held: &Arc<Held>,
+) -> Result<Written, Tried> {
     let current = load(call, steps).await.map_err(|error| Tried::Refused(error.into()))?;
     for step in steps {
         // What a condition found may have been deleted since.
@@ -120,7 +127,7 @@ async fn write(call: &Call, entries: &[Entry<'_>], steps: &[Step]) -> Result<Wri
         }
     };
     let group = Group { drafts, transaction: Some(clock::new_transaction_id()), idempotency };
-    let recorded = match call.service.compartments.commit(&home, group).await {
+    let recorded = match call.service.compartments.commit(&home, group, Some(held.clone())).await {
         Ok(recorded) if recorded.iter().any(|one| one.replayed) => {
             return Err(Tried::Refused(WriteError::AlreadyRecorded.into()));
         }

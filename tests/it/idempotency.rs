@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anamnesis::actors::{ActorOptions, Compartments, Outcome, WriteError};
+use anamnesis::actors::{ActorOptions, Compartments, Terms, Outcome, WriteError};
 use anamnesis::decide::{Candidate, Command, Provenance, Rules};
 use anamnesis_events::{Idempotency, ResourceKey};
 use anamnesis_fhir::json::{Document, Limits};
@@ -306,7 +306,7 @@ fn the_actors_of_another_server_know_the_key() {
             let provenance = Provenance { agent: Arc::from("test"), source: None };
             let once = Idempotency { key: Uuid::from_u128(1), fingerprint: [1; 32], note: vec![] };
             let node = node.clone();
-            async move { node.submit_once(command, provenance, Some(once)).await }
+            async move { node.submit_on(command, provenance, Terms { idempotency: Some(once), kept: None }).await }
         };
         assert!(matches!(create(&nodes[0], "a").await, Ok(Outcome::Written { .. })));
         assert!(matches!(create(&nodes[1], "b").await, Err(WriteError::AlreadyRecorded)));
