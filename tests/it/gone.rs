@@ -250,7 +250,7 @@ fn while_the_answer_is_written_the_write_stays() {
         {
             let mut stream = connect(&server).await;
             // Far more than the buffers between the two take.
-            let names = 120 / kind.events();
+            let names = 81 / kind.events();
             send(&mut stream, &request(kind, &format!("w{n}"), names).0).await;
             let mut begin = [0; 12];
             in_time("an answer", stream.read_exact(&mut begin)).await.unwrap();
@@ -285,22 +285,40 @@ fn without_waiting_for_its_answers_every_request_is_whole_or_not_there() {
 }
 
 #[test]
-fn who_had_the_turn_for_its_criteria_gives_it_back() {
+fn the_turn_of_its_criteria_ends_with_the_write_and_not_with_the_client() {
     test_with(restless(), |server| async move {
-        let hold = Hold::appends(&server.database).await;
-        let body = json!({"resourceType": "Patient", "name": [{"family": "Turn"}]});
-        let mut stream = connect(&server).await;
-        let (bytes, _) = bytes("POST /default/fhir/Patient", "if-none-exist: family=Turn\r\n", &body);
-        send(&mut stream, &bytes).await;
-        hold.until_waiting(1).await;
-        leave(stream, true);
-        let (other, same) = (server.clone(), body.to_string());
-        let next = tokio::spawn(async move {
-            other.send("POST", "/Patient", &[FHIR, ("If-None-Exist", "family=Turn")], same).await.status
-        });
-        hold.release().await;
-        // It is the same client that tries again, say: it finds what it wrote.
-        assert_eq!(in_time("the next with the same criteria", next).await.unwrap(), 200);
-        assert_eq!(settle(&server).await.values().sum::<usize>(), 1);
+        for (n, (kind, reset)) in
+            KINDS.into_iter().flat_map(|kind| WAYS.map(|reset| (kind, reset))).enumerate()
+        {
+            let criteria = format!("family=Turn{n}");
+            let body = json!({"resourceType": "Patient", "name": [{"family": format!("Turn{n}")}]});
+            let (bytes, _) = match kind {
+                Kind::Single => {
+                    bytes("POST /default/fhir/Patient", &format!("if-none-exist: {criteria}\r\n"), &body)
+                }
+                Kind::Bundle => {
+                    let request = json!({"method": "POST", "url": "Patient", "ifNoneExist": criteria});
+                    let entries = [json!({"resource": body, "request": request})];
+                    let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": entries});
+                    bytes("POST /default/fhir", "", &bundle)
+                }
+            };
+            let before = server.events().await;
+            let hold = Hold::appends(&server.database).await;
+            let mut stream = connect(&server).await;
+            send(&mut stream, &bytes).await;
+            hold.until_waiting(1).await;
+            leave(stream, reset);
+            assert_eq!(server.get("/metadata").await.status, 200);
+            let (other, same) = (server.clone(), body.to_string());
+            let next = tokio::spawn(async move {
+                other.send("POST", "/Patient", &[FHIR, ("If-None-Exist", &criteria)], same).await.status
+            });
+            hold.release().await;
+            // It is the same client that tries again, say: it finds what it wrote.
+            assert_eq!(in_time("the next with the same criteria", next).await.unwrap(), 200, "{kind:?}");
+            assert_eq!(server.events().await, before + 1);
+        }
+        settle(&server).await;
     });
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anamnesis::actors::{ActorOptions, Compartments, Terms, Outcome, WriteError};
+use anamnesis::actors::{ActorOptions, Compartments, Outcome, Terms, WriteError};
 use anamnesis::decide::{Candidate, Command, Provenance, Rules};
 use anamnesis_events::{Idempotency, ResourceKey};
 use anamnesis_fhir::json::{Document, Limits};
