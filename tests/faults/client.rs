@@ -306,6 +306,17 @@ async fn nobody_there() {
     tokio::time::sleep(NOBODY_THERE).await;
 }
 
+/// Has the index built again, at once or as soon as somebody takes the order.
+pub(crate) async fn order_rebuild(http: Http, load: Arc<Load>) {
+    while !load.is_over() {
+        match http.rebuild().await {
+            Some(200 | 202) => return,
+            None | Some(503) => nobody_there().await,
+            Some(status) => return load.violated(format!("a rebuild was answered with {status}")),
+        }
+    }
+}
+
 /// Watches searches for halves of transactions while others write them (I6).
 pub(crate) async fn watch_transactions(http: Http, load: Arc<Load>, mut dice: Dice) {
     while !load.is_over() {

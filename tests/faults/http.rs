@@ -61,14 +61,36 @@ impl Http {
         headers: &[(&'static str, String)],
         body: Option<String>,
     ) -> Result<Reply, Broken> {
+        self.send_to(alone, method, &format!("/default/fhir{path}"), headers, body).await
+    }
+
+    /// Has the search index built again; the status of the answer.
+    pub(crate) async fn rebuild(&self) -> Option<u16> {
+        let headers = [("Content-Type", "application/json".to_owned())];
+        let body = Some(r#"{"projection":"search"}"#.to_owned());
+        let sent = self.send_to(true, Method::POST, "/default/$rebuild", &headers, body).await;
+        Some(sent.ok()?.status)
+    }
+
+    async fn send_to(
+        &self,
+        alone: bool,
+        method: Method,
+        path: &str,
+        headers: &[(&'static str, String)],
+        body: Option<String>,
+    ) -> Result<Reply, Broken> {
         let address = self.address.read().unwrap().clone();
         let client = if alone { &self.one_by_one } else { &self.kept_alive };
-        let mut request = client.request(method, format!("http://{address}/default/fhir{path}"));
+        let mut request = client.request(method, format!("http://{address}{path}"));
         for (name, value) in headers {
             request = request.header(*name, value);
         }
+        if body.is_some() && !headers.iter().any(|(name, _)| *name == "Content-Type") {
+            request = request.header("Content-Type", FHIR_JSON);
+        }
         if let Some(body) = body {
-            request = request.header("Content-Type", FHIR_JSON).body(body);
+            request = request.body(body);
         }
         let lost = |error: reqwest::Error| match error.is_connect() {
             true => Broken::NotSent,

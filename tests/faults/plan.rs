@@ -59,13 +59,16 @@ impl fmt::Display for Fault {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Round {
     pub(crate) number: u32,
+    /// Whether the index is being built again while the faults happen.
+    pub(crate) rebuilds: bool,
     pub(crate) faults: Vec<(Duration, Fault)>,
 }
 
 impl fmt::Display for Round {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let faults = self.faults.iter().map(|(after, fault)| format!("{} ms: {fault}", after.as_millis()));
-        write!(f, "round {}: {}", self.number, faults.collect::<Vec<_>>().join(", then "))
+        let rebuilds = if self.rebuilds { "during a rebuild, " } else { "" };
+        write!(f, "round {}: {rebuilds}{}", self.number, faults.collect::<Vec<_>>().join(", then "))
     }
 }
 
@@ -80,7 +83,8 @@ pub(crate) fn rounds(seed: u64, count: u32) -> Vec<Round> {
                 let second = if dice.chance(50) { first } else { any(&mut dice) };
                 faults.push((draw(&mut dice, SECOND_AFTER_MS), second));
             }
-            Round { number, faults }
+            let rebuilds = matches!(number, 1 | 5) || dice.chance(30);
+            Round { number, rebuilds, faults }
         })
         .collect()
 }

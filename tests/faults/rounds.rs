@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::NoTls;
 
 use crate::check::{Story, answers, heads, http, register, search, shape, stream};
-use crate::client::{Client, Load, watch_transactions};
+use crate::client::{Client, Load, order_rebuild, watch_transactions};
 use crate::dice::Dice;
 use crate::http::Http;
 use crate::plan::{self, Round};
@@ -97,6 +97,7 @@ fn under_load(
         .collect();
     let dice = Dice::new(seed, stream(CLIENTS));
     let watcher = runtime.spawn(watch_transactions(scene.http.clone(), load.clone(), dice));
+    let rebuild = round.rebuilds.then(|| runtime.spawn(order_rebuild(scene.http.clone(), load.clone())));
     let ending = StopWhenDropped(load.clone());
     for (after, fault) in &round.faults {
         // The moment of the fault is what is drawn; nothing is waited for.
@@ -132,6 +133,9 @@ fn under_load(
             records.extend(client.await.unwrap());
         }
         watcher.await.unwrap();
+        if let Some(rebuild) = rebuild {
+            rebuild.await.unwrap();
+        }
         records
     })
 }

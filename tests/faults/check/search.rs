@@ -26,9 +26,10 @@ async fn compare(log: &Log, address: &str, batch: usize) -> Result<Option<String
     let database = Database::new(address, &DatabaseOptions::default())?;
     let versions = Versions::open(&database, SearchProjection::NAME, log.number()).await?;
     let head = log.head().await.unwrap();
-    let live = caught_up(&versions, head).await?;
-    if live.reached != head || live.parked_events > 0 {
-        return Ok(Some(format!("I4: the log ends at {head}, but the index is {live:?}")));
+    let (live, is_building) = caught_up(&versions, head).await?;
+    if live.reached != head || live.parked_events > 0 || is_building {
+        let building = if is_building { ", and another is still being built" } else { "" };
+        return Ok(Some(format!("I4: the log ends at {head}, but the index is {live:?}{building}")));
     }
     let number = versions.scratch(SearchProjection::SCHEMA).await?;
     let projection = || SearchProjection::new(SearchRegistry::r4().clone(), log.number(), number);
@@ -47,14 +48,16 @@ async fn compare(log: &Log, address: &str, batch: usize) -> Result<Option<String
     Ok((shown != rebuilt).then(differ))
 }
 
-/// The active version, once it has reached `head` or time is up.
-async fn caught_up(versions: &Versions, head: Position) -> Result<Version, ProjectionError> {
+/// The active version, once it has reached `head` and none is being built beside it any more, or time is up.
+async fn caught_up(versions: &Versions, head: Position) -> Result<(Version, bool), ProjectionError> {
     let deadline = Instant::now() + CATCH_UP_WITHIN;
     loop {
-        let active = versions.list().await?.into_iter().find(|version| version.state == State::Active);
+        let all = versions.list().await?;
+        let is_building = all.iter().any(|version| version.state == State::Building);
+        let active = all.into_iter().find(|version| version.state == State::Active);
         let active = active.expect("an active version");
-        if active.reached >= head || Instant::now() > deadline {
-            return Ok(active);
+        if (active.reached >= head && !is_building) || Instant::now() > deadline {
+            return Ok((active, is_building));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
