@@ -2,7 +2,10 @@
 
 mod feed;
 mod load;
+mod operator;
+mod parked;
 mod progress;
+mod rebuild;
 mod replay;
 mod serve;
 mod store;
@@ -31,6 +34,7 @@ const FAILED: u8 = 1;
   anamnesis feed --follow              every change, from the first one on
   anamnesis verify                     checks that nothing in the store was changed, lost or added
   anamnesis replay --resource Patient/1   who changed a resource, and when
+  anamnesis rebuild search             builds the search index again while the server goes on
 
 `anamnesis help <COMMAND>` tells more about a command.
 Exit codes: 0 done, 1 failed (the reason is the last line of the output), 2 the command line is wrong."
@@ -48,6 +52,8 @@ enum Command {
     Feed(feed::Arguments),
     Verify(verify::Arguments),
     Replay(replay::Arguments),
+    Rebuild(rebuild::Arguments),
+    Parked(parked::Arguments),
 }
 
 /// Reads the command line and carries it out. What goes wrong is told in one line on standard error.
@@ -60,6 +66,8 @@ pub fn run() -> ExitCode {
         Command::Feed(arguments) => feed::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),
         Command::Replay(arguments) => replay::run(arguments),
+        Command::Rebuild(arguments) => rebuild::run(arguments),
+        Command::Parked(arguments) => parked::run(arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -138,7 +138,7 @@ impl Supervisor {
         let shared = Arc::new(Shared::default());
         let stop = CancellationToken::new();
         let head = source.head();
-        let mut reconciler = Reconciler {
+        let reconciler = Reconciler {
             database: database.clone(),
             versions: versions.clone(),
             make,
@@ -149,7 +149,7 @@ impl Supervisor {
             active: sender,
             shared: shared.clone(),
         };
-        reconciler.reconcile().await?;
+        reconciler.run_wanted().await?;
         let task = database.runtime().spawn(reconciler.run(stop.clone()));
         Ok(Self {
             database: database.clone(),

@@ -38,6 +38,24 @@ impl Progress {
         self.bar.set_message(what);
     }
 
+    /// Begins a piece of work of which so many steps were done before.
+    pub(super) fn begin_at(&mut self, what: &'static str, done: u64, total: u64) {
+        self.begin(what, total);
+        self.bar.set_position(done.min(total));
+        self.bar.reset_eta();
+    }
+
+    /// There is more to do than was known.
+    pub(super) fn grow(&mut self, total: u64) {
+        self.total = total;
+        self.bar.set_length(total);
+    }
+
+    /// Says something beside the bar.
+    pub(super) fn say(&self, line: &str) {
+        self.bar.suspend(|| eprintln!("{line}"));
+    }
+
     /// So many steps are done.
     pub(super) fn at(&mut self, done: u64) {
         if self.terminal {

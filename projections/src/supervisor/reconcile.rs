@@ -36,8 +36,9 @@ where
     M: Fn(i32) -> P + Send + Sync + 'static,
 {
     /// Looks again and again until it is told to stop; then stops the runners.
-    pub(super) async fn run(mut self, stop: CancellationToken) {
+    pub(super) async fn run(self, stop: CancellationToken) {
         let mut is_moving = true;
+        let mut has_failed = false;
         loop {
             if !is_moving {
                 tokio::select! {
@@ -48,9 +49,15 @@ where
             }
             // What is begun is not broken off: a switch, or tables that are made.
             is_moving = match self.reconcile().await {
-                Ok(is_moving) => is_moving,
+                Ok(is_moving) => {
+                    has_failed = false;
+                    is_moving
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "the versions of a projection could not be looked after; trying again");
+                    // Told once: a database that is away is away for many looks.
+                    if !std::mem::replace(&mut has_failed, true) {
+                        tracing::warn!(%error, "the versions of a projection could not be looked after; trying again");
+                    }
                     false
                 }
             };
@@ -63,16 +70,27 @@ where
         }
     }
 
-    /// True: something has changed that may allow for more.
-    pub(super) async fn reconcile(&mut self) -> Result<bool, ProjectionError> {
+    /// Runs what is to be written, so that readers can be served.
+    pub(super) async fn run_wanted(&self) -> Result<Vec<Version>, ProjectionError> {
         let versions = self.versions.listed(false).await?;
-        let wanted: Vec<&Version> = versions.iter().filter(|version| self.is_wanted(version)).collect();
-        for version in &wanted {
-            self.run_version(version).await?;
+        for version in versions.iter().filter(|version| self.is_wanted(version)) {
+            match self.run_version(version).await {
+                Ok(()) => {}
+                Err(error) if version.state == State::Active => return Err(error),
+                // Readers do without it.
+                Err(error) => tracing::warn!(version = version.number, %error, "a version cannot be run"),
+            }
         }
+        self.point(&versions);
+        Ok(versions)
+    }
+
+    /// True: something has changed that may allow for more.
+    async fn reconcile(&self) -> Result<bool, ProjectionError> {
+        let versions = self.run_wanted().await?;
         let runners = self.shared.runners();
-        self.point(&versions, &runners);
-        let numbers: BTreeSet<i32> = wanted.iter().map(|version| version.number).collect();
+        let wanted = versions.iter().filter(|version| self.is_wanted(version));
+        let numbers: BTreeSet<i32> = wanted.map(|version| version.number).collect();
         for (number, runner) in runners.iter().filter(|(number, _)| !numbers.contains(number)) {
             runner.stop().await;
             self.shared.runners.lock().unwrap_or_else(PoisonError::into_inner).remove(number);
@@ -105,7 +123,7 @@ where
         u128::try_from(version.in_state_ms).unwrap_or(0) >= after.as_millis()
     }
 
-    async fn run_version(&mut self, version: &Version) -> Result<(), ProjectionError> {
+    async fn run_version(&self, version: &Version) -> Result<(), ProjectionError> {
         let number = version.number;
         if self.shared.runners().get(&number).is_some_and(|runner| !runner.has_ended()) {
             return Ok(());
@@ -131,7 +149,8 @@ where
     }
 
     /// Shows readers the active version, if this program can read it.
-    fn point(&self, versions: &[Version], runners: &BTreeMap<i32, Arc<Runner>>) {
+    fn point(&self, versions: &[Version]) {
+        let runners = self.shared.runners();
         let active = versions.iter().find(|version| version.state == State::Active);
         let progress = active.and_then(|active| runners.get(&active.number)).map(|runner| runner.progress());
         self.active.send_if_modified(|now| {
@@ -155,7 +174,7 @@ where
 
     /// Tries to make the version that is being built the active one. True when it has become so.
     async fn switch(
-        &mut self,
+        &self,
         versions: &[Version],
         runners: &BTreeMap<i32, Arc<Runner>>,
     ) -> Result<bool, ProjectionError> {

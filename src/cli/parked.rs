@@ -1,0 +1,115 @@
+//! `anamnesis parked`: what the projections could not take, and offering it to them again.
+
+use anyhow::bail;
+use clap::{Args, ValueHint};
+use reqwest::Method;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::operator::{Operator, number, text};
+
+/// Show the events that the search index could not take, or offer them again
+///
+/// An event that the index cannot take parks its resource: that event and the later ones of the resource wait, everything
+/// else goes on. Searches that may miss the resource say so. After an upgrade of the server that can take it, offer it
+/// again: the events are taken in their order.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The address of the workspace
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080/default", value_hint = ValueHint::Url)]
+    workspace: Url,
+
+    /// Offer the events of this resource again
+    #[arg(long, value_name = "TYPE/ID", conflicts_with = "unpark_all")]
+    unpark: Option<String>,
+
+    /// Offer the events of all parked resources again
+    #[arg(long)]
+    unpark_all: bool,
+
+    /// Show the events after this position
+    #[arg(long, value_name = "POSITION", default_value_t = 0, conflicts_with_all = ["unpark", "unpark_all"])]
+    after: u64,
+
+    /// How many events are shown
+    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    count: u64,
+
+    /// Print what the server answers, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let operator = Operator::new(arguments.workspace.clone())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match (&arguments.unpark, arguments.unpark_all) {
+            (Some(resource), _) => unpark(&operator, resource).await,
+            (None, true) => unpark_all(&operator).await,
+            (None, false) => list(&operator, &arguments).await,
+        }
+    })
+}
+
+async fn list(operator: &Operator, arguments: &Arguments) -> anyhow::Result<()> {
+    let path = format!("$projections?_count={}&after={}", arguments.count, arguments.after);
+    let listed = operator.ask(Method::GET, &path, None).await?;
+    if arguments.json {
+        println!("{listed}");
+        return Ok(());
+    }
+    let all =
+        |value: &Value, name: &str| value.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    for projection in all(&listed, "projections") {
+        let name = text(&projection, "name");
+        for version in all(&projection, "versions") {
+            println!(
+                "{name} version {} ({}): position {} of {}, {} parked event(s) of {} resource(s)",
+                number(&version, "version"),
+                text(&version, "state"),
+                number(&version, "position"),
+                number(&listed, "head"),
+                number(&version, "parkedEvents"),
+                number(&version, "parkedResources"),
+            );
+        }
+        let Some(parked) = projection.get("parked") else { continue };
+        for event in all(parked, "events") {
+            let (position, resource) = (number(&event, "position"), text(&event, "resource"));
+            println!("{position:>10}  {resource:<40}  {}", text(&event, "reason"));
+        }
+        if let Some(next) = parked.get("next").and_then(Value::as_u64) {
+            println!("There may be more: --after {next}");
+        }
+    }
+    Ok(())
+}
+
+async fn unpark(operator: &Operator, resource: &str) -> anyhow::Result<()> {
+    let order = json!({ "projection": "search", "resource": resource });
+    let unparked = operator.ask(Method::POST, "$unpark", Some(&order)).await?;
+    tell(number(&unparked, "events"), number(&unparked, "stillParked"))
+}
+
+async fn unpark_all(operator: &Operator) -> anyhow::Result<()> {
+    let (mut events, mut still, mut after) = (0, 0, 0);
+    loop {
+        let order = json!({ "projection": "search", "all": true, "after": after });
+        let unparked = operator.ask(Method::POST, "$unpark", Some(&order)).await?;
+        events += number(&unparked, "events");
+        still += number(&unparked, "stillParked");
+        match unparked.get("next").and_then(Value::as_u64) {
+            Some(next) if next > after => after = next,
+            _ => return tell(events, still),
+        }
+    }
+}
+
+fn tell(events: u64, still: u64) -> anyhow::Result<()> {
+    println!("{events} event(s) were taken.");
+    if still > 0 {
+        bail!("{still} resource(s) are still parked; `anamnesis parked` shows why");
+    }
+    Ok(())
+}
