@@ -4,6 +4,7 @@
 
 mod tidy {
     pub(crate) mod frozen;
+    pub(crate) mod guarantees;
     pub(crate) mod layers;
     pub(crate) mod source;
 }
@@ -168,4 +169,12 @@ fn frozen_files_are_as_they_were() {
         "fixtures and recordings are added to, never edited; new ones are listed in tests/tidy/frozen.sha256",
         tidy::frozen::differences(),
     );
+}
+
+#[test]
+fn the_tests_that_the_guarantees_name_exist() {
+    let document = include_str!("../docs/guarantees.md");
+    let named = document.matches('`').count();
+    assert!(named > 100, "the document names its tests in code quotes");
+    check("docs/guarantees.md names tests that exist", tidy::guarantees::missing(document));
 }

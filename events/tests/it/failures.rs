@@ -206,3 +206,25 @@ async fn a_log_whose_last_event_was_exchanged_takes_no_more_writes() {
     assert!(matches!(result, Err(AppendError::Broken { position, .. }) if position == Position::new(1)));
     assert_eq!(log.head().await.unwrap(), Position::new(1));
 }
+
+#[tokio::test]
+async fn a_full_disk_refuses_writes_and_reads_go_on() {
+    let database = database().await;
+    let retry_for = Duration::from_millis(100);
+    let options = LogOptions { retry_for, ..LogOptions::default() };
+    let log = Log::open(&database, "default", options).await.unwrap();
+    log.append(Group::single(write(key("1"), 1, "a"))).await.unwrap();
+    let full = "CREATE FUNCTION anamnesis.full() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$;
+        CREATE TRIGGER full_disk BEFORE INSERT ON anamnesis.head
+            FOR EACH ROW EXECUTE FUNCTION anamnesis.full()";
+    statement(&database, full).await;
+    for _ in 0..3 {
+        let refused = log.append(Group::single(write(key("2"), 1, "a"))).await;
+        assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
+        assert!(log.current(&key("1")).await.unwrap().is_some());
+    }
+    statement(&database, "DROP TRIGGER full_disk ON anamnesis.head").await;
+    log.append(Group::single(write(key("2"), 1, "a"))).await.unwrap();
+    assert_eq!(check_whole(&log).await.len(), 2);
+}

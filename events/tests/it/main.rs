@@ -5,6 +5,8 @@ mod append;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod complaints;
+#[cfg(test)]
 mod cuts;
 #[cfg(test)]
 mod failures;
@@ -32,5 +34,7 @@ mod proxy;
 mod races;
 #[cfg(test)]
 mod relay;
+#[cfg(test)]
+mod silence;
 #[cfg(test)]
 mod support;

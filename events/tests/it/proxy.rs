@@ -87,6 +87,8 @@ struct State {
     /// The messages of the last transaction that was counted to its end.
     recording: Option<Vec<Sent>>,
     recorded: Vec<Sent>,
+    /// How many statements were prepared, on all connections.
+    prepared: usize,
 }
 
 struct Shared {
@@ -148,6 +150,11 @@ impl Proxy {
     /// The messages of the transaction that was recorded.
     pub(crate) fn recorded(&self) -> Vec<Sent> {
         self.shared.state.lock().unwrap().recorded.clone()
+    }
+
+    /// How many statements were prepared so far, on all connections.
+    pub(crate) fn prepared(&self) -> usize {
+        self.shared.state.lock().unwrap().prepared
     }
 
     /// Waits until a connection is held.
@@ -281,6 +288,7 @@ impl Connection {
         let sent = self.read(message);
         self.open += usize::from(sent.is_answered());
         let mut state = self.shared.state.lock().unwrap();
+        state.prepared += usize::from(sent.kind == b'P');
         let fault = state.fault.unwrap_or(Fault::Nothing);
         let is_query = |text| sent.kind == b'Q' && sent.text == text;
         if state.counted.is_none() && is_query("BEGIN") {

@@ -17,33 +17,37 @@ use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
 use futures::StreamExt;
 
-const WORKSPACE: &str = "default";
+pub(crate) const WORKSPACE: &str = "default";
 const PATIENCE: Duration = Duration::from_secs(60);
 
-struct Bench {
-    log: Log,
-    nats: Nats,
-    database: String,
+pub(crate) struct Bench {
+    pub(crate) log: Log,
+    pub(crate) nats: Nats,
+    pub(crate) database: String,
 }
 
 impl Bench {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
+        Self::with(LogOptions::default()).await
+    }
+
+    pub(crate) async fn with(log: LogOptions) -> Self {
         let database = testing::postgres().await.fresh_database().await;
-        let log = Log::open(&database, WORKSPACE, LogOptions::default()).await.unwrap();
+        let log = Log::open(&database, WORKSPACE, log).await.unwrap();
         Self { log, nats: Nats::start().await, database }
     }
 
-    async fn client(&self) -> async_nats::Client {
+    pub(crate) async fn client(&self) -> async_nats::Client {
         let options = async_nats::ConnectOptions::new().retry_on_initial_connect();
         options.connect(self.nats.url()).await.unwrap()
     }
 
-    async fn relay(&self) -> Relay {
+    pub(crate) async fn relay(&self) -> Relay {
         Relay::start(self.log.clone(), self.client().await, options())
     }
 
     /// Appends events `from..=to` of many patients, some as bundles.
-    async fn append(&self, from: usize, to: usize) {
+    pub(crate) async fn append(&self, from: usize, to: usize) {
         let numbers: Vec<usize> = (from..=to).collect();
         let appends = numbers.chunks(7).map(|chunk| {
             let drafts = chunk.iter().map(|n| draft(*n)).collect();
@@ -63,7 +67,7 @@ impl Bench {
     }
 
     /// Every message of the stream against the log: number, hash and body.
-    async fn assert_stream_equals_log(&self) {
+    pub(crate) async fn assert_stream_equals_log(&self) {
         let head = self.head().await;
         let context = async_nats::jetstream::new(self.client().await);
         let stream = context.get_stream(stream_name(WORKSPACE)).await.unwrap();
@@ -93,7 +97,7 @@ impl Bench {
     }
 }
 
-fn options() -> RelayOptions {
+pub(crate) fn options() -> RelayOptions {
     RelayOptions {
         check_interval: Duration::from_millis(100),
         acknowledge_timeout: Duration::from_secs(1),
@@ -122,7 +126,7 @@ fn draft(n: usize) -> Draft {
     }
 }
 
-async fn published(relay: &Relay, position: Position) {
+pub(crate) async fn published(relay: &Relay, position: Position) {
     let mut status = relay.status();
     let reached = status.wait_for(|status| status.published >= position);
     if tokio::time::timeout(PATIENCE, reached).await.is_err() {

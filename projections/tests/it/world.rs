@@ -193,7 +193,7 @@ enum Write {
     Broken(ResourceKey),
 }
 
-fn draft(key: ResourceKey, version: Version, was_there: bool, payload: Option<Vec<u8>>) -> Draft {
+pub(crate) fn draft(key: ResourceKey, version: Version, was_there: bool, payload: Option<Vec<u8>>) -> Draft {
     let operation = match (&payload, was_there) {
         (None, _) => Operation::Delete,
         (Some(_), true) => Operation::Update,
