@@ -26,6 +26,7 @@ mod load;
 mod memory;
 mod overload;
 mod parked;
+mod passivation;
 mod read;
 mod rebuild;
 mod search;
