@@ -184,3 +184,6 @@ struct Commit {
     kept: Option<Kept>,
     share: memory::Share,
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,6 +61,21 @@ impl Arbiters {
     }
 }
 
+#[cfg(test)]
+impl Arbiters {
+    /// Lets all threads die, as a mistake would.
+    pub(super) fn kill(&self) {
+        for slot in &self.slots {
+            let slot = slot.lock().unwrap();
+            let Slot { arbiter, system } = slot.as_ref().unwrap();
+            system.stop();
+            while arbiter.alive() {
+                std::thread::yield_now();
+            }
+        }
+    }
+}
+
 fn spawn(index: usize) -> std::io::Result<Slot> {
     let (ready, started) = std::sync::mpsc::channel();
     // The thread ends with its system, which `Arbiters::stop` ends.

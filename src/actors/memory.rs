@@ -236,7 +236,7 @@ mod tests {
     fn resources_leave_a_quarter_to_writes_and_make_room_when_asked() {
         let memory = Memory::new(1000, 1000);
         assert!(memory.cache(750) && !memory.cache(1));
-        assert_eq!(memory.excess(), 750 - 562, "a quarter of the cache");
+        assert_eq!(memory.excess(), 750 / 4, "a quarter of the cache");
         assert_eq!(memory.excess(), 0, "asked once");
         let command = memory.take(Part::Command, 250).unwrap();
         assert_eq!(memory.excess(), 500, "down to half");

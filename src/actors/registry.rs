@@ -28,11 +28,11 @@ const WAKE_TRIES_MAX: usize = 4;
 
 /// The compartments of one service: a handle, free to clone.
 #[derive(Clone)]
-pub struct Compartments(Arc<Inner>);
+pub struct Compartments(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) surroundings: Arc<Surroundings>,
-    arbiters: Arbiters,
+    pub(super) arbiters: Arbiters,
     pub(super) actors: DashMap<Arc<str>, Slot>,
     /// Puts actors to rest. Ends with the registry, or by `stop`.
     sweeper: Mutex<Option<JoinHandle<()>>>,
@@ -58,7 +58,7 @@ impl Drop for Inner {
 
 #[derive(Clone)]
 pub(super) struct Slot {
-    address: Addr<Compartment>,
+    pub(super) address: Addr<Compartment>,
     pub(super) gauge: Arc<Gauge>,
 }
 
