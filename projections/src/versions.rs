@@ -147,6 +147,10 @@ impl Versions {
         Ok(Self { database: database.clone(), name, log })
     }
 
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// All versions that are not gone, by number. Their positions and states are of one moment.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use anamnesis_events::{Log, LogOptions};
+use anamnesis_events::{Draft, Group, Log, LogOptions, Operation, ResourceKey, Version};
 use anamnesis_fhir::search::SearchRegistry;
 use anamnesis_projections::search::{SearchProjection, digest};
 use anamnesis_projections::{Database, DatabaseOptions, Runner, RunnerOptions, Versions};
@@ -235,8 +235,31 @@ fn a_rebuild_goes_on_after_a_kill_in_its_middle() {
     server.stop();
 }
 
+/// Writes an event that no projection can take, past the server.
+fn append_broken(data: &Path, resource_type: &str, id: &str) {
+    let url = anamnesis_engines::running(data).unwrap().unwrap().database_url.unwrap();
+    let draft = Draft {
+        key: ResourceKey::new(resource_type, id),
+        operation: Operation::Create,
+        version: Version::new(1),
+        home: format!("{resource_type}/{id}"),
+        touches: Vec::new(),
+        payload: b"not JSON".to_vec(),
+        stamp_at: None,
+        identifiers: Vec::new(),
+        require_no_identifier: Vec::new(),
+        agent: std::sync::Arc::from("test"),
+        source: None,
+    };
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let log = Log::open(&url, "default", LogOptions::default()).await.unwrap();
+        log.append(Group::single(draft)).await.unwrap();
+        log.close().await;
+    });
+}
+
 #[test]
-fn watching_ends_and_the_job_goes_on() {
+fn operators_rebuild_and_unpark_from_the_command_line() {
     let folder = folder();
     let server = Server::start(folder.path());
     server.wait_until_ready();
@@ -258,6 +281,13 @@ fn watching_ends_and_the_job_goes_on() {
     });
     let (code, said) = run(&["parked", "--unpark-all"]);
     assert!(code == 0 && said.contains("0 event(s) were taken"), "{said}");
+    append_broken(folder.path(), "Patient", "x");
+    until("the event is parked", || run(&["parked"]).1.contains("1  Patient/x").then_some(()));
+    let (code, said) = run(&["parked", "--unpark", "Patient/x"]);
+    assert!(code == 1 && said.contains("1 resource(s) are still parked"), "{said}");
+    // Both versions park it, so that nothing is lost by the switch.
+    let (code, said) = run(&["rebuild", "search"]);
+    assert!(code == 0 && said.contains("Searches use version 3 now"), "{said}");
     let (code, said) = run(&["rebuild", "other"]);
     assert!(code == 2 && said.contains("possible values: search"), "{said}");
     server.stop();

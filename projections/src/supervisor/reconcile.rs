@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use metrics::{Label, gauge};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -82,7 +83,22 @@ where
             }
         }
         self.point(&versions);
+        self.tell_active(&versions);
         Ok(versions)
+    }
+
+    /// Which version counts, for those who watch the figures of all.
+    fn tell_active(&self, versions: &[Version]) {
+        let (name, log) = (self.versions.name(), self.log.to_string());
+        for version in versions {
+            let labels = [
+                Label::from_static_parts("projection", name),
+                Label::new("version", version.number.to_string()),
+                Label::new("log", log.clone()),
+            ];
+            let is_active = f64::from(u8::from(version.state == State::Active));
+            gauge!("anamnesis_projection_active", labels.iter()).set(is_active);
+        }
     }
 
     /// True: something has changed that may allow for more.

@@ -15,6 +15,7 @@ use crate::search::issue::{Issue, IssueKind, Severity};
 use crate::search::key::ParameterKey;
 use crate::search::page::PageToken;
 use crate::search::sql::Order;
+use crate::search::tables::SCHEMA;
 use crate::search::value::{Asked, Refusal, split};
 use crate::search::{date, number, quantity, reference, special, string, token, uri};
 
@@ -281,7 +282,8 @@ fn atoms(criteria: &[Criterion]) -> usize {
 /// Names a question: a page token is of use for the one that it came with only.
 fn fingerprint(scope: &Scope, types: &[String], applied: &[(String, String)], sort: &[String]) -> u64 {
     let mut hash = Sha256::new();
-    hash.update(format!("{scope:?}\n{types:?}\n{applied:?}\n{sort:?}"));
+    // A page token holds sort keys, in the form of the rows that they come from.
+    hash.update(format!("{SCHEMA}\n{scope:?}\n{types:?}\n{applied:?}\n{sort:?}"));
     let digest = hash.finalize();
     digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
