@@ -16,7 +16,7 @@ use crate::dice::Dice;
 use crate::http::Http;
 use crate::plan::{self, Round};
 use crate::records::{Outcome, Record};
-use crate::scene::Scene;
+use crate::scene::{LOOK_AGAIN, Scene};
 use crate::support::folder;
 
 /// Clients that write at a time.
@@ -28,9 +28,7 @@ const RECOVERY_WITHIN: Duration = Duration::from_secs(40);
 /// Writes that every client must get acknowledged once all is well again.
 const WRITES_AFTERWARDS: u32 = 3;
 /// How long that may take.
-const WRITES_WITHIN: Duration = Duration::from_secs(60);
-/// How often it is looked at.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+const WRITES_WITHIN: Duration = Duration::from_secs(30);
 /// Complaints that are shown; one cause can have thousands of effects.
 const SHOWN_MAX: usize = 40;
 
@@ -104,10 +102,10 @@ fn under_load(
         std::thread::sleep(*after);
         scene.suffer(fault);
     }
-    let recovered = scene.recover();
-    if recovered > RECOVERY_WITHIN {
-        load.violated(format!("I0: the recovery took {} s", recovered.as_secs()));
-    }
+    let recovered = scene.recover(RECOVERY_WITHIN).unwrap_or_else(|reason| {
+        load.violated(format!("I0: {reason}"));
+        RECOVERY_WITHIN
+    });
     let counts: Vec<u32> = load.acknowledged.iter().map(read).collect();
     let since = Instant::now();
     let enough = |(count, before): (&AtomicU32, &u32)| read(count) >= before + WRITES_AFTERWARDS;

@@ -14,6 +14,9 @@ use crate::support::{Server, children_of, on_store, serve, try_signal};
 /// The private Postgres's owner and database, which stand in the titles of its processes (`engines/src/postgres.rs`).
 const OWNER: &str = "anamnesis";
 
+/// How often a condition is looked at.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
 /// A server that is killed and started again, always on the same folder.
 pub(crate) struct Scene {
     data: PathBuf,
@@ -70,11 +73,20 @@ impl Scene {
         self.http.moves_to(&self.server.address);
     }
 
-    /// Waits until all parts are well.
-    pub(crate) fn recover(&self) -> Duration {
+    /// Waits until all parts are well, and says how long that took; with an error when it takes too long.
+    pub(crate) fn recover(&self, within: Duration) -> Result<Duration, String> {
         let since = Instant::now();
-        self.server.wait_until_ready();
-        since.elapsed()
+        while !self.server.is_ready() {
+            if since.elapsed() > within {
+                let said = self.server.get("/health/ready");
+                return Err(format!(
+                    "not all parts are well {} s after the faults: {said:?}",
+                    within.as_secs()
+                ));
+            }
+            std::thread::park_timeout(LOOK_AGAIN);
+        }
+        Ok(since.elapsed())
     }
 
     /// Tells the server to stop and expects that it does so in order.

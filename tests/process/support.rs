@@ -205,8 +205,13 @@ impl Server {
     }
 
     pub(crate) fn wait_until_ready(&self) {
-        let well = |answer: &(u16, String)| answer.0 == 200 && answer.1.contains(r#""status":"ok""#);
-        until("all parts are well", || self.get("/health/ready").filter(well));
+        until("all parts are well", || self.is_ready().then_some(()));
+    }
+
+    /// Whether all parts are well.
+    pub(crate) fn is_ready(&self) -> bool {
+        let answer = self.get("/health/ready");
+        answer.is_some_and(|(status, body)| status == 200 && body.contains(r#""status":"ok""#))
     }
 
     /// The process of an engine.
