@@ -6,8 +6,9 @@
 //!
 //! A request is repeated when the server says that it is too busy (429, 503) or when the connection breaks; every
 //! other refusal is final and reported. A connection that breaks after the request was sent leaves open whether
-//! the server has carried it out: [`Summary::repeated_after_break`] counts those repetitions, since a bundle that
-//! creates without `ifNoneExist` may then have been stored twice.
+//! the server has carried it out. Transactions have an `Idempotency-Key`, under which a server that knows it carries
+//! them out once; where that is not known, [`Summary::repeated_after_break`] counts the repetition, since a bundle
+//! that creates without `ifNoneExist` may then have been stored twice.
 
 mod answer;
 mod client;

@@ -95,13 +95,17 @@ impl Client {
         let salt = self.requests.fetch_add(1, Ordering::Relaxed);
         let mut delivery = Delivery::default();
         for repetition in 0..=self.retries {
-            let attempt = self.send(request.body.clone()).await;
+            let attempt = self.send(&request).await;
             let last = repetition == self.retries || stop.is_cancelled();
             let (asked, status, why) = match attempt {
                 Attempt::Answered(status, headers, _) if retry::is_busy(status) => {
                     (retry::asked(&headers), Some(status), "the server was too busy".to_owned())
                 }
                 Attempt::Answered(status, headers, body) => {
+                    if headers.contains_key("idempotent-replayed") {
+                        // It had been carried out, and was not again.
+                        delivery.repeated_after_break = 0;
+                    }
                     let judgement = judge(&request, status, &body);
                     delivery.accepted += judgement.accepted.len();
                     delivery.failures.extend(judgement.failures);
@@ -167,8 +171,8 @@ impl Client {
         Err(failure)
     }
 
-    async fn send(&self, body: Bytes) -> Attempt {
-        let answer = self
+    async fn send(&self, request: &Request) -> Attempt {
+        let mut post = self
             .http
             .post(self.server.clone())
             .header(CONTENT_TYPE, FHIR_JSON)
@@ -176,9 +180,11 @@ impl Client {
             .header("Prefer", "return=minimal")
             // The entries of our own batches are independent of each other, and transactions do not care.
             .header("x-bundle-processing-logic", "parallel")
-            .body(body)
-            .send()
-            .await;
+            .body(request.body.clone());
+        if let Some(key) = &request.key {
+            post = post.header("Idempotency-Key", format!("\"{key}\""));
+        }
+        let answer = post.send().await;
         let broken =
             |error: reqwest::Error| Attempt::Broken { sent: !error.is_connect(), reason: reason(&error) };
         match answer {

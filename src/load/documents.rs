@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::answer::{Failure, Place};
 use super::reading::Message;
+use crate::clock;
 
 /// How many single resources go into one request: enough to make the round trip cheap, few enough to be repeated.
 const GROUP_RESOURCES_MAX: usize = 100;
@@ -23,6 +24,8 @@ pub(super) struct Request {
     pub(super) body: Bytes,
     /// The origin of each entry.
     pub(super) places: Vec<Place>,
+    /// Names a transaction, so that a server that knows `Idempotency-Key` carries it out once. A batch has none.
+    pub(super) key: Option<String>,
 }
 
 /// Gathers the documents of one file into requests.
@@ -122,7 +125,8 @@ impl Grouper {
             // What was gathered before is sent before.
             messages.extend(self.flush());
             let places = (0..entries.len()).map(|number| self.place(line, Some(number))).collect();
-            let request = Request { body: Bytes::copy_from_slice(text), places };
+            let key = (bundle_type == "transaction").then(clock::new_request_id);
+            let request = Request { body: Bytes::copy_from_slice(text), places, key };
             messages.push(Message::Request(Box::new(request)));
             return Ok(());
         }
@@ -171,7 +175,8 @@ impl Grouper {
         }
         self.written.clear();
         let entries = std::mem::take(&mut self.entries);
-        let request = Request { body: batch(&entries), places: std::mem::take(&mut self.places) };
+        let places = std::mem::take(&mut self.places);
+        let request = Request { body: batch(&entries), places, key: None };
         Some(Message::Request(Box::new(request)))
     }
 
@@ -205,6 +210,7 @@ impl Request {
         Some(Self {
             body: batch(chosen.join(",").as_bytes()),
             places: places.map(|(_, place)| place.clone()).collect(),
+            key: None,
         })
     }
 }

@@ -136,6 +136,21 @@ async fn a_broken_connection_is_tried_again_and_counted() {
 }
 
 #[actix_web::test]
+async fn a_transaction_is_repeated_under_its_key_and_other_bundles_have_none() {
+    let directory = transactions(2);
+    let line = json!({"resourceType": "Patient", "id": "alone"}).to_string();
+    fs::write(directory.path().join("zzz.ndjson"), line).unwrap();
+    let peer = Peer::start(vec![Answer::Break, Answer::Replay]).await;
+    let options = Options { concurrency: 1, ..options(&peer.address, directory.path()) };
+    let summary = load(&options, &mut Seen::default(), &CancellationToken::new()).await.unwrap();
+    assert_eq!((summary.accepted, summary.retries, summary.repeated_after_break), (5, 1, 0));
+    let keys = peer.keys();
+    assert_eq!(keys.len(), 4);
+    assert!(keys[0] == keys[1] && keys[0].len() == 38 && keys[1] != keys[2], "{keys:?}");
+    assert_eq!(keys[3], "");
+}
+
+#[actix_web::test]
 async fn only_the_busy_entries_of_a_batch_are_sent_again_and_refused_ones_never() {
     let directory = tempfile::tempdir().unwrap();
     let lines = (0..3).map(|number| format!("{{\"resourceType\":\"Patient\",\"id\":\"{number}\"}}\n"));

@@ -16,5 +16,6 @@ pub(crate) fn missing(document: &str) -> Vec<String> {
 
 /// Names of tests are sentences: four words or more.
 fn is_test(text: &str) -> bool {
-    text.matches('_').count() >= 3 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+    text.matches('_').count() >= 3
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }

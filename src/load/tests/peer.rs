@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix_web::dev::ServerHandle;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use futures::stream;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -21,6 +21,8 @@ pub(super) enum Answer {
     Accept(String),
     /// Everything is accepted, once so many bundles have come in.
     Together(usize),
+    /// Everything was accepted before, under the request's key.
+    Replay,
     /// The connection breaks in the middle of the answer.
     Break,
     /// The server answers nothing and is gone.
@@ -37,6 +39,7 @@ pub(super) struct Peer {
 struct Script {
     answers: Mutex<VecDeque<Answer>>,
     received: Mutex<Vec<Value>>,
+    keys: Mutex<Vec<String>>,
     count: watch::Sender<usize>,
     under_way: AtomicUsize,
     most_at_once: AtomicUsize,
@@ -49,6 +52,7 @@ impl Peer {
         let script = web::Data::from(Arc::new(Script {
             answers: Mutex::new(answers.into()),
             received: Mutex::default(),
+            keys: Mutex::default(),
             count: watch::Sender::new(0),
             under_way: AtomicUsize::new(0),
             most_at_once: AtomicUsize::new(0),
@@ -74,6 +78,11 @@ impl Peer {
     /// The bundles that have come in, in their order.
     pub(super) fn received(&self) -> Vec<Value> {
         self.script.received.lock().unwrap().clone()
+    }
+
+    /// The idempotency keys of the bundles; empty where there was none.
+    pub(super) fn keys(&self) -> Vec<String> {
+        self.script.keys.lock().unwrap().clone()
     }
 
     /// Waits until so many bundles have come in.
@@ -106,7 +115,9 @@ async fn read(id: web::Path<String>) -> HttpResponse {
     }
 }
 
-async fn answer(script: web::Data<Script>, body: web::Bytes) -> HttpResponse {
+async fn answer(script: web::Data<Script>, request: HttpRequest, body: web::Bytes) -> HttpResponse {
+    let key = request.headers().get("idempotency-key").map(|key| key.to_str().unwrap());
+    script.keys.lock().unwrap().push(key.unwrap_or_default().to_owned());
     let bundle: Value = serde_json::from_slice(&body).unwrap();
     let entries = bundle["entry"].as_array().unwrap().len();
     script.received.lock().unwrap().push(bundle);
@@ -120,10 +131,14 @@ async fn answer(script: web::Data<Script>, body: web::Bytes) -> HttpResponse {
     script.under_way.fetch_sub(1, Ordering::SeqCst);
     let with_status = |status| HttpResponse::build(actix_web::http::StatusCode::from_u16(status).unwrap());
     match answer {
-        None | Some(Answer::Together(_)) => {
+        None | Some(Answer::Together(_) | Answer::Replay) => {
             let entry = json!({"response": {"status": "201 Created"}});
             let accepted: Vec<_> = (0..entries).map(|_| entry.clone()).collect();
-            HttpResponse::Ok().json(json!({"resourceType": "Bundle", "entry": accepted}))
+            let mut response = HttpResponse::Ok();
+            if let Some(Answer::Replay) = answer {
+                response.insert_header(("Idempotent-Replayed", "true"));
+            }
+            response.json(json!({"resourceType": "Bundle", "entry": accepted}))
         }
         Some(Answer::Busy(status, seconds)) => {
             with_status(status).insert_header(("Retry-After", seconds.to_string())).finish()
