@@ -6,6 +6,7 @@ mod operator;
 mod parked;
 mod progress;
 mod rebuild;
+mod record;
 mod replay;
 mod serve;
 mod store;
@@ -54,6 +55,7 @@ enum Command {
     Replay(replay::Arguments),
     Rebuild(rebuild::Arguments),
     Parked(parked::Arguments),
+    Record(record::Arguments),
 }
 
 /// Reads the command line and carries it out. What goes wrong is told in one line on standard error.
@@ -68,6 +70,7 @@ pub fn run() -> ExitCode {
         Command::Replay(arguments) => replay::run(arguments),
         Command::Rebuild(arguments) => rebuild::run(arguments),
         Command::Parked(arguments) => parked::run(arguments),
+        Command::Record(arguments) => record::run(arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -31,7 +31,7 @@ mod options;
 mod position;
 pub mod relay;
 pub mod stream;
-mod upcast;
+pub mod upcast;
 
 pub use draft::{Draft, Group, Recorded, STAMP_LENGTH, STAMP_PLACEHOLDER};
 pub use error::{AppendError, ConflictKind, FeedError, LogError};

@@ -7,18 +7,23 @@ use crate::{Event, Kind};
 
 /// One step: turns an event of `kind` from schema version `from` into version `from + 1`. It must not
 /// touch the body: that is a record of what was said at the time.
-pub(crate) struct Upcaster {
-    pub(crate) kind: Kind,
-    pub(crate) from: u16,
-    pub(crate) apply: fn(Event) -> Event,
+#[derive(Debug, Clone, Copy)]
+pub struct Upcaster {
+    /// The kind.
+    pub kind: Kind,
+    /// The version that the step starts from.
+    pub from: u16,
+    /// The step.
+    pub apply: fn(Event) -> Event,
 }
 
 /// All steps of this program. Every kind is still at its first version.
-pub(crate) const UPCASTERS: &[Upcaster] = &[];
+pub const UPCASTERS: &[Upcaster] = &[];
 
-/// The event in the newest schema version of its kind; `None` when steps are missing or the event is
-/// newer than this program.
-pub(crate) fn upcast(event: Event, newest: u16, steps: &[Upcaster]) -> Option<Event> {
+/// The event in the newest schema version of its kind, by these steps; `None` when steps are missing or the event is
+/// newer than `newest`. The log reads its events with [`UPCASTERS`] and [`Kind::current_version`]; tests have others.
+#[must_use]
+pub fn upcast(event: Event, newest: u16, steps: &[Upcaster]) -> Option<Event> {
     let mut event = event;
     while event.kind_version < newest {
         let step = steps.iter().find(|step| step.kind == event.kind && step.from == event.kind_version)?;

@@ -7,6 +7,8 @@
 //!
 //! Several [`Versions`] of a projection may be there at once: one that readers use, and one that is built beside it.
 //!
+//! A [`recording`] is a log in a folder, from which projections are replayed without one.
+//!
 //! [`search`] is the projection that FHIR searches are answered from.
 
 mod checkpoint;
@@ -16,6 +18,7 @@ mod lag;
 mod parked;
 mod progress;
 mod projection;
+pub mod recording;
 mod runner;
 pub mod search;
 mod supervisor;

@@ -40,6 +40,7 @@ mod alias;
 mod atom;
 mod audit;
 mod date;
+mod derive;
 mod digest;
 mod entries;
 mod extract;
@@ -63,6 +64,7 @@ mod value;
 mod write;
 
 pub use audit::{Audited, audit};
+pub use derive::{Derived, LOG_OF_RECORDINGS, derive};
 pub use digest::digest;
 pub use index::{SearchIndex, SearchLimits, SearchMatch, SearchPage};
 pub use issue::{Issue, IssueKind, Severity};

@@ -160,7 +160,7 @@ impl<P: Projection, S: Source> Worker<P, S> {
             match events {
                 Ok(events) => {
                     pause = BACK_OFF;
-                    self.unwritten.extend(events);
+                    self.take(events);
                     if !self.write_whole_groups(&stop).await {
                         return;
                     }
@@ -172,6 +172,17 @@ impl<P: Projection, S: Source> Worker<P, S> {
                         return;
                     }
                 }
+            }
+        }
+    }
+
+    /// Adds events to those that wait. A feed gives each once; one that gives some again does no harm.
+    fn take(&mut self, events: Vec<Event>) {
+        let mut last = self.unwritten.last().map_or(*self.reached.borrow(), |event| event.position);
+        for event in events {
+            if event.position > last {
+                last = event.position;
+                self.unwritten.push(event);
             }
         }
     }

@@ -1,0 +1,88 @@
+//! What the search index has to be after some events, computed without a database.
+//!
+//! The second way to the same digest: what the runner writes batch by batch, and Postgres keeps, must come to this.
+
+use std::collections::{BTreeMap, HashMap};
+
+use anamnesis_events::{Event, Operation, Position, ResourceKey};
+use anamnesis_fhir::search::SearchRegistry;
+use sha2::{Digest, Sha256};
+
+use super::digest::Indexed;
+use super::entries::Entries;
+use super::extract::Extractor;
+use super::key::type_number;
+use crate::Parked;
+use crate::checkpoint::number;
+use crate::parked::BEHIND_ANOTHER;
+
+/// Keys of the index depend on the log's number; recordings are those of the first log of a database.
+pub const LOG_OF_RECORDINGS: i16 = 1;
+
+/// An index that was computed.
+#[derive(Debug, Clone)]
+pub struct Derived {
+    /// What [`super::digest()`] gives for it.
+    pub digest: [u8; 32],
+    /// How many resources are in it.
+    pub resources: u64,
+    /// The events that it could not take, in order.
+    pub parked: Vec<Parked>,
+}
+
+/// The index that these events, from the first one of a log on, come to. Everything is in memory.
+#[must_use]
+pub fn derive(events: &[Event], log: i16) -> Derived {
+    let extractor = Extractor::new(SearchRegistry::r4().clone(), log);
+    let mut standing: HashMap<&ResourceKey, Option<(&Event, Entries)>> = HashMap::new();
+    let mut parked: Vec<Parked> = Vec::new();
+    let mut refused: HashMap<&ResourceKey, Position> = HashMap::new();
+    for event in events {
+        let mut park = |reason: String| {
+            parked.push(Parked { position: event.position, key: event.key.clone(), reason });
+        };
+        if refused.contains_key(&event.key) {
+            park(BEHIND_ANOTHER.to_owned());
+            continue;
+        }
+        if event.operation == Operation::Delete {
+            standing.insert(&event.key, None);
+            continue;
+        }
+        match extractor.entries(&event.key.resource_type, &event.key.id, &event.payload) {
+            Ok(entries) => drop(standing.insert(&event.key, Some((event, entries)))),
+            Err(poison) => {
+                refused.insert(&event.key, event.position);
+                park(poison.reason);
+            }
+        }
+    }
+    let rows: BTreeMap<(i32, i64), (&Event, Entries)> = standing
+        .into_values()
+        .flatten()
+        .map(|(event, entries)| {
+            ((type_number(&event.key.resource_type), number(event.position)), (event, entries))
+        })
+        .collect();
+    let mut hash = Sha256::new();
+    for (event, entries) in rows.values() {
+        add(&mut hash, event, entries);
+    }
+    Derived { digest: hash.finalize().into(), resources: rows.len() as u64, parked }
+}
+
+fn add(hash: &mut Sha256, event: &Event, entries: &Entries) {
+    let spans: Vec<[i64; 3]> = entries.table_spans().map(|span| [span.key, span.low, span.high]).collect();
+    let texts: Vec<String> = entries.texts.iter().map(|text| format!("{} {}", text.key, text.text)).collect();
+    let indexed = Indexed {
+        kind: type_number(&event.key.resource_type),
+        seq: number(event.position),
+        last_updated: event.recorded_at.timestamp_micros(),
+        id: &event.key.id,
+        tokens: &entries.tokens,
+        spans: &entries.flat_spans(),
+        table_spans: spans.as_flattened(),
+        texts: texts.iter().map(String::as_str).collect(),
+    };
+    indexed.add_to(hash);
+}
