@@ -314,11 +314,9 @@ impl<P: Projection, S: Source> Worker<P, S> {
     async fn check(&mut self, stop: &CancellationToken) -> bool {
         self.checked_at = Instant::now();
         let reached = *self.reached.borrow();
-        match self.read_state().await {
-            Ok((standing, _)) if standing == (Standing { position: reached, unparked: self.unparked }) => {
-                true
-            }
-            Ok((Standing { position, .. }, _)) => {
+        match self.read_standing().await {
+            Ok(standing) if standing == self.standing() => true,
+            Ok(Standing { position, .. }) => {
                 if position < reached {
                     tracing::warn!(
                         projection = self.name.name,
@@ -365,10 +363,20 @@ impl<P: Projection, S: Source> Worker<P, S> {
         }
     }
 
+    async fn read_standing(&mut self) -> Result<Standing, ProjectionError> {
+        let client = self.database.get().await?;
+        checkpoint::read(&**client, &self.name).await
+    }
+
     async fn read_state(&mut self) -> Result<(Standing, parked::All), ProjectionError> {
         let client = self.database.get().await?;
         let standing = checkpoint::read(&**client, &self.name).await?;
         Ok((standing, parked::all(&**client, &self.name).await?))
+    }
+
+    /// Where this task believes that the version stands.
+    fn standing(&self) -> Standing {
+        Standing { position: *self.reached.borrow(), unparked: self.unparked }
     }
 
     fn moved_to(&self, position: Position) {

@@ -290,6 +290,40 @@ async fn a_search_finds_its_way_when_its_version_was_taken_away() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unparking_keeps_the_order_while_new_events_arrive() {
+    const EVENTS: usize = 150;
+    let world = World::new().await;
+    world.runner.stop().await;
+    let refuses = Arc::new(AtomicBool::new(true));
+    let (one, two) = (supervise_refusing(&world, &refuses).await, supervise_refusing(&world, &refuses).await);
+    let writing = async {
+        for event in 0..EVENTS {
+            world.put([patient(1, &format!("n{event}")), patient(2, "other")]).await;
+            if event % 40 == 39 {
+                world.delete("Patient", "1").await;
+            }
+        }
+    };
+    let unparking = async {
+        until(&one, |status| status[0].version.parked_events > 20).await;
+        refuses.store(false, Ordering::SeqCst);
+        let unparked = two.unpark_all(Position::ZERO, 10).await.unwrap();
+        assert_eq!((unparked.resources, unparked.still_parked), (1, 0));
+        assert!(unparked.events > 20);
+    };
+    tokio::join!(writing, unparking);
+    let head = world.log.head().await.unwrap();
+    for node in [&one, &two] {
+        node.active().wait_for(head, PATIENCE).await.unwrap();
+        assert_eq!(node.status().await.unwrap()[0].version.parked_events, 0);
+    }
+    let index = index(&world, &one);
+    let (query, _) = world.query(&format!("Patient?_id=1&family:exact=n{}", EVENTS - 1)).unwrap();
+    assert_eq!(index.search(&query).await.unwrap().matches.len(), 1);
+    assert_eq!(digest(&world, 1).await, from_nothing(&world).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unparking_on_one_node_is_known_to_the_other() {
     let world = World::new().await;
     world.runner.stop().await;

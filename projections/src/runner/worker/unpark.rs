@@ -8,12 +8,21 @@ use tokio_util::sync::CancellationToken;
 use super::super::batch::Batch;
 use super::super::{Command, Source};
 use super::{Failure, Worker};
-use crate::{Projection, ProjectionError, checkpoint, parked};
+use crate::checkpoint::{self, Standing};
+use crate::{Projection, ProjectionError, parked};
 
 /// Parked events of a resource that are taken in one transaction.
 const TAKEN_AT_ONCE: usize = 1000;
-/// How often un-parking begins again because another process has written meanwhile.
-const TRIES_MAX: usize = 10;
+
+/// What came of the first parked events of a resource.
+struct Taken {
+    /// Events that were taken.
+    events: usize,
+    /// There are no more, or the next one cannot be taken.
+    is_done: bool,
+    /// Where the version stood; this task has to begin again where that is elsewhere than it knew.
+    stood_at: Standing,
+}
 
 impl<P: Projection, S: Source> Worker<P, S> {
     pub(super) async fn obey(&mut self, command: Command, stop: &CancellationToken) {
@@ -31,44 +40,37 @@ impl<P: Projection, S: Source> Worker<P, S> {
         stop: &CancellationToken,
     ) -> Result<usize, ProjectionError> {
         let mut taken = 0;
-        let mut tries = 0;
         loop {
-            match self.take_some(key).await {
-                Ok((some, is_done)) => {
-                    taken += some;
-                    if is_done {
-                        return Ok(taken);
-                    }
-                }
-                Err(ProjectionError::MovedOn) if tries < TRIES_MAX => {
-                    tries += 1;
-                    if !self.begin_again(stop).await {
-                        return Err(ProjectionError::Stopped);
-                    }
-                }
-                Err(error) => return Err(error),
+            let known = self.standing();
+            let some = self.take_some(key).await?;
+            taken += some.events;
+            if some.stood_at != known && !self.begin_again(stop).await {
+                return Err(ProjectionError::Stopped);
+            }
+            if some.is_done {
+                return Ok(taken);
             }
         }
     }
 
-    /// Takes the first parked events of a resource. True: there are no more, or the next one cannot be taken.
-    async fn take_some(&mut self, key: &ResourceKey) -> Result<(usize, bool), ProjectionError> {
-        let reached = *self.reached.borrow();
+    /// Takes the first parked events of a resource, wherever the version stands: another process may have gone on, which
+    /// does not matter here.
+    async fn take_some(&mut self, key: &ResourceKey) -> Result<Taken, ProjectionError> {
         let mut client = self.database.get().await?;
         let transaction = client.transaction().await?;
-        if !checkpoint::take(&transaction, &self.name, reached, self.unparked).await? {
-            return Err(ProjectionError::MovedOn);
-        }
+        let stood_at =
+            checkpoint::hold(&transaction, &self.name).await?.ok_or_else(|| self.name.unknown())?;
+        let nothing = Taken { events: 0, is_done: true, stood_at };
         let (positions, are_all) = parked::forget(&transaction, &self.name, key, TAKEN_AT_ONCE).await?;
         if positions.is_empty() {
-            return Ok((0, true));
+            return Ok(nothing);
         }
         let events = self.source.fetch(&positions).await?;
         let batch = Batch::of(&self.projection, &events, &HashSet::new()).await;
-        if let Err(error) = self.projection.write(&transaction, &batch.changes, reached).await {
+        if let Err(error) = self.projection.write(&transaction, &batch.changes, stood_at.position).await {
             return match Failure::from(error) {
                 // The database refuses it as it did before.
-                Failure::Refused(_) => Ok((0, true)),
+                Failure::Refused(_) => Ok(nothing),
                 Failure::MovedOn => Err(ProjectionError::MovedOn),
                 Failure::Retry(error) => Err(error),
             };
@@ -78,13 +80,15 @@ impl<P: Projection, S: Source> Worker<P, S> {
         }
         checkpoint::unparked(&transaction, &self.name).await?;
         transaction.commit().await?;
-        self.unparked += 1;
         let taken = events.len() - batch.parked.len();
-        if batch.parked.is_empty() && are_all {
-            self.parked.remove(key);
+        if stood_at == self.standing() {
+            self.unparked += 1;
+            if batch.parked.is_empty() && are_all {
+                self.parked.remove(key);
+            }
+            self.parked_events = self.parked_events.saturating_sub(taken);
+            self.tell_parked();
         }
-        self.parked_events = self.parked_events.saturating_sub(taken);
-        self.tell_parked();
-        Ok((taken, are_all || !batch.parked.is_empty()))
+        Ok(Taken { events: taken, is_done: are_all || !batch.parked.is_empty(), stood_at })
     }
 }
