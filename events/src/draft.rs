@@ -64,9 +64,10 @@ impl Group {
         Group { drafts: vec![draft], ..Group::default() }
     }
 
-    /// The bytes of the group's payloads.
-    pub(crate) fn payload_bytes(&self) -> usize {
-        self.drafts.iter().map(|draft| draft.payload.len()).sum()
+    /// The bytes of the group's payloads, and of the note to its idempotency key.
+    pub(crate) fn bytes(&self) -> usize {
+        let note = self.idempotency.as_ref().map_or(0, |idempotency| idempotency.note.len());
+        self.drafts.iter().map(|draft| draft.payload.len()).sum::<usize>() + note
     }
 }
 

@@ -158,7 +158,7 @@ impl Log {
         if group.drafts.is_empty() {
             return Ok(Vec::new());
         }
-        let (events, bytes) = (group.drafts.len(), group.payload_bytes());
+        let (events, bytes) = (group.drafts.len(), group.bytes());
         let inner = &self.inner;
         if events > inner.options.group_events_max || bytes > inner.options.queue_bytes_max {
             return Err(AppendError::TooLarge { events, bytes });

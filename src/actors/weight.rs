@@ -32,7 +32,8 @@ pub(super) fn of_group(group: &Group) -> usize {
     };
     let drafts =
         group.drafts.iter().map(|draft| draft.payload.len() + ITEM_BYTES + names(draft) * NAME_BYTES);
-    COMMAND_BYTES + drafts.sum::<usize>()
+    let note = group.idempotency.as_ref().map_or(0, |idempotency| idempotency.note.len());
+    COMMAND_BYTES + drafts.sum::<usize>() + note
 }
 
 /// A note that names resources.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::http::{Method, StatusCode, header};
 
 use super::answer::Answer;
-use super::call::{self, Body, Call, Request};
+use super::call::{Body, Call, Request};
 use super::interaction::{self, Interaction};
 use super::query::Query;
 use super::route::Place;
@@ -28,11 +28,9 @@ pub async fn dispatch(service: &Arc<Service>, request: Request) -> Result<Answer
 /// [`dispatch`] where the path has been read already.
 pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request) -> Result<Answer, Failure> {
     let found = interaction::find(&request.method, &place);
-    let once = match found {
-        Some(interaction) if interaction.is_write() => {
-            idempotency::once(&request, [&service.name, &call::provenance().agent])?
-        }
-        _ => None,
+    let (request, once) = match found {
+        Some(interaction) if interaction.is_write() => idempotency::once(service, request).await?,
+        _ => (request, None),
     };
     let call = Call {
         service: service.clone(),

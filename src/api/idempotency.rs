@@ -11,8 +11,9 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::answer::Answer;
-use super::call::{Body, Call, Request};
+use super::call::{self, Body, Call, Request};
 use super::interaction::Interaction;
+use super::service::Service;
 use super::write;
 use crate::error::{Failure, FailureKind, IssueCode};
 
@@ -45,34 +46,53 @@ pub(super) fn header(headers: &HeaderMap) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// What makes the request the same when it is sent again, where it has a key: method, path, query, conditions and body.
-/// `scope` is whose key it is: the service and who writes.
+/// What makes a request the same when it is sent again, where it has a key; gives the request back.
 ///
 /// # Errors
 /// 400 for what is no key.
-pub(super) fn once(request: &Request, scope: [&str; 2]) -> Result<Option<Once>, Failure> {
-    let Some(line) = &request.idempotency_key else { return Ok(None) };
+pub(super) async fn once(service: &Service, request: Request) -> Result<(Request, Option<Once>), Failure> {
+    let Some(line) = &request.idempotency_key else { return Ok((request, None)) };
     let text = key(line).ok_or_else(malformed)?;
-    let (hash, [service, agent]) = (Sha256::new_with_prefix("anamnesis idempotency key 1\n"), scope);
-    let hash: [u8; 32] = [service, agent, &text].into_iter().fold(hash, part).finalize().into();
+    // Whose key it is: keys of different services and writers are different keys.
+    let hash = Sha256::new_with_prefix("anamnesis idempotency key 1\n");
+    let parts = [service.name.as_str(), &call::provenance().agent, &text];
+    let hash: [u8; 32] = parts.into_iter().fold(hash, part).finalize().into();
     let (short, _) = hash.split_first_chunk::<16>().unwrap_or((&[0; 16], &[]));
-    let conditions = &request.conditions;
-    let body = match &request.body {
-        Body::None => &[],
-        Body::Bytes(bytes) => bytes.as_slice(),
-        Body::Document(document) => document.text().as_bytes(),
+    let key = Uuid::from_bytes(*short);
+    let (request, fingerprint) = if body(&request).len() <= service.options.inline_bytes_max {
+        let fingerprint = fingerprint(&request);
+        (request, fingerprint)
+    } else {
+        let work = move || {
+            let fingerprint = fingerprint(&request);
+            (request, fingerprint)
+        };
+        actix_web::web::block(work).await.map_err(|_stopped| Failure::internal())?
     };
-    let mut fingerprint = Sha256::new_with_prefix("anamnesis request 1\n");
+    Ok((request, Some(Once { key, fingerprint })))
+}
+
+/// A hash of method, path, query, conditions and body.
+fn fingerprint(request: &Request) -> [u8; 32] {
+    let conditions = &request.conditions;
+    let mut hash = Sha256::new_with_prefix("anamnesis request 1\n");
     for text in [request.method.as_str(), &request.path, &request.query] {
-        fingerprint = part(fingerprint, text);
+        hash = part(hash, text);
     }
     for condition in [&conditions.if_match, &conditions.if_none_match, &conditions.if_none_exist] {
         // Each is a list of none or one, so that an empty header is not the same as none.
-        fingerprint.update([u8::from(condition.is_some())]);
-        fingerprint = part(fingerprint, condition.as_deref().unwrap_or_default());
+        hash.update([u8::from(condition.is_some())]);
+        hash = part(hash, condition.as_deref().unwrap_or_default());
     }
-    fingerprint.update(body);
-    Ok(Some(Once { key: Uuid::from_bytes(*short), fingerprint: fingerprint.finalize().into() }))
+    hash.chain_update(body(request)).finalize().into()
+}
+
+fn body(request: &Request) -> &[u8] {
+    match &request.body {
+        Body::None => &[],
+        Body::Bytes(bytes) => bytes,
+        Body::Document(document) => document.text().as_bytes(),
+    }
 }
 
 /// Adds a text after its length, so that no two lists of texts give the same bytes.

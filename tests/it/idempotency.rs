@@ -295,6 +295,21 @@ fn several_writes_in_one_request_take_no_key() {
 }
 
 #[test]
+fn a_body_that_is_read_off_the_worker_is_compared_too() {
+    test(|server| async move {
+        let body = |letter: &str| {
+            let text = letter.repeat(400_000);
+            format!(r#"{{"resourceType":"Patient","name":[{{"text":"{text}"}}]}}"#)
+        };
+        let [first, again] = both(&server, "POST", "/Patient", &[FHIR, key("large")], &body("x")).await;
+        assert_eq!(first.status, 201);
+        assert_replayed(&first, &again);
+        let other = server.send("POST", "/Patient", &[FHIR, key("large")], body("y")).await;
+        assert_eq!(other.status, 422);
+    });
+}
+
+#[test]
 fn the_actors_of_another_server_know_the_key() {
     test(|server| async move {
         let start = || Compartments::start(server.log.clone(), Rules::default(), ActorOptions::default());
