@@ -4,6 +4,7 @@
 
 mod accounts;
 mod crashes;
+mod limits;
 mod rebuild;
 mod refusals;
 mod replay;
