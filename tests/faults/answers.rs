@@ -69,6 +69,12 @@ pub(crate) fn is_unknown(reply: &Reply) -> bool {
     is_failure && (reply.status == 500 || String::from_utf8_lossy(&reply.body).contains(NOT_KNOWN))
 }
 
+/// Whether the answer to a repetition settles what became of the request: not where the server had no time for it, or
+/// saw others at work.
+pub(crate) fn is_last_word(reply: &Reply) -> bool {
+    reply.status < 500 && !matches!(reply.status, 409 | 429)
+}
+
 /// What became of the entries of a bundle, in their order.
 pub(crate) fn entries_of(reply: &Reply, asked: &[Asked]) -> Vec<Outcome> {
     if reply.status != 200 {

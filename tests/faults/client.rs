@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 
-use crate::answers::{entries_of, is_unknown, outcome_of, searched};
+use crate::answers::{entries_of, is_last_word, is_unknown, outcome_of, searched};
 use crate::bodies::{self, Bundle};
 use crate::dice::Dice;
 use crate::http::{Broken, Http, Reply, version_of};
@@ -19,6 +19,9 @@ const NOBODY_THERE: Duration = Duration::from_millis(20);
 
 /// Writes that carry an idempotency key.
 const KEYED_PERCENT: u32 = 50;
+/// Requests with a key whose client hangs up before the answer and asks again.
+const GIVES_UP_PERCENT: u32 = 10;
+const GIVES_UP_WITHIN_MS: u32 = 30;
 /// How often a request with a key is sent at most: as often as fits into the longest recovery.
 const REPEATED_MAX: u32 = 3_000;
 
@@ -222,38 +225,47 @@ impl Client {
     async fn deliver(&mut self, request: &Request) -> Option<Option<Reply>> {
         let mut headers = request.headers.clone();
         headers.extend(request.key.iter().map(|key| ("Idempotency-Key", format!("\"{key}\""))));
+        let mut patience = self.patience(request);
         let mut may_be_done = false;
         for _ in 0..REPEATED_MAX {
             let alone = self.dice.chance(30);
             let (method, body) = (request.method.clone(), request.body.clone());
-            let reply = match self.http.send(alone, method, &request.path, &headers, body).await {
-                Ok(reply) => {
-                    self.complain_of_mistakes(&reply, &request.path);
-                    Some(reply)
+            let sending = self.http.send(alone, method, &request.path, &headers, body);
+            let sent = match patience.take() {
+                None => sending.await,
+                // The connection goes with the request; the server may be anywhere in its work.
+                Some(time) => tokio::time::timeout(time, sending).await.unwrap_or(Err(Broken::Lost)),
+            };
+            if let Ok(reply) = &sent {
+                self.complain_of_mistakes(reply, &request.path);
+            }
+            match sent {
+                Ok(reply) if may_be_done && is_last_word(&reply) => {
+                    self.load.repeated.fetch_add(1, Ordering::Relaxed);
+                    return Some(Some(reply));
                 }
-                Err(Broken::Lost) => None,
+                // Of what was sent before it says nothing.
+                Ok(_) | Err(Broken::NotSent) if may_be_done => {}
+                Ok(reply) if !is_unknown(&reply) => return Some(Some(reply)),
+                Ok(reply) if request.key.is_none() => return Some(Some(reply)),
+                Err(Broken::Lost) if request.key.is_none() => return Some(None),
+                Ok(_) | Err(Broken::Lost) => may_be_done = true,
                 Err(Broken::NotSent) => {
                     nobody_there().await;
-                    if !may_be_done {
-                        return None;
-                    }
-                    if self.load.is_over() {
-                        return Some(None);
-                    }
-                    continue;
+                    return None;
                 }
-            };
-            let is_known = reply.as_ref().is_some_and(|reply| !is_unknown(reply));
-            if may_be_done && is_known {
-                self.load.repeated.fetch_add(1, Ordering::Relaxed);
             }
-            if is_known || request.key.is_none() || self.load.is_over() {
-                return Some(reply);
-            }
-            may_be_done = true;
             nobody_there().await;
         }
         Some(None)
+    }
+
+    /// How long a client waits that soon gives up, if it is to be one: only with a key, under which it asks again. A
+    /// delete that finds nothing records nothing, so its repetition may be done before it.
+    fn patience(&mut self, request: &Request) -> Option<Duration> {
+        let may_give_up = request.key.is_some() && request.method != Method::DELETE;
+        let gives_up = may_give_up && self.dice.chance(GIVES_UP_PERCENT);
+        gives_up.then(|| Duration::from_millis(self.dice.below(GIVES_UP_WITHIN_MS).into()))
     }
 
     /// A fault of the surroundings is a 503; a 500 is a mistake of the server.

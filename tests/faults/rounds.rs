@@ -28,7 +28,7 @@ const RECOVERY_WITHIN: Duration = Duration::from_secs(40);
 /// Writes that every client must get acknowledged once all is well again.
 const WRITES_AFTERWARDS: u32 = 3;
 /// How long that may take.
-const WRITES_WITHIN: Duration = Duration::from_secs(30);
+const WRITES_WITHIN: Duration = Duration::from_secs(60);
 /// Complaints that are shown; one cause can have thousands of effects.
 const SHOWN_MAX: usize = 40;
 
