@@ -6,6 +6,7 @@ mod accounts;
 mod crashes;
 mod limits;
 mod rebuild;
+mod record;
 mod refusals;
 mod replay;
 mod stopping;

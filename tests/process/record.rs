@@ -1,0 +1,40 @@
+//! `anamnesis record`: what is recorded is the log, and comes with what follows from it.
+
+use anamnesis_projections::recording::{Expected, Recording};
+
+use crate::support::{Server, folder, on_store, until};
+use crate::verify::put;
+
+#[test]
+fn a_recording_is_the_log_and_says_what_follows() {
+    let folder = folder();
+    let server = Server::start(folder.path());
+    server.wait_until_ready();
+    for (id, family) in [("a", "Chalmers"), ("b", "Windsor"), ("a", "Levin")] {
+        put(&server, id, family);
+    }
+    let out = folder.path().join("recorded");
+    let out = out.to_str().unwrap();
+    let (code, told, warned) = on_store(folder.path(), &["record", out]);
+    assert!(code == 0 && told.contains("3 events recorded"), "{told}{warned}");
+    assert!(warned.contains("WARNING: the recording holds every resource in full"), "{warned}");
+    let (recording, expected) = Recording::read(out.as_ref()).unwrap();
+    assert_eq!(expected, Expected::of(&recording).unwrap());
+    assert_eq!((expected.count, expected.search[0].resources), (3, 2));
+    assert!(std::str::from_utf8(&recording.events()[2].payload).unwrap().contains("Levin"));
+    // The index of the server has the very digest.
+    until("the index has caught up", || {
+        let (_, table, _) = on_store(folder.path(), &["verify", "--only", "log,search"]);
+        assert!(table.contains(&expected.hash), "{table}");
+        table.contains(&expected.search[0].digest).then_some(())
+    });
+
+    let (code, _, refused) = on_store(folder.path(), &["record", out]);
+    assert!(code == 1 && refused.contains("is there already"), "{refused}");
+    let other = format!("{out}-2");
+    let (code, _, refused) = on_store(folder.path(), &["record", &other, "--to", "4"]);
+    assert!(code == 1 && refused.contains("the log ends at position 3"), "{refused}");
+    let (code, told, _) = on_store(folder.path(), &["record", &other, "--to", "2"]);
+    assert!(code == 0 && told.contains("2 events recorded"), "{told}");
+    server.stop();
+}
