@@ -79,7 +79,13 @@ impl Projection for SearchProjection {
     }
 
     async fn prepare(&self, transaction: &Transaction<'_>) -> Result<(), ProjectionError> {
-        Ok(transaction.batch_execute(&self.tables.create()).await?)
+        // They are made together. Making them where they are there would lock them one after the other, while another
+        // process that writes them locks them in its own order: one of the two would be ended as a deadlock.
+        let there = "SELECT to_regclass($1) IS NOT NULL";
+        if !transaction.query_one(there, &[&self.tables.text]).await?.try_get::<_, bool>(0)? {
+            transaction.batch_execute(&self.tables.create()).await?;
+        }
+        Ok(())
     }
 
     async fn clear(&self, transaction: &Transaction<'_>) -> Result<(), tokio_postgres::Error> {

@@ -187,3 +187,19 @@ async fn every_log_has_tables_of_its_own() {
     assert_ne!(world.digest().await, empty);
     assert_eq!(runner.progress().reached(), Position::ZERO);
 }
+
+#[tokio::test]
+async fn another_process_can_start_while_a_version_is_being_written() {
+    let world = World::new().await;
+    history(&world, 0).await;
+    world.settle().await;
+    // A writer in the middle of its batch, which has not come to the narrow tables yet.
+    let (client, connection) = tokio_postgres::connect(&world.url, tokio_postgres::NoTls).await.unwrap();
+    let driver = tokio::spawn(connection);
+    client.batch_execute("BEGIN; DELETE FROM anamnesis.search_v1_resource WHERE false").await.unwrap();
+    let second = run_version(&world.database, &world.log, 1, RunnerOptions::default()).await;
+    client.batch_execute("DELETE FROM anamnesis.search_v1_text WHERE false; COMMIT").await.unwrap();
+    second.stop().await;
+    drop(client);
+    driver.await.unwrap().unwrap();
+}
