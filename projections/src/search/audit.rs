@@ -294,26 +294,12 @@ impl Seen {
             self.suspects.insert(event.position);
         }
         let position = number(event.position);
-        let spans: Vec<[i64; 3]> =
-            entries.table_spans().map(|span| [span.key, span.low, span.high]).collect();
-        for [key, low, high] in &spans {
-            self.should.add_span(position, *key, *low, *high);
+        for span in entries.table_spans() {
+            self.should.add_span(position, span.key, span.low, span.high);
         }
         for text in &entries.texts {
             self.should.add_text(position, text.key, &text.text);
         }
-        let texts: Vec<String> =
-            entries.texts.iter().map(|text| format!("{} {}", text.key, text.text)).collect();
-        let indexed = Indexed {
-            kind: row.kind,
-            seq: position,
-            last_updated: row.last_updated,
-            id: &row.id,
-            tokens: &row.tokens,
-            spans: &row.spans,
-            table_spans: spans.as_flattened(),
-            texts: texts.iter().map(String::as_str).collect(),
-        };
-        indexed.add_to(&mut self.digest);
+        Indexed::add_resource(&mut self.digest, event, entries);
     }
 }

@@ -66,23 +66,7 @@ pub fn derive(events: &[Event], log: i16) -> Derived {
         .collect();
     let mut hash = Sha256::new();
     for (event, entries) in rows.values() {
-        add(&mut hash, event, entries);
+        Indexed::add_resource(&mut hash, event, entries);
     }
     Derived { digest: hash.finalize().into(), resources: rows.len() as u64, parked }
-}
-
-fn add(hash: &mut Sha256, event: &Event, entries: &Entries) {
-    let spans: Vec<[i64; 3]> = entries.table_spans().map(|span| [span.key, span.low, span.high]).collect();
-    let texts: Vec<String> = entries.texts.iter().map(|text| format!("{} {}", text.key, text.text)).collect();
-    let indexed = Indexed {
-        kind: type_number(&event.key.resource_type),
-        seq: number(event.position),
-        last_updated: event.recorded_at.timestamp_micros(),
-        id: &event.key.id,
-        tokens: &entries.tokens,
-        spans: &entries.flat_spans(),
-        table_spans: spans.as_flattened(),
-        texts: texts.iter().map(String::as_str).collect(),
-    };
-    indexed.add_to(hash);
 }

@@ -2,12 +2,16 @@
 
 use std::pin::pin;
 
+use anamnesis_events::Event;
 use futures::TryStreamExt;
 use sha2::{Digest, Sha256};
 use tokio_postgres::Row;
 
+use super::entries::Entries;
+use super::key::type_number;
 use super::tables::Tables;
 use crate::ProjectionError;
+use crate::checkpoint::number;
 use crate::database::Database;
 
 /// SHA-256 over the rows that a version has of all resources of the log, in the order of type number and position: what each is found
@@ -42,22 +46,41 @@ pub async fn digest(database: &Database, log: i16, version: i32) -> Result<[u8; 
     Ok(digest)
 }
 
-/// What the index has of one resource, with its rows in the narrow tables.
+/// What the index has of one resource, by its rows or by its event, with its rows in the narrow tables.
 pub(super) struct Indexed<'a> {
-    pub(super) kind: i32,
-    pub(super) seq: i64,
-    pub(super) last_updated: i64,
-    pub(super) id: &'a str,
-    pub(super) tokens: &'a [i64],
-    pub(super) spans: &'a [i64],
+    kind: i32,
+    seq: i64,
+    last_updated: i64,
+    id: &'a str,
+    tokens: &'a [i64],
+    spans: &'a [i64],
     /// Triples of key, low and high, sorted.
-    pub(super) table_spans: &'a [i64],
+    table_spans: &'a [i64],
     /// Keys and texts, with a space between, sorted.
-    pub(super) texts: Vec<&'a str>,
+    texts: Vec<&'a str>,
 }
 
 impl Indexed<'_> {
-    pub(super) fn add_to(&self, hash: &mut Sha256) {
+    /// Adds what the index has of the resource of an event, which is found by these entries.
+    pub(super) fn add_resource(hash: &mut Sha256, event: &Event, entries: &Entries) {
+        let spans: Vec<[i64; 3]> =
+            entries.table_spans().map(|span| [span.key, span.low, span.high]).collect();
+        let texts: Vec<String> =
+            entries.texts.iter().map(|text| format!("{} {}", text.key, text.text)).collect();
+        let indexed = Indexed {
+            kind: type_number(&event.key.resource_type),
+            seq: number(event.position),
+            last_updated: event.recorded_at.timestamp_micros(),
+            id: &event.key.id,
+            tokens: &entries.tokens,
+            spans: &entries.flat_spans(),
+            table_spans: spans.as_flattened(),
+            texts: texts.iter().map(String::as_str).collect(),
+        };
+        indexed.add_to(hash);
+    }
+
+    fn add_to(&self, hash: &mut Sha256) {
         let mut part = |bytes: &[u8]| {
             hash.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
             hash.update(bytes);
