@@ -4,6 +4,8 @@ mod memory;
 mod rows;
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anamnesis_events::Position;
@@ -27,6 +29,9 @@ use rows::{Found, Row};
 /// How long a search waits to be told of another version where the one that it knew is gone: a little longer than
 /// processes take to notice a switch.
 const NOTICED_WITHIN: Duration = Duration::from_secs(3);
+
+/// How long a search waits for a version that has just become the active one to come as far as the one before.
+const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(1);
 
 /// Limits of a search. The defaults were measured; others give the same answers at other times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +85,8 @@ pub struct SearchIndex {
     active: Active,
     limits: SearchLimits,
     memory: Memory,
+    /// The furthest position that a page has shown.
+    shown: Arc<AtomicU64>,
     types: HashMap<i32, &'static str>,
 }
 
@@ -97,6 +104,7 @@ impl SearchIndex {
             active: active.into(),
             limits: SearchLimits::default(),
             memory: Memory::default(),
+            shown: Arc::default(),
             types,
         }
     }
@@ -149,6 +157,11 @@ impl SearchIndex {
     /// [`ProjectionError::TooCostly`] when the database takes longer than allowed; others when it fails.
     pub async fn search(&self, query: &SearchQuery) -> Result<SearchPage, ProjectionError> {
         let kinds: Vec<i32> = query.types.iter().map(|name| type_number(name)).collect();
+        let floor = self.floor(query);
+        if self.active.reached() < floor {
+            // Whether it was in time, the page itself tells.
+            let _ = self.active.wait_for(floor, CAUGHT_UP_WITHIN).await;
+        }
         let mut active = self.active.now().ok_or(ProjectionError::NotReadable { name: NAME })?;
         let page = match self.page(query, &kinds, &Tables::of(active.version())).await {
             // Another node has switched and taken the version away, which this one has not noticed yet.
@@ -164,8 +177,17 @@ impl SearchIndex {
             }
             other => other,
         })?;
+        self.shown.fetch_max(page.reached.get(), Ordering::SeqCst);
         page.issues.extend(parked(&active.parked(), &query.types));
         Ok(page)
+    }
+
+    /// Where the index has to have come for this query: as far as searches of this process have seen it, so that none
+    /// goes back in time, and as far as the pages before. Only after a switch is this not so already: two versions are
+    /// written one after the other.
+    fn floor(&self, query: &SearchQuery) -> Position {
+        let shown = Position::new(self.shown.load(Ordering::SeqCst));
+        query.page.as_ref().map_or(shown, |token| token.position.max(shown))
     }
 
     /// The page, by one version from beginning to end.
@@ -209,9 +231,7 @@ impl SearchIndex {
         let mut found = self.rows(&window).await?;
         if let Some(token) = token {
             found.add(self.run(&Statement::superseded(&window), &order).await?, &window);
-            if found.kept_from > number(token.position) {
-                found.incomplete = true;
-            }
+            found.incomplete |= found.kept_from > number(token.position) || found.reached < token.position;
         }
         Ok(self.made(query, &order, found, counted.map(|(total, _)| total)))
     }

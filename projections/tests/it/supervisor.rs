@@ -104,7 +104,7 @@ async fn searches_miss_nothing_while_another_version_takes_over() {
     let world = World::new().await;
     world.runner.stop().await;
     // Two nodes: the second is told nothing and has to notice.
-    let (supervisor, other) = (supervise(&world, options(7)).await, supervise(&world, options(5)).await);
+    let (supervisor, other) = (supervise(&world, options(20)).await, supervise(&world, options(15)).await);
     write(&world, 0..40).await;
     let written = AtomicU64::new(world.log.head().await.unwrap().get());
     let is_done = AtomicBool::new(false);
@@ -132,6 +132,16 @@ async fn searches_miss_nothing_while_another_version_takes_over() {
         versions.dedup();
         versions
     };
+    // Somebody who does not wait for what was written, and must not go back in time all the same.
+    let glancing = async |supervisor: &Supervisor| {
+        let index = index(&world, supervisor);
+        let mut reached = Position::ZERO;
+        while !is_done.load(Ordering::SeqCst) {
+            let page = index.search(&query).await.unwrap();
+            assert!(page.reached >= reached, "from {reached} back to {}", page.reached);
+            reached = page.reached;
+        }
+    };
     let rebuilding = async {
         for number in 2..4 {
             assert_eq!(supervisor.rebuild(false).await.unwrap(), (number, true));
@@ -139,7 +149,14 @@ async fn searches_miss_nothing_while_another_version_takes_over() {
         }
         is_done.store(true, Ordering::SeqCst);
     };
-    let ((), ours, theirs, ()) = tokio::join!(writing, looking(&supervisor), looking(&other), rebuilding);
+    let ((), ours, theirs, (), (), ()) = tokio::join!(
+        writing,
+        looking(&supervisor),
+        looking(&other),
+        glancing(&supervisor),
+        glancing(&other),
+        rebuilding
+    );
     assert_eq!(ours.last(), Some(&3));
     assert!(ours.is_sorted() && theirs.is_sorted(), "{ours:?} {theirs:?}");
     let head = world.log.head().await.unwrap();

@@ -114,6 +114,40 @@ async fn after_a_switch_in_the_middle_of_a_history_the_digest_is_the_same() {
 }
 
 #[tokio::test]
+async fn a_search_does_not_go_back_to_what_a_new_version_has_not_yet() {
+    let world = World::with(batches_of(4)).await;
+    let registry = SearchRegistry::r4().clone();
+    let (sender, active) = watch::channel(Some(world.runner.progress()));
+    let index = SearchIndex::new(world.database.clone(), registry, world.log.number(), Active::new(active));
+    history(&world, 0).await;
+    let versions = world.versions().await;
+    let number = versions.scratch(SCHEMA).await.unwrap();
+    let behind = run_version(&world.database, &world.log, number, batches_of(3)).await;
+    world.digest_of(&behind).await;
+    behind.stop().await;
+    history(&world, 1).await;
+    let head = world.settle().await;
+    let ask = async |query: &str| {
+        let (query, _) = world.query(query).unwrap();
+        index.search(&query).await.unwrap()
+    };
+    let first = ask("Patient?_sort=_id&_count=3").await;
+    assert_eq!(first.reached, head);
+    // Readers are sent to a version that has not all that they have seen.
+    sender.send_replace(Some(behind.progress()));
+    let second = format!("Patient?_sort=_id&_count=3&ct={}", first.next.unwrap());
+    let page = ask(&second).await;
+    assert!(page.reached < head);
+    assert_eq!(page.issues.len(), 1, "it waits in vain, and says that something may be missing");
+    let (page, ()) = tokio::join!(ask("Patient?_summary=count"), async {
+        let running = run_version(&world.database, &world.log, number, batches_of(3)).await;
+        sender.send_replace(Some(running.progress()));
+        world.digest_of(&running).await;
+    });
+    assert_eq!(page.reached, head);
+}
+
+#[tokio::test]
 async fn a_version_that_is_behind_does_not_become_the_active_one() {
     let world = World::new().await;
     history(&world, 0).await;
