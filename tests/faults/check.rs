@@ -90,9 +90,14 @@ impl Story {
 
 /// The token of the attempt that wrote the event; a delete has none.
 pub(crate) fn token_of(event: &Event) -> Option<String> {
+    identifier_of(event, ATTEMPT)
+}
+
+/// The value of the event's identifier of this system.
+pub(crate) fn identifier_of(event: &Event, system: &str) -> Option<String> {
     let resource: Value = serde_json::from_slice(&event.payload).ok()?;
     let identifiers = resource["identifier"].as_array()?;
-    let own = identifiers.iter().find(|identifier| identifier["system"] == ATTEMPT)?;
+    let own = identifiers.iter().find(|identifier| identifier["system"] == system)?;
     own["value"].as_str().map(str::to_owned)
 }
 

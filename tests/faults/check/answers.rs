@@ -3,9 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use anamnesis_events::{Event, Operation, ResourceKey};
-use serde_json::Value;
 
-use super::{Story, named, token_of};
+use super::{Story, identifier_of, named, token_of};
 use crate::records::{Asked, CONDITION, Outcome, Record, Told, Verb};
 
 /// Compares the whole log with everything that clients did.
@@ -143,7 +142,7 @@ fn twins(story: &Story) -> Vec<String> {
     let mut holders: HashMap<String, &Event> = HashMap::new();
     let mut violations = Vec::new();
     for event in story.events.iter().filter(|event| event.operation == Operation::Create) {
-        let Some(condition) = condition_of(event) else { continue };
+        let Some(condition) = identifier_of(event, CONDITION) else { continue };
         if let Some(first) = holders.insert(condition, event) {
             violations.push(format!(
                 "I1: one condition, two creates: the {} and the {}",
@@ -153,11 +152,4 @@ fn twins(story: &Story) -> Vec<String> {
         }
     }
     violations
-}
-
-fn condition_of(event: &Event) -> Option<String> {
-    let resource: Value = serde_json::from_slice(&event.payload).ok()?;
-    let identifiers = resource["identifier"].as_array()?;
-    let own = identifiers.iter().find(|identifier| identifier["system"] == CONDITION)?;
-    own["value"].as_str().map(str::to_owned)
 }
