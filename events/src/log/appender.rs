@@ -63,6 +63,8 @@ enum Failure {
 impl Appender {
     /// Runs until it is told to stop (what is queued then is still written) or nobody can send any more.
     pub(crate) async fn run(mut self, mut queue: mpsc::Receiver<Pending>, stop: CancellationToken) {
+        // Before anybody's patience is measured: making the first partitions may take longer than that.
+        self.look_ahead().await;
         let mut carried = None;
         loop {
             let first = match carried.take() {
