@@ -20,8 +20,9 @@ use crate::{Change, Passed, Poison, Projection, ProjectionError};
 /// as it was when the first page was made, for this long.
 const KEPT_MICROSECONDS: i64 = 10 * 60 * 1_000_000;
 /// How often superseded rows are dropped, by the times of the events.
-const DROP_EVERY_MICROSECONDS: i64 = 10 * 1_000_000;
-/// Superseded rows that are dropped in one batch.
+const DROP_EVERY_MICROSECONDS: i64 = 1_000_000;
+/// Superseded rows that are dropped in one batch. With the pause this is more a second than a server on one machine
+/// updates, so that they do not pile up while it goes on.
 const DROPPED_MAX: i64 = 5000;
 
 /// The projection that FHIR searches are answered from: one version of it, over the log with one number.
