@@ -156,8 +156,9 @@ pub(super) async fn answer(
     // may this one have been, if what became of it was not known.
     match replay(call, interaction, once).await {
         Ok(Some(answer)) => Ok(answer),
-        Err(failure) if failure.kind() == FailureKind::Unprocessable => Err(failure),
-        Ok(None) | Err(_) => outcome,
+        Ok(None) => outcome,
+        // Where it cannot be looked up, a refusal might be of what this very request has recorded: come again.
+        Err(failure) => Err(failure),
     }
 }
 
