@@ -6,6 +6,7 @@ mod connection;
 pub(crate) mod decide;
 mod existing;
 mod history;
+mod holder;
 mod measures;
 mod migrate;
 mod poll;

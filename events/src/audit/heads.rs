@@ -114,7 +114,7 @@ async fn page(log: &Log, after: Uuid) -> Result<Vec<Row>, LogError> {
     let statement = "SELECT h.key, h.seq, h.version, h.deleted,
              coalesce(length(h.identifiers) / 16, 0)::bigint,
              (SELECT count(*) FROM unnest(anamnesis.identifier_keys(h.identifiers)) AS k WHERE NOT EXISTS (
-                 SELECT FROM anamnesis.identifier AS i WHERE i.log = $1 AND i.key = k AND i.id = e.id)),
+                 SELECT FROM anamnesis.identifier AS i WHERE i.log = $1 AND i.key = k AND i.id = anamnesis.holder(e.id))),
              e.version, e.kind, e.resource_type, e.id
          FROM (SELECT * FROM anamnesis.head WHERE log = $1 AND key > $2 ORDER BY key LIMIT $3) AS h
          LEFT JOIN LATERAL (

@@ -104,10 +104,10 @@ pub(crate) fn prepare(
     }
     for (key, before, after) in verdict.moved {
         for gone in without(&before.identifiers, &after.identifiers) {
-            prepared.writes.identifiers_left.push(*gone, key.id.clone());
+            prepared.writes.identifiers_left.push(*gone, &key.id);
         }
         for taken in without(&after.identifiers, &before.identifiers) {
-            prepared.writes.identifiers_taken.push(*taken, key.id.clone());
+            prepared.writes.identifiers_taken.push(*taken, &key.id);
         }
         let heads = match before.version {
             Version::NONE => &mut prepared.writes.heads_new,

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::Log;
 use super::decide::{identifier_key, resource_key};
+use super::holder;
 use super::row::{self, COLUMNS, event_at};
 use crate::{Event, Head, Identifier, LogError, Position, ResourceKey, Version};
 
@@ -174,9 +175,12 @@ impl Log {
         identifier: &Identifier,
     ) -> Result<Vec<String>, LogError> {
         let key = identifier_key(resource_type, identifier);
-        let statement = "SELECT id FROM anamnesis.identifier WHERE log = $1 AND key = $2 ORDER BY id";
+        let statement = "SELECT id FROM anamnesis.identifier WHERE log = $1 AND key = $2";
         let rows = self.query(statement, &[&self.inner.number, &key]).await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        let id = |row: &Row| Ok::<_, LogError>(holder::from_bytes(row.try_get(0)?));
+        let mut ids = rows.iter().map(id).collect::<Result<Vec<_>, _>>()?;
+        ids.sort_unstable();
+        Ok(ids)
     }
 
     /// Runs a reading statement, once more if the connection turns out to be dead: the pool notices a

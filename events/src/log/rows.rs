@@ -5,6 +5,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::decide::HeadState;
+use super::holder;
 use crate::{Event, Idempotency, Recorded};
 
 /// One statement parameter.
@@ -148,18 +149,18 @@ impl LinkRows {
 #[derive(Default)]
 pub(crate) struct IdentifierRows {
     key: Vec<Uuid>,
-    id: Vec<String>,
+    holder: Vec<Vec<u8>>,
 }
 
 impl IdentifierRows {
-    pub(crate) fn push(&mut self, key: Uuid, id: String) {
+    pub(crate) fn push(&mut self, key: Uuid, id: &str) {
         self.key.push(key);
-        self.id.push(id);
+        self.holder.push(holder::to_bytes(id));
     }
 
     pub(crate) fn parameters(&self) -> Parameters<'_> {
         (!self.key.is_empty()).then(|| {
-            let columns: [Sql<'_>; 2] = [&self.key, &self.id];
+            let columns: [Sql<'_>; 2] = [&self.key, &self.holder];
             columns.to_vec()
         })
     }

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::connection::Connector;
 use super::decide::{HeadState, Recorded, Request, Span, Wanted};
+use super::holder;
 use super::rows::{EventRows, HeadRows, IdentifierRows, LinkRows, RequestRows, Sql, identifiers_of};
 use crate::{Position, ResourceKey, Version};
 
@@ -51,10 +52,10 @@ const HEADS_MOVED: &str = "WITH moved AS (
 const LINKS: &str = "INSERT INTO anamnesis.link (log, seq, compartment)
     SELECT $1, * FROM unnest($2::bigint[], $3::uuid[])";
 const IDENTIFIERS_LEFT: &str = "DELETE FROM anamnesis.identifier AS i
-    USING unnest($2::uuid[], $3::text[]) AS gone (key, id)
+    USING unnest($2::uuid[], $3::bytea[]) AS gone (key, id)
     WHERE i.log = $1 AND i.key = ANY ($2) AND i.key = gone.key AND i.id = gone.id";
 const IDENTIFIERS_TAKEN: &str = "INSERT INTO anamnesis.identifier (log, key, id)
-    SELECT $1, * FROM unnest($2::uuid[], $3::text[]) ON CONFLICT DO NOTHING";
+    SELECT $1, * FROM unnest($2::uuid[], $3::bytea[]) ON CONFLICT DO NOTHING";
 
 const REQUESTS_NEW: &str = "INSERT INTO anamnesis.idempotency
         (log, key, fingerprint, first_seq, events, recorded_at, note)
@@ -166,7 +167,7 @@ impl Session {
         let tail = tail?.map(|row| tail_of(&row)).transpose()?;
         let mut recorded = Recorded { heads: heads_of(&heads?, keys)?, ..Recorded::default() };
         for row in holders.transpose()?.unwrap_or_default() {
-            recorded.holders.entry(row.try_get(0)?).or_default().push(row.try_get(1)?);
+            recorded.holders.entry(row.try_get(0)?).or_default().push(holder::from_bytes(row.try_get(1)?));
         }
         for row in known_requests.transpose()?.unwrap_or_default() {
             recorded.requests.insert(row.try_get(0)?, request_of(&row)?);
