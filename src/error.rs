@@ -20,6 +20,8 @@ pub use outcome::{Issue, IssueCode, Severity, outcome};
 pub enum FailureKind {
     /// 400: the request cannot be understood or its content is not valid.
     Invalid,
+    /// 403: this may not be done by whoever asks.
+    Forbidden,
     /// 404: there is no such thing here and there never was.
     NotFound,
     /// 405: this server does not do that here.
@@ -54,6 +56,7 @@ impl FailureKind {
     pub fn status(self) -> StatusCode {
         match self {
             Self::Invalid => StatusCode::BAD_REQUEST,
+            Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::NotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
@@ -108,6 +111,12 @@ impl Failure {
     #[must_use]
     pub fn not_found(diagnostics: impl Into<Cow<'static, str>>) -> Self {
         Self::new(FailureKind::NotFound, IssueCode::NotFound, diagnostics)
+    }
+
+    /// 403.
+    #[must_use]
+    pub fn forbidden(diagnostics: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(FailureKind::Forbidden, IssueCode::Forbidden, diagnostics)
     }
 
     /// 405; `allow` lists the methods that are served here, as the header `Allow` wants them.

@@ -7,8 +7,8 @@ DROP INDEX anamnesis.event_by_type;
 DROP INDEX anamnesis.event_by_home;
 
 -- The key is a hash of the identifier already; the holder's id need not stand in the index a second time. That no holder
--- is there twice follows from the heads, which are compared under the log's lock; the index is a second fence.
-CREATE UNIQUE INDEX identifier_holder ON anamnesis.identifier (log, key, hashtextextended(id, 0));
+-- is there twice follows from the heads, which are compared under the log's lock.
+CREATE INDEX identifier_holder ON anamnesis.identifier (log, key);
 ALTER TABLE anamnesis.identifier DROP CONSTRAINT identifier_pkey;
 
 -- 16 bytes for each identifier, one after the other, without the header of an array.

@@ -5,6 +5,4 @@ CREATE FUNCTION anamnesis.holder(id text) RETURNS bytea LANGUAGE sql IMMUTABLE S
     SELECT CASE WHEN id ~ '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
         THEN '\x00'::bytea || uuid_send(id::uuid) ELSE '\x01'::bytea || convert_to(id, 'UTF8') END
 $$;
-DROP INDEX anamnesis.identifier_holder;
 ALTER TABLE anamnesis.identifier ALTER COLUMN id TYPE bytea USING anamnesis.holder(id);
-CREATE UNIQUE INDEX identifier_holder ON anamnesis.identifier (log, key, hashtextextended(encode(id, 'hex'), 0));

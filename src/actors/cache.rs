@@ -50,7 +50,12 @@ impl Cache {
         if !memory.is_cacheable(cost) {
             return;
         }
+        let before = self.bytes;
         while self.entries.len() >= ENTRIES_MAX || !memory.cache(cost) {
+            // Others have filled the memory: to forget more would make room for them.
+            if self.entries.len() < ENTRIES_MAX && before - self.bytes >= cost {
+                return;
+            }
             let Some((_, oldest)) = self.by_use.first_key_value() else { return };
             let oldest = oldest.clone();
             self.forget(&oldest, memory);

@@ -157,8 +157,13 @@ pub(super) async fn answer(
     match replay(call, interaction, once).await {
         Ok(Some(answer)) => Ok(answer),
         Ok(None) => outcome,
-        // Where it cannot be looked up, a refusal might be of what this very request has recorded: come again.
-        Err(failure) => Err(failure),
+        Err(failure) if failure.kind() == FailureKind::Unprocessable => Err(failure),
+        // Where it cannot be looked up, a refusal might be of what this very request has recorded: come again. A failure
+        // says better itself what is known.
+        Err(failure) => match outcome {
+            Err(failed) if failed.kind().status().is_server_error() => Err(failed),
+            _ => Err(failure),
+        },
     }
 }
 

@@ -1,12 +1,12 @@
 //! What the operators' addresses have in common: the workspace's projection, small JSON bodies, plain JSON answers.
 //!
-//! Roles come with sign-in; until then whoever reaches the server may do this, and it listens on loopback only. Bodies
-//! must say that they are JSON, so that a page in an operator's browser cannot send one behind their back.
+//! Roles come with sign-in; until then whoever reaches the server may do this. Orders must not come from a web page, which
+//! a browser says in `Origin` (Fetch standard, section 3.2): no page may send one behind an operator's back.
 
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::{CONTENT_TYPE, ORIGIN};
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use anamnesis_projections::{ProjectionError, Supervisor};
@@ -47,14 +47,26 @@ pub(super) fn projection(
     }))
 }
 
+/// Refuses orders that a web page sends, also one that has found a way to be of this server's own origin.
+///
+/// # Errors
+/// 403.
+pub(super) fn refuse_pages(request: &HttpRequest) -> Result<(), Failure> {
+    match request.headers().contains_key(ORIGIN) {
+        false => Ok(()),
+        true => Err(Failure::forbidden("Web pages may not give orders to a projection.")),
+    }
+}
+
 /// Reads the body of an order.
 ///
 /// # Errors
-/// 415 where it does not say that it is JSON, 400 for what it does not know, and as [`body::read`].
+/// 403 for web pages, 415 where it does not say that it is JSON, 400 for what it does not know, and as [`body::read`].
 pub(super) async fn order<T: DeserializeOwned>(
     request: &HttpRequest,
     payload: Payload,
 ) -> Result<T, Failure> {
+    refuse_pages(request)?;
     let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let media_type = media_type.split(';').next().unwrap_or("").trim();
     if !media_type.eq_ignore_ascii_case("application/json") {

@@ -61,6 +61,7 @@ async fn give_up(
     workspace: &str,
     services: &Services,
 ) -> Result<(StatusCode, Value), Failure> {
+    operator::refuse_pages(request)?;
     let query = Query::parse(request.query_string())?;
     let projection = operator::projection(services, workspace, query.get("projection"))?;
     match projection.cancel().await.map_err(|error| operator::failed(&error))? {

@@ -51,6 +51,8 @@ pub enum IssueCode {
     Duplicate,
     /// More than one resource matches.
     MultipleMatches,
+    /// It may not be done by whoever asks.
+    Forbidden,
     /// There is no such thing.
     NotFound,
     /// It was deleted.
@@ -91,6 +93,7 @@ impl IssueCode {
             Self::NotSupported => "not-supported",
             Self::Duplicate => "duplicate",
             Self::MultipleMatches => "multiple-matches",
+            Self::Forbidden => "forbidden",
             Self::NotFound => "not-found",
             Self::Deleted => "deleted",
             Self::TooLong => "too-long",

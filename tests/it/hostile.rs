@@ -177,3 +177,26 @@ fn mutated_requests_are_no_5xx() {
         assert_eq!(server.get("/metadata").await.status, 200);
     });
 }
+
+#[test]
+fn orders_of_a_web_page_are_refused() {
+    test(|server| async move {
+        let address = |path: &str| format!("{}/default/{path}", server.root);
+        let json = ("content-type", "application/json");
+        for (method, path, body) in [
+            ("POST", "$rebuild", r#"{"projection":"search"}"#),
+            ("DELETE", "$rebuild?projection=search", ""),
+            ("POST", "$unpark", r#"{"projection":"search","all":true}"#),
+        ] {
+            // Its own origin too: a page may have come by a name that was made to lead here.
+            for origin in ["http://elsewhere.example", &server.root, "null"] {
+                let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+                let request = server.client.request(method, address(path)).header(json.0, json.1);
+                let answer = request.header("origin", origin).body(body).send().await.unwrap();
+                assert_eq!(answer.status(), 403, "{path} from {origin}");
+            }
+        }
+        let listed = server.client.get(address("$projections")).send().await.unwrap();
+        assert!(!listed.text().await.unwrap().contains("building"), "nothing was begun");
+    });
+}

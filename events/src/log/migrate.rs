@@ -15,11 +15,16 @@ const MIGRATIONS: [(i32, &str); 4] = [
 /// Serialises migrations of all processes; an arbitrary number that nobody else uses.
 const ADVISORY_LOCK: i64 = 0x414E_414D_0001;
 
+/// A step may go over all that is recorded, and another process may be at one: no time-out of a request fits.
+const PATIENCE: &str =
+    "SET LOCAL statement_timeout = '6h'; SET LOCAL idle_in_transaction_session_timeout = '6h'";
+
 /// Runs the steps that the database does not have yet, each in its own transaction.
 pub(crate) async fn migrate(client: &mut Client) -> Result<(), LogError> {
     let known = MIGRATIONS.last().map_or(0, |(version, _)| *version);
     loop {
         let transaction = client.transaction().await?;
+        transaction.batch_execute(PATIENCE).await?;
         transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&ADVISORY_LOCK]).await?;
         transaction
             .batch_execute(

@@ -55,7 +55,7 @@ const IDENTIFIERS_LEFT: &str = "DELETE FROM anamnesis.identifier AS i
     USING unnest($2::uuid[], $3::bytea[]) AS gone (key, id)
     WHERE i.log = $1 AND i.key = ANY ($2) AND i.key = gone.key AND i.id = gone.id";
 const IDENTIFIERS_TAKEN: &str = "INSERT INTO anamnesis.identifier (log, key, id)
-    SELECT $1, * FROM unnest($2::uuid[], $3::bytea[]) ON CONFLICT DO NOTHING";
+    SELECT $1, * FROM unnest($2::uuid[], $3::bytea[])";
 
 const REQUESTS_NEW: &str = "INSERT INTO anamnesis.idempotency
         (log, key, fingerprint, first_seq, events, recorded_at, note)
