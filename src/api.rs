@@ -43,6 +43,7 @@ mod write;
 use actix_web::web::{self, ServiceConfig};
 
 pub use answer::Answer;
+pub use body::Arriving;
 pub use call::{Body, Call, Conditions, Request};
 pub use dispatch::dispatch;
 pub(crate) use feed::event_line;

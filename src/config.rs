@@ -112,6 +112,9 @@ impl Settings {
         if let Some((key, _)) = limits.iter().find(|(_, value)| *value == 0) {
             return refuse(format!("{key} must be at least 1"));
         }
+        if self.http.body_bytes_max > self.http.bodies_bytes_max {
+            return refuse("http.body_bytes_max must not be larger than http.bodies_bytes_max".to_owned());
+        }
         if self.fhir.page_size > self.fhir.page_size_max {
             return refuse("fhir.page_size must not be larger than fhir.page_size_max".to_owned());
         }

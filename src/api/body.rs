@@ -1,5 +1,6 @@
 //! Bodies: read with a bound on what arrives and on what it unpacks to.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Decompress;
@@ -7,6 +8,7 @@ use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::Payload;
 use bytes::Bytes;
 use futures::StreamExt;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use crate::error::{Failure, FailureKind, IssueCode};
@@ -14,24 +16,58 @@ use crate::error::{Failure, FailureKind, IssueCode};
 /// How long the next piece of a body may take: a client that stops in the middle must not keep its connection.
 const CHUNK_WAIT: Duration = Duration::from_secs(30);
 
+/// Room that is made for a body before it has arrived.
+const EXPECTED_BYTES_MAX: usize = 1 << 20;
+
 /// How much of a body that is too large is read and thrown away, so that the client hears the answer instead of a
 /// broken connection.
 const DRAIN_BYTES_MAX: usize = 128 << 20;
 
+/// The memory for bodies that are arriving, shared by all services: a handle, free to clone. Without it every connection
+/// could hold the largest body there is, for as long as its client takes to send the rest.
+#[derive(Debug, Clone)]
+pub struct Arriving(Arc<Semaphore>);
+
+impl Arriving {
+    /// Memory of `bytes_max`.
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Self {
+        Self(Arc::new(Semaphore::new(bytes_max.min(Semaphore::MAX_PERMITS))))
+    }
+
+    /// Takes memory for a piece, given back with the share.
+    fn take<'a>(&'a self, bytes: usize, share: &mut Option<SemaphorePermit<'a>>) -> Result<(), Failure> {
+        let taken = u32::try_from(bytes).ok().and_then(|bytes| self.0.try_acquire_many(bytes).ok());
+        let Some(taken) = taken else {
+            return Err(Failure::unavailable(
+                "Too many bodies are arriving at the same time; try again later.",
+            ));
+        };
+        match share {
+            Some(share) => share.merge(taken),
+            None => *share = Some(taken),
+        }
+        Ok(())
+    }
+}
+
 /// Reads a body, unpacked where it is compressed.
 ///
 /// # Errors
-/// 408 where it stops, 413 beyond `bytes_max` (after unpacking), 415 for an unknown encoding, 400 for broken compression or transfer.
+/// 503 where too much is arriving, 408 where it stops, 413 beyond `bytes_max` (after unpacking), 415 for an unknown encoding, 400 for broken compression or transfer.
 pub(crate) async fn read(
     headers: &HeaderMap,
     payload: Payload,
     bytes_max: usize,
+    arriving: &Arriving,
 ) -> Result<Vec<u8>, Failure> {
     let is_packed = check_encoding(headers)?;
     let declared = declared_length(headers);
     let mut payload = Decompress::from_headers(payload.into_inner(), headers);
     let expect = if is_packed { 0 } else { declared.unwrap_or(0).min(bytes_max) };
-    let mut body = Vec::with_capacity(expect);
+    // No more than a usual body: what a client declares, it need not send.
+    let mut body = Vec::with_capacity(expect.min(EXPECTED_BYTES_MAX));
+    let mut share = None;
     let mut seen: usize = 0;
     loop {
         let Ok(chunk) = timeout(CHUNK_WAIT, payload.next()).await else {
@@ -48,10 +84,12 @@ pub(crate) async fn read(
         })?;
         seen = seen.saturating_add(chunk.len());
         if seen <= bytes_max {
+            arriving.take(chunk.len(), &mut share)?;
             body.extend_from_slice(&chunk);
             continue;
         }
         body = Vec::new();
+        share = None;
         // What unpacks endlessly is not worth the work; what was sent plainly is drained.
         if is_packed || seen > DRAIN_BYTES_MAX {
             break;

@@ -97,14 +97,15 @@ async fn receive(
         return Err(Failure::not_allowed(interaction::allow(place)));
     }
     let headers = request.headers();
+    let arriving = &service.options.arriving;
     if place.is_search() {
         negotiate::form_type(headers)?;
-        let form = body::read(headers, payload, FORM_BYTES_MAX).await?;
+        let form = body::read(headers, payload, FORM_BYTES_MAX, arriving).await?;
         let not_text = |_| Failure::invalid("The form is not UTF-8.");
         return String::from_utf8(form).map(Received::Form).map_err(not_text);
     }
     negotiate::body_type(headers)?;
-    let bytes = body::read(headers, payload, service.options.body_bytes_max).await?;
+    let bytes = body::read(headers, payload, service.options.body_bytes_max, arriving).await?;
     Ok(Received::Body(Body::Bytes(bytes)))
 }
 

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::answer::{Answer, Style, respond};
-use super::body;
+use super::body::{self, Arriving};
 use super::service::Services;
 use crate::error::{Failure, FailureKind, IssueCode};
 use crate::telemetry::RequestIds;
@@ -73,7 +73,9 @@ pub(super) async fn order<T: DeserializeOwned>(
         let text = "The body has to be application/json.";
         return Err(Failure::new(FailureKind::UnsupportedMedia, IssueCode::NotSupported, text));
     }
-    let bytes = body::read(request.headers(), payload, BODY_BYTES_MAX).await?;
+    // Too small to count with the bodies of the services.
+    let arriving = Arriving::new(BODY_BYTES_MAX);
+    let bytes = body::read(request.headers(), payload, BODY_BYTES_MAX, &arriving).await?;
     // The message of serde_json names a property and a place; what is sent here is no content of a resource.
     serde_json::from_slice(&bytes).map_err(|error| Failure::invalid(format!("The body is wrong: {error}.")))
 }

@@ -9,6 +9,7 @@ use anamnesis_projections::Supervisor;
 use anamnesis_projections::search::SearchIndex;
 use tokio_util::sync::CancellationToken;
 
+use super::body::Arriving;
 use super::criteria::Turns;
 use crate::actors::Compartments;
 use crate::error::Failure;
@@ -18,6 +19,8 @@ use crate::error::Failure;
 pub struct ApiOptions {
     /// Largest body after unpacking, in bytes. The largest Synthea bundles have some 20 MB.
     pub body_bytes_max: usize,
+    /// The memory for bodies that are arriving, shared by all services.
+    pub arriving: Arriving,
     /// Bodies larger than this are parsed and validated off the HTTP worker, so that they do not hold up others.
     pub inline_bytes_max: usize,
     /// Entries on a page where the client does not say (AHDS: 10).
@@ -39,6 +42,7 @@ impl Default for ApiOptions {
     fn default() -> Self {
         Self {
             body_bytes_max: 32 << 20,
+            arriving: Arriving::new(256 << 20),
             inline_bytes_max: 256 << 10,
             page_size: 10,
             page_size_max: 1000,

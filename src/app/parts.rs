@@ -1,6 +1,7 @@
 //! The parts of a running server, opened in the order of the data's way and closed in the same order.
 
 use crate::actors::Memory;
+use crate::api::Arriving;
 use crate::config::Settings;
 use crate::telemetry::Metrics;
 
@@ -40,6 +41,14 @@ impl std::fmt::Debug for Parts {
     }
 }
 
+/// Memory that all services share, so that their number does not multiply it.
+pub(super) struct Shared {
+    /// For actors, what they remember and what they are asked to write.
+    pub(super) memory: Memory,
+    /// For bodies that are arriving.
+    pub(super) arriving: Arriving,
+}
+
 impl Parts {
     /// Opens the parts: the logs, the relays, the projections, the actors.
     ///
@@ -51,10 +60,13 @@ impl Parts {
             health::nats(addresses.nats.clone()).optional(),
         ];
         // One bound for the whole process, whatever it serves.
-        let memory = Memory::new(settings.actors.memory_bytes_max, settings.actors.cache_bytes_max);
+        let shared = Shared {
+            memory: Memory::new(settings.actors.memory_bytes_max, settings.actors.cache_bytes_max),
+            arriving: Arriving::new(settings.http.bodies_bytes_max),
+        };
         let mut workspaces = Vec::new();
         for (name, workspace) in &settings.workspaces {
-            let workspace = Workspace::open(name, workspace, &settings, &addresses, &memory).await?;
+            let workspace = Workspace::open(name, workspace, &settings, &addresses, &shared).await?;
             checks.extend(workspace.checks());
             workspaces.push(workspace);
         }

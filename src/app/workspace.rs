@@ -15,8 +15,8 @@ use tokio::sync::{Mutex, watch};
 use super::actors;
 use super::health::Check;
 use super::live::Live;
-use super::parts::Addresses;
-use crate::actors::{ActorOptions, Compartments, Memory};
+use super::parts::{Addresses, Shared};
+use crate::actors::{ActorOptions, Compartments};
 use crate::api::{ApiOptions, Service};
 use crate::clock;
 use crate::config::{FeedBody, FeedSettings, Settings, WorkspaceSettings};
@@ -42,7 +42,7 @@ impl Workspace {
         workspace: &WorkspaceSettings,
         settings: &Settings,
         addresses: &Addresses,
-        memory: &Memory,
+        shared: &Shared,
     ) -> anyhow::Result<Self> {
         let options = LogOptions {
             pool_size: settings.database.connections_max,
@@ -60,7 +60,7 @@ impl Workspace {
         let mut services = Vec::new();
         for (service, own) in &workspace.services {
             let public_url = own.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
-            let service = self::service((name, service), &log, settings, memory, public_url)?;
+            let service = self::service((name, service), &log, settings, shared, public_url)?;
             services.push(service.with_search(index.clone()).with_projection(search.clone()));
         }
         let first = workspace.services.keys().next().map_or("fhir", String::as_str);
@@ -184,7 +184,7 @@ fn service(
     (workspace, name): (&str, &str),
     log: &Log,
     settings: &Settings,
-    memory: &Memory,
+    shared: &Shared,
     public_url: Option<String>,
 ) -> anyhow::Result<Service> {
     // Absolute references behind these lead to our own resources.
@@ -195,7 +195,7 @@ fn service(
         arbiters: settings.actors.threads,
         queue_max: settings.actors.queue_max,
         resident_max: settings.actors.resident_max,
-        memory: Some(memory.clone()),
+        memory: Some(shared.memory.clone()),
         idle_timeout: Duration::from_secs(settings.actors.idle_timeout_s),
         ..ActorOptions::default()
     };
@@ -203,6 +203,7 @@ fn service(
         Compartments::start(log.clone(), rules, actors).context("cannot start the threads of the actors")?;
     let options = ApiOptions {
         body_bytes_max: settings.http.body_bytes_max,
+        arriving: shared.arriving.clone(),
         page_size: settings.fhir.page_size,
         page_size_max: settings.fhir.page_size_max,
         bundle_entries_max: settings.fhir.bundle_entries_max,

@@ -121,6 +121,8 @@ pub struct HttpSettings {
     pub workers: usize,
     /// The largest body of a request, in bytes, after decompression.
     pub body_bytes_max: usize,
+    /// The bytes of all bodies that are arriving at the same time; beyond it the answer is 503.
+    pub bodies_bytes_max: usize,
     /// Connections of all workers together; the next one waits.
     pub connections_max: usize,
     /// How long requests under way may go on when the server stops, in seconds.
@@ -133,6 +135,8 @@ impl Default for HttpSettings {
             workers: std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 16)),
             // A transaction of 500 sizeable resources, with room; far from what hurts a small machine.
             body_bytes_max: 32 << 20,
+            // Eight of the largest at a time.
+            bodies_bytes_max: 256 << 20,
             connections_max: 4096,
             shutdown_grace_s: 20,
         }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use anamnesis::actors::ActorOptions;
+use anamnesis::api::{ApiOptions, Arriving};
 use anamnesis::decide::{Candidate, Command, Decision, Provenance, Rules, decide};
 use anamnesis_events::{Group, LogOptions, Position, ResourceKey};
 use anamnesis_fhir::json::{Document, Limits};
 use futures::future::join_all;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 use tokio::task::JoinHandle;
 
 use crate::support::{Answer, FHIR, Hold, Server, Setup, eventually, in_time, test, test_with};
@@ -257,4 +259,41 @@ fn a_delete_is_refused_as_any_other_write() {
         assert_eq!(server.get("/Patient/a").await.status, 200);
         assert_eq!(server.delete("/Patient?identifier=http://x|a").await.status, 204);
     });
+}
+
+#[test]
+fn bodies_that_arrive_side_by_side_share_their_memory() {
+    let api = ApiOptions { arriving: Arriving::new(1 << 20), ..ApiOptions::default() };
+    test_with(Setup { api, ..Setup::default() }, |server| async move {
+        let address = server.root.trim_start_matches("http://").to_owned();
+        let head = "PUT /default/fhir/Patient/a HTTP/1.1\r\nhost: x\r\ncontent-type: application/fhir+json\r\n\
+                    content-length: 2000000\r\n\r\n";
+        // Each holds most of the memory, and does not go on.
+        let mut slow = tokio::net::TcpStream::connect(&address).await.unwrap();
+        slow.write_all(head.as_bytes()).await.unwrap();
+        slow.write_all(&vec![b' '; 900_000]).await.unwrap();
+        let refused_id = sent_until(&server, 503).await;
+        assert_eq!(server.get(&format!("/Patient/{refused_id}")).await.status, 404, "nothing was written");
+        assert_eq!(server.put("/Patient/c", patient("c")).await.status, 201, "there is room for a small one");
+        drop(slow);
+        sent_until(&server, 201).await;
+    });
+}
+
+/// Sends large bodies until one is answered so, and gives its id: what another connection sends or gives up arrives a
+/// moment later.
+async fn sent_until(server: &Server, status: u16) -> String {
+    for number in 0..1000 {
+        let id = format!("until-{status}-{number}");
+        let answer = server.put(&format!("/Patient/{id}"), patient(&id) + &" ".repeat(400_000)).await;
+        if answer.status == status {
+            if status == 503 {
+                assert_eq!(refused(&answer), (503, "transient".to_owned()));
+            }
+            return id;
+        }
+        assert!([201, 503].contains(&answer.status.as_u16()), "{}", answer.status);
+        tokio::task::yield_now().await;
+    }
+    panic!("none was answered with {status}");
 }
