@@ -167,12 +167,25 @@ impl Recording {
         Ok((Self { workspace: expected.workspace.clone(), events }, expected))
     }
 
-    /// Writes the events and what is expected of them into a folder, which is made and must not be there before.
+    /// Writes the events and what is expected of them into a folder, which is made and must not be there before. Only
+    /// the user who made them can read folder and files. What was made is taken away again where it cannot be finished.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, folder: &Path, expected: &Expected) -> Result<(), RecordingError> {
-        std::fs::create_dir(folder).map_err(RecordingError::io(folder))?;
+        make_folder(folder).map_err(RecordingError::io(folder))?;
+        let written = self.write_files(folder, expected);
+        if written.is_err() {
+            // These files and the folder itself, if nobody has put anything else into it.
+            for name in [EVENTS, EVENTS_COMPRESSED, EXPECTED] {
+                let _ = std::fs::remove_file(folder.join(name));
+            }
+            let _ = std::fs::remove_dir(folder);
+        }
+        written
+    }
+
+    fn write_files(&self, folder: &Path, expected: &Expected) -> Result<(), RecordingError> {
         let mut text = Vec::new();
         for event in &self.events {
             line::write(&mut text, event);
@@ -186,11 +199,27 @@ impl Recording {
         };
         for (name, bytes) in [(name, bytes), (EXPECTED, expected.text().into_bytes())] {
             let path = folder.join(name);
-            let file = std::fs::File::create_new(&path);
+            let file = make_file(&path);
             file.and_then(|mut file| file.write_all(&bytes)).map_err(RecordingError::io(&path))?;
         }
         Ok(())
     }
+}
+
+/// Resources in full are in it: nobody else may look into it.
+fn make_folder(path: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+fn make_file(path: &Path) -> std::io::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 fn read_events(folder: &Path) -> Result<(PathBuf, String), RecordingError> {

@@ -1,5 +1,8 @@
 //! `anamnesis record`: what is recorded is the log, and comes with what follows from it.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
 use anamnesis_projections::recording::{Expected, Recording};
 
 use crate::support::{Server, folder, on_store, until};
@@ -18,6 +21,12 @@ fn a_recording_is_the_log_and_says_what_follows() {
     let (code, told, warned) = on_store(folder.path(), &["record", out]);
     assert!(code == 0 && told.contains("3 events recorded"), "{told}{warned}");
     assert!(warned.contains("WARNING: the recording holds every resource in full"), "{warned}");
+    // The resources are nobody else's business.
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(out.as_ref()), 0o700);
+    for file in std::fs::read_dir(out).unwrap() {
+        assert_eq!(mode(&file.unwrap().path()), 0o600);
+    }
     let (recording, expected) = Recording::read(out.as_ref()).unwrap();
     assert_eq!(expected, Expected::of(&recording).unwrap());
     assert_eq!((expected.count, expected.search[0].resources), (3, 2));
