@@ -4,6 +4,7 @@ mod feed;
 mod load;
 mod operator;
 mod parked;
+mod positions;
 mod progress;
 mod rebuild;
 mod record;

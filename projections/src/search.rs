@@ -63,7 +63,7 @@ mod uri;
 mod value;
 mod write;
 
-pub use audit::{Audited, audit};
+pub use audit::{AuditOptions, Audited, audit};
 pub use derive::{Derived, LOG_OF_RECORDINGS, derive};
 pub use digest::digest;
 pub use index::{SearchIndex, SearchLimits, SearchMatch, SearchPage};

@@ -9,6 +9,7 @@ use chrono::SecondsFormat;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::positions::Positions;
 use super::store::{Need, Store, StoreArguments};
 use crate::api::event_line;
 
@@ -27,13 +28,8 @@ pub(super) struct Arguments {
     #[command(flatten)]
     store: StoreArguments,
 
-    /// The first position wanted
-    #[arg(long, value_name = "POSITION", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
-    from: u64,
-
-    /// The last position wanted
-    #[arg(long, value_name = "POSITION", value_parser = clap::value_parser!(u64).range(1..))]
-    to: Option<u64>,
+    #[command(flatten)]
+    positions: Positions,
 
     /// Only the history of this resource, such as Patient/123
     #[arg(long, value_name = "TYPE/ID", value_parser = parse_key, conflicts_with = "compartment")]
@@ -58,9 +54,7 @@ fn parse_key(text: &str) -> Result<ResourceKey, String> {
 }
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<()> {
-    if let Some(to) = arguments.to.filter(|to| *to < arguments.from) {
-        anyhow::bail!("--to {to} is before --from {}", arguments.from);
-    }
+    arguments.positions.check()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     match runtime.block_on(replay(&arguments))? {
         0 => Ok(()),
@@ -72,19 +66,21 @@ async fn replay(arguments: &Arguments) -> anyhow::Result<u64> {
     let (mut interrupts, mut terminations) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let store = arguments.store.open(Need::Database).await?;
+    // Outside of what may be dropped: whoever stops it is told all the same that there were faults.
+    let mut faults = 0;
     let outcome = tokio::select! {
-        outcome = print(arguments, &store) => outcome,
-        _ = interrupts.recv() => Ok(0),
-        _ = terminations.recv() => Ok(0),
+        outcome = print(arguments, &store, &mut faults) => outcome,
+        _ = interrupts.recv() => Ok(()),
+        _ = terminations.recv() => Ok(()),
     };
     store.close().await;
-    outcome
+    outcome.map(|()| faults)
 }
 
-/// Prints page after page; answers how many events are not as they must be.
-async fn print(arguments: &Arguments, store: &Store) -> anyhow::Result<u64> {
+/// Prints page after page, and counts the events that are not as they must be.
+async fn print(arguments: &Arguments, store: &Store, faults: &mut u64) -> anyhow::Result<()> {
     let head = store.log.head().await.context("the log cannot be read")?;
-    for (flag, asked) in [("--from", Some(arguments.from)), ("--to", arguments.to)] {
+    for (flag, asked) in [("--from", Some(arguments.positions.from)), ("--to", arguments.positions.to)] {
         // An empty log has nothing to print, which needs no error.
         if let Some(asked) = asked.filter(|asked| *asked > head.get().max(1)) {
             anyhow::bail!("{flag} {asked}: the log ends at position {head}");
@@ -95,16 +91,16 @@ async fn print(arguments: &Arguments, store: &Store) -> anyhow::Result<u64> {
     {
         anyhow::bail!("{resource} has never existed in the workspace {}", store.log.workspace());
     }
-    let until = arguments.to.map_or(head, Position::new);
+    let until = arguments.positions.to.map_or(head, Position::new);
     let mut printer = Printer {
         json: arguments.json,
         messages: MessageOptions {
             body_bytes_max: usize::MAX,
             ..MessageOptions::new(store.log.workspace(), &store.service)
         },
-        faults: 0,
+        faults,
     };
-    let mut after = Position::new(arguments.from - 1);
+    let mut after = Position::new(arguments.positions.from - 1);
     loop {
         let positions = page(arguments, store, after, until).await?;
         let Some(last) = positions.last().copied() else { break };
@@ -115,7 +111,7 @@ async fn print(arguments: &Arguments, store: &Store) -> anyhow::Result<u64> {
         }
         after = last;
     }
-    Ok(printer.faults)
+    Ok(())
 }
 
 /// The next positions wanted, in order.
@@ -143,13 +139,13 @@ async fn page(
     store.log.history_positions(scope, range).await.context("the history cannot be read")
 }
 
-struct Printer {
+struct Printer<'a> {
     json: bool,
     messages: MessageOptions,
-    faults: u64,
+    faults: &'a mut u64,
 }
 
-impl Printer {
+impl Printer<'_> {
     /// Prints the events, and what is wrong with them. False when nobody reads any more.
     fn page(&mut self, wanted: &[Position], events: &[Stored]) -> bool {
         let mut out = std::io::stdout().lock();
@@ -181,7 +177,7 @@ impl Printer {
     }
 
     fn complain(&mut self, position: Position, reason: &str) {
-        self.faults += 1;
+        *self.faults += 1;
         eprintln!("FAULT at position {position}: {reason}");
     }
 }

@@ -3,13 +3,14 @@
 mod report;
 
 use anamnesis_events::Position;
-use anamnesis_events::audit::{self, Part, Range};
+use anamnesis_events::audit::{self, Part, Range, Walked};
 use anamnesis_fhir::search::SearchRegistry;
-use anamnesis_projections::search::audit as audit_search;
+use anamnesis_projections::search::{AuditOptions, audit as audit_search};
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::positions::Positions;
 use super::progress::Progress;
 use super::store::{Need, Store, StoreArguments};
 use crate::clock;
@@ -22,23 +23,19 @@ use report::{Report, Row};
 /// messages that the stream still has, the search index. Works beside a running server, which may go on writing, and
 /// without one. Writes nothing.
 ///
-/// The hash at the end stands for everything before it: note it down, elsewhere, and a later run with --to and --hash of
+/// Heads and search index are only checked with the whole log, not with --from or --to. The hash at the end stands for
+/// everything before it: note it down, elsewhere, and a later run with --to and --hash of
 /// that day, or --from behind it, shows that the past is still the same.
 ///
 /// Ends with 0 when all is well, with 1 when there are faults or the check could not be finished (the last line says
-/// which), with 2 when the command line is wrong.
+/// which; what was found until then is printed), with 2 when the command line is wrong.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     store: StoreArguments,
 
-    /// Begin at this position; heads and search index are only checked with the whole log
-    #[arg(long, value_name = "POSITION", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
-    from: u64,
-
-    /// End at this position
-    #[arg(long, value_name = "POSITION", value_parser = clap::value_parser!(u64).range(1..))]
-    to: Option<u64>,
+    #[command(flatten)]
+    positions: Positions,
 
     /// The hash that is known of the position before --from, 64 hexadecimal digits
     #[arg(long, value_name = "HASH", requires = "from", value_parser = parse_hash)]
@@ -71,7 +68,7 @@ fn parse_hash(text: &str) -> Result<Hash, String> {
 }
 
 /// What can be checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Wanted {
     /// The log by itself
     Log,
@@ -83,23 +80,32 @@ enum Wanted {
     Search,
 }
 
-pub(super) fn run(arguments: Arguments) -> anyhow::Result<()> {
-    if arguments.to.is_some_and(|to| to < arguments.from) {
-        anyhow::bail!("--to {} is before --from {}", arguments.to.unwrap_or_default(), arguments.from);
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let report = runtime.block_on(verify(&arguments))?;
-    // Nobody may be reading any more; that is no failure of the check.
-    let _ = report.print(arguments.json);
-    match report.faults() {
-        0 => Ok(()),
-        1 => anyhow::bail!("the store is not as it must be: 1 fault"),
-        faults => anyhow::bail!("the store is not as it must be: {faults} faults"),
+impl Wanted {
+    fn part(self) -> Part {
+        match self {
+            Wanted::Log => Part::Log,
+            Wanted::Heads => Part::Heads,
+            Wanted::Stream => Part::Stream,
+            Wanted::Search => Part::Search,
+        }
     }
 }
 
-/// Checks, until it is done or somebody stops it; closes the store in either case.
-async fn verify(arguments: &Arguments) -> anyhow::Result<Report> {
+pub(super) fn run(arguments: Arguments) -> anyhow::Result<()> {
+    arguments.positions.check()?;
+    arguments.refuse_parts_of_the_whole();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let mut report = None;
+    let stopped = runtime.block_on(verify(&arguments, &mut report));
+    let Some(report) = report else { return stopped };
+    // Nobody may be reading any more; that is no failure of the check.
+    let _ = report.print(arguments.json);
+    report.outcome()
+}
+
+/// Checks, until it is done or somebody stops it; closes the store in either case. What was found until then is in the
+/// report, also when it ends with an error.
+async fn verify(arguments: &Arguments, report: &mut Option<Report>) -> anyhow::Result<()> {
     let (mut interrupts, mut terminations) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let need = if arguments.wants(Wanted::Stream) { Need::DatabaseAndStream } else { Need::Database };
@@ -110,12 +116,15 @@ async fn verify(arguments: &Arguments) -> anyhow::Result<Report> {
     };
     let mut progress = Progress::new();
     let outcome = tokio::select! {
-        outcome = check(arguments, &store, &mut progress) => outcome,
-        _ = interrupts.recv() => Err(anyhow::anyhow!("stopped before everything was checked")),
-        _ = terminations.recv() => Err(anyhow::anyhow!("stopped before everything was checked")),
+        outcome = check(arguments, &store, report, &mut progress) => outcome,
+        _ = interrupts.recv() => Err(anyhow::anyhow!("stopped before anything was checked")),
+        _ = terminations.recv() => Err(anyhow::anyhow!("stopped before anything was checked")),
     };
     progress.finish();
     store.close().await;
+    if let Some(report) = report {
+        report.end(clock::elapsed());
+    }
     outcome
 }
 
@@ -124,41 +133,54 @@ impl Arguments {
         self.only.is_empty() || self.only.contains(&part)
     }
 
-    /// Whether everything is checked, not only some positions.
-    fn is_whole(&self) -> bool {
-        self.from == 1 && self.to.is_none()
+    /// Ends the program where a part is asked for by its name that is only checked with the whole log.
+    fn refuse_parts_of_the_whole(&self) {
+        let asked = self.only.iter().find(|part| matches!(part, Wanted::Heads | Wanted::Search));
+        if let Some(part) = asked.filter(|_| !self.positions.are_all()) {
+            let name = part.part().name();
+            let message =
+                format!("--only {name} needs the whole log, and cannot be used with --from or --to");
+            clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, format!("{message}\n")).exit();
+        }
     }
 }
 
-async fn check(arguments: &Arguments, store: &Store, progress: &mut Progress) -> anyhow::Result<Report> {
+/// Checks part after part. One that cannot be finished does not stop those behind it.
+async fn check(
+    arguments: &Arguments,
+    store: &Store,
+    report: &mut Option<Report>,
+    progress: &mut Progress,
+) -> anyhow::Result<()> {
     let started = clock::elapsed();
     let head = store.log.head().await.context("the log cannot be read")?;
-    if let Some(wanted) = arguments.to.filter(|to| *to > head.get()) {
+    let Positions { from, to } = arguments.positions;
+    if let Some(wanted) = to.filter(|to| *to > head.get()) {
         anyhow::bail!("--to {wanted}: the log ends at position {head}");
     }
-    if arguments.from > head.next().get() {
-        anyhow::bail!("--from {}: the log ends at position {head}", arguments.from);
+    if from > head.next().get() {
+        anyhow::bail!("--from {from}: the log ends at position {head}");
     }
-    let after = Position::new(arguments.from - 1);
-    let until = arguments.to.map_or(head, Position::new);
-    let mut report = Report::new(&store.log, after, until);
+    let after = Position::new(from - 1);
+    let until = to.map_or(head, Position::new);
+    let parts = Wanted::value_variants().iter().filter(|part| arguments.wants(**part));
+    let report =
+        report.insert(Report::new(&store.log, (after, until), started, parts.map(|part| part.part())));
     if arguments.wants(Wanted::Log) || arguments.wants(Wanted::Heads) {
-        let may_cut = arguments.to.is_some();
         let known = arguments.from_hash.map(|hash| hash.0);
-        log_and_heads(arguments, store, Range { after, until, hash: known, may_cut }, &mut report, progress)
-            .await?;
+        let range = Range { after, until, hash: known, may_cut: to.is_some() };
+        log_and_heads(arguments, store, range, report, progress).await;
     }
     if arguments.wants(Wanted::Stream) {
-        report.add(stream(store, (after, until), progress).await?);
+        report.take(Part::Stream, stream(store, (after, until), progress).await);
     }
     if arguments.wants(Wanted::Search) {
-        match arguments.is_whole() {
-            true => report.add(search(store, progress).await?),
+        match arguments.positions.are_all() {
+            true => report.take(Part::Search, search(store, progress).await),
             false => report.left_out(Part::Search, "needs the whole log"),
         }
     }
-    report.took(clock::elapsed().saturating_sub(started));
-    Ok(report)
+    Ok(())
 }
 
 async fn log_and_heads(
@@ -167,11 +189,19 @@ async fn log_and_heads(
     range: Range,
     report: &mut Report,
     progress: &mut Progress,
-) -> anyhow::Result<()> {
+) {
     progress.begin("log", range.until.get() - range.after.get());
     let mut told = |at: Position| progress.at(at.get().saturating_sub(range.after.get()));
-    let mut walked =
-        audit::log(&store.log, range, &mut told).await.context("the log cannot be read to its end")?;
+    let walked = audit::log(&store.log, range, &mut told).await.context("the log cannot be read to its end");
+    let mut walked = match walked {
+        Ok(walked) => walked,
+        Err(error) => {
+            if arguments.wants(Wanted::Heads) {
+                report.unfinished(Part::Heads, "it needs the walk over the log".to_owned());
+            }
+            return report.unfinished(Part::Log, format!("{error:#}"));
+        }
+    };
     if let Some(known) = arguments.hash
         && walked.hash != Some(known.0)
     {
@@ -181,22 +211,24 @@ async fn log_and_heads(
     row.note(format!("{} bytes of resources, {} links to other compartments", walked.bytes, walked.links));
     row.faults = walked.faults.clone();
     report.add(row);
-    if !arguments.wants(Wanted::Heads) {
-        return Ok(());
+    match arguments.wants(Wanted::Heads) {
+        false => {}
+        true if arguments.positions.are_all() => {
+            report.take(Part::Heads, heads(store, &walked, progress).await);
+        }
+        true => report.left_out(Part::Heads, "needs the whole log"),
     }
-    if !arguments.is_whole() {
-        report.left_out(Part::Heads, "needs the whole log");
-        return Ok(());
-    }
+}
+
+async fn heads(store: &Store, walked: &Walked, progress: &mut Progress) -> anyhow::Result<Row> {
     // Never more than there are events.
     progress.begin("heads", walked.events);
-    let heads = audit::heads(&store.log, &walked, &mut |at| progress.at(at)).await;
+    let heads = audit::heads(&store.log, walked, &mut |at| progress.at(at)).await;
     let heads = heads.context("the heads cannot be read to their end")?;
     let mut row = Row::new(Part::Heads, heads.resources, "resources", Some(heads.digest));
     row.note(format!("{} deleted, {} identifiers", heads.deleted, heads.identifiers));
     row.faults = heads.faults;
-    report.add(row);
-    Ok(())
+    Ok(row)
 }
 
 async fn stream(
@@ -227,7 +259,8 @@ async fn search(store: &Store, progress: &mut Progress) -> anyhow::Result<Row> {
     // Rows and heads: at most one of each for an event.
     progress.begin("search", head.get().saturating_mul(2));
     let registry = SearchRegistry::r4().clone();
-    let audited = audit_search(&database, &store.log, registry, &mut |at| progress.at(at)).await;
+    let options = AuditOptions::default();
+    let audited = audit_search(&database, &store.log, registry, options, &mut |at| progress.at(at)).await;
     let audited = audited.context("the search index cannot be read to its end")?;
     let is_sound = audited.faults.count() == 0;
     let digest = is_sound.then_some(audited.digest);
@@ -240,6 +273,12 @@ async fn search(store: &Store, progress: &mut Progress) -> anyhow::Result<Row> {
     let behind = head.get().saturating_sub(audited.reached.get());
     if behind > 0 {
         row.note(format!("{behind} behind the log"));
+    }
+    if audited.is_shared {
+        row.note(
+            "other workspaces have spans in the same table: those of no key of this one are left out"
+                .to_owned(),
+        );
     }
     if !audited.parked.is_empty() {
         row.note(format!("{} events are parked: the index could not take them", audited.parked.len()));

@@ -1,8 +1,12 @@
 //! `anamnesis replay` as auditors run it.
 
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Server, folder, on_store};
+use crate::support::{Server, clean, folder, kill9, on_store, program, try_signal};
 use crate::verify::{put, tamper};
 
 #[test]
@@ -58,4 +62,35 @@ fn the_history_of_a_store_is_printed_and_checked() {
     let (code, _, errors) = replay(&["--resource", "Patient/a", "--from", "4"]);
     assert_eq!(code, 0, "{errors}");
     server.stop();
+}
+
+#[test]
+fn faults_are_told_by_the_exit_code_although_somebody_stops_it() {
+    let folder = folder();
+    let mut server = Server::start(folder.path());
+    server.wait_until_ready();
+    put(&server, "a", "Chalmers");
+    put(&server, "a", "Windsor");
+    tamper(
+        folder.path(),
+        "SET session_replication_role = replica; UPDATE anamnesis.event SET seq = 20000 WHERE seq = 2",
+    );
+    let mut command = Command::new(program());
+    clean(&mut command);
+    command.args(["replay", "--data"]).arg(folder.path());
+    let mut replay =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut errors = BufReader::new(replay.stderr.take().unwrap());
+    let mut line = String::new();
+    errors.read_line(&mut line).unwrap();
+    assert_eq!(line, "FAULT at position 2: the event is missing\n");
+    // It cannot come far: nobody reads on, and a pipe holds less than it has to say.
+    assert!(try_signal(replay.id(), Signal::INT));
+    let mut rest = String::new();
+    errors.read_to_string(&mut rest).unwrap();
+    assert_eq!(replay.wait().unwrap().code(), Some(1));
+    assert!(rest.lines().count() < 19_000, "it went on to the end");
+    assert!(rest.contains("events are not as they were recorded"), "{:?}", rest.lines().last());
+    kill9(server.pid());
+    server.wait();
 }

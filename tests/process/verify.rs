@@ -1,10 +1,12 @@
 //! `anamnesis verify` as auditors run it: beside a server, without one, and over a store that was tampered with.
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 
+use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Server, folder, kill9, on_store, processes_of, until};
+use crate::support::{Server, clean, folder, kill9, on_store, processes_of, program, try_signal, until};
 
 pub(crate) fn put(server: &Server, id: &str, family: &str) {
     let body = format!(r#"{{"resourceType":"Patient","id":"{id}","name":[{{"family":"{family}"}}]}}"#);
@@ -105,4 +107,78 @@ fn what_cannot_be_opened_is_told_with_what_to_do() {
     server.wait();
     let (code, table, errors) = on_store(folder.path(), &["verify"]);
     assert_eq!(code, 0, "{table}{errors}");
+}
+
+#[test]
+fn what_was_found_is_told_although_a_part_cannot_be_finished() {
+    let folder = folder();
+    let server = Server::start(folder.path());
+    server.wait_until_ready();
+    put(&server, "a", "Chalmers");
+    put(&server, "b", "Windsor");
+    tamper(
+        folder.path(),
+        "SET session_replication_role = replica; UPDATE anamnesis.event SET agent = 'nobody' WHERE seq = 2",
+    );
+    // Nobody listens there.
+    let config = folder.path().join("elsewhere.toml");
+    std::fs::write(&config, "[nats]\nurl = \"nats://127.0.0.1:1\"\n").unwrap();
+    let elsewhere = ["verify", "--json", "--config", config.to_str().unwrap()];
+    let (code, json, errors) = on_store(folder.path(), &elsewhere);
+    assert_eq!(code, 1);
+    let report: Value = serde_json::from_str(&json).unwrap();
+    let parts: Vec<&str> =
+        report["parts"].as_array().unwrap().iter().map(|part| part["part"].as_str().unwrap()).collect();
+    assert_eq!(parts, ["log", "heads", "search"]);
+    assert_eq!((&report["ok"], &report["parts"][0]["faultCount"]), (&false.into(), &1.into()));
+    assert_eq!(report["unfinished"][0]["part"], "stream");
+    assert!(errors.contains("1 fault; stream was not finished: NATS"), "{errors}");
+    server.stop();
+}
+
+#[test]
+fn what_was_found_is_told_although_somebody_stops_it() {
+    let folder = folder();
+    let server = Server::start(folder.path());
+    server.wait_until_ready();
+    put(&server, "a", "Chalmers");
+    let addresses = anamnesis_engines::running(folder.path()).unwrap().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (client, connection) = runtime
+        .block_on(tokio_postgres::connect(&addresses.database_url.unwrap(), tokio_postgres::NoTls))
+        .unwrap();
+    let driver = runtime.spawn(connection);
+    // The check of the heads has to wait.
+    runtime
+        .block_on(client.batch_execute("BEGIN; LOCK TABLE anamnesis.head IN ACCESS EXCLUSIVE MODE"))
+        .unwrap();
+    let mut command = Command::new(program());
+    clean(&mut command);
+    command.args(["verify", "--only", "log,heads,search", "--data"]).arg(folder.path());
+    let check = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let waits = "SELECT FROM pg_locks WHERE relation = 'anamnesis.head'::regclass AND NOT granted";
+    until("the check waits", || runtime.block_on(client.query_opt(waits, &[])).unwrap());
+    assert!(try_signal(check.id(), Signal::INT));
+    let output = check.wait_with_output().unwrap();
+    runtime.block_on(client.batch_execute("ROLLBACK")).unwrap();
+    drop(client);
+    runtime.block_on(driver).unwrap().unwrap();
+    let (table, errors) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(1), "{table}{errors}");
+    assert!(table.contains("log               1 events"), "{table}");
+    for part in ["heads", "search"] {
+        assert!(table.contains(&format!("{part:<8} UNFINISHED: stopped before it was done")), "{table}");
+    }
+    assert!(errors.contains("heads was not finished: stopped"), "{errors}");
+    server.stop();
+}
+
+#[test]
+fn a_part_that_cannot_be_checked_this_way_is_refused() {
+    let nowhere = folder();
+    for arguments in [["search", "--from", "5"], ["heads", "--to", "100"], ["log,search", "--to", "1"]] {
+        let (code, _, errors) = on_store(nowhere.path(), &[&["verify", "--only"][..], &arguments].concat());
+        assert!(code == 2 && errors.contains("needs the whole log"), "{arguments:?}: {code} {errors}");
+    }
 }

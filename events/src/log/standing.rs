@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::Log;
+use super::read::check_limit;
 use crate::{LogError, Position, ResourceKey};
 
 /// Heads in one page.
@@ -39,24 +40,24 @@ impl Log {
         Ok((living, last))
     }
 
-    /// Whether the event at `position` was its resource's newest when the log stood at `until`.
+    /// Those of the events that were their resource's newest when the log stood at a position: each is asked for by its
+    /// resource, its own position and the one of the log.
     ///
     /// # Errors
-    /// When the database cannot be read.
-    pub async fn was_current(
+    /// When the database cannot be read, or more than [`crate::READ_EVENTS_MAX`] are asked for.
+    pub async fn were_current(
         &self,
-        key: &ResourceKey,
-        position: Position,
-        until: Position,
-    ) -> Result<bool, LogError> {
-        let statement = "SELECT anamnesis.is_current_at($1, $2, $3, $4, $5)";
-        let resource_type: &str = &key.resource_type;
-        let rows = self
-            .query(
-                statement,
-                &[&self.inner.number, &resource_type, &key.id, &position.to_sql(), &until.to_sql()],
-            )
-            .await?;
-        rows.first().map_or(Ok(false), |row| Ok(row.try_get(0)?))
+        asked: &[(&ResourceKey, Position, Position)],
+    ) -> Result<Vec<Position>, LogError> {
+        check_limit(asked.len())?;
+        let types: Vec<&str> = asked.iter().map(|(key, ..)| &*key.resource_type).collect();
+        let ids: Vec<&str> = asked.iter().map(|(key, ..)| key.id.as_str()).collect();
+        let positions: Vec<i64> = asked.iter().map(|(_, position, _)| position.to_sql()).collect();
+        let until: Vec<i64> = asked.iter().map(|(.., until)| until.to_sql()).collect();
+        let statement = "SELECT w.seq FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[])
+                AS w (resource_type, id, seq, until)
+            WHERE anamnesis.is_current_at($1, w.resource_type, w.id, w.seq, w.until)";
+        let rows = self.query(statement, &[&self.inner.number, &types, &ids, &positions, &until]).await?;
+        rows.iter().map(|row| Ok(Position::from_sql(row.try_get(0)?))).collect()
     }
 }

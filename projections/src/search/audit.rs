@@ -1,12 +1,15 @@
 //! Checking the search index against the log, both ways, for auditors.
 //!
-//! Three passes in small statements, none of which holds a snapshot for long: over the rows of resources, each compared
-//! with what its event gives; over the heads of the log, whose living resources must have been among them; and over the
-//! narrow tables, whose rows are summed up in buckets and compared with the sums of what should be there. Whatever
-//! differs may have been written meanwhile: those resources are looked at again, in one short snapshot.
+//! Three passes in small statements, each of its own moment: over the rows of resources, each compared with what its
+//! event gives; over the heads of the log, whose living resources must have been among them; and over the narrow tables,
+//! whose rows are summed up in buckets and compared with the sums of what should be there. Rows of what was written after
+//! the check began are left out. Whatever differs may have been superseded meanwhile: those resources are looked at
+//! again, some hundred at a time in one short snapshot.
 
 mod again;
+mod keys;
 mod narrow;
+mod strangers;
 
 use anamnesis_events::audit::{Faults, Positions};
 use anamnesis_events::{Event, Log, LogError, Position};
@@ -22,10 +25,31 @@ use super::tables::{NAME, SCHEMA, Tables};
 use crate::checkpoint::{self, Name, number, unsigned};
 use crate::database::Database;
 use crate::{Parked, ProjectionError, parked};
-use narrow::Narrow;
+use keys::Keys;
+use narrow::Sums;
 
 /// Rows of one page: as many bodies are in memory.
 const PAGE_ROWS: i64 = 250;
+/// Events that are read one by one, before the next ones are asked for together again.
+const SINGLE_MAX: usize = 8;
+
+/// How much memory a check may take. What it finds does not depend on these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditOptions {
+    /// Buckets of resources, by their positions, in which the rows of the narrow tables are summed up. Where something
+    /// was superseded meanwhile or is wrong, all resources of the bucket are looked at again: one in so many. 32 bytes
+    /// each.
+    pub buckets: usize,
+    /// Resources that are looked at again for each further reading of the table of spans. Some 50 bytes each.
+    pub suspects_max: usize,
+}
+
+impl Default for AuditOptions {
+    /// 32 MiB, and at most 50 MiB more.
+    fn default() -> Self {
+        Self { buckets: 1 << 20, suspects_max: 1 << 20 }
+    }
+}
 
 /// What the comparison found.
 #[derive(Debug)]
@@ -38,6 +62,10 @@ pub struct Audited {
     pub resources: u64,
     /// How many rows of dates, numbers, quantities and texts they have.
     pub rows: u64,
+    /// How many resources had to be looked at again.
+    pub again: u64,
+    /// The table of spans is other logs' as well: spans that no resource of this log has the like of were not looked at.
+    pub is_shared: bool,
     /// Events that the index could not take; their resources stand in it as they were before.
     pub parked: Vec<Parked>,
     /// The same as [`super::digest()`] gives, where there is no fault and nothing was written meanwhile.
@@ -47,7 +75,7 @@ pub struct Audited {
 }
 
 /// Compares the active version of the search index with the log. `progress` is told how many rows and heads have been
-/// looked at.
+/// looked at. Where a rebuild takes that version away meanwhile, the check begins once more with the one in its place.
 ///
 /// # Errors
 /// When the database or the log cannot be read, or there is no version with rows of this program's form.
@@ -55,16 +83,38 @@ pub async fn audit(
     database: &Database,
     log: &Log,
     registry: SearchRegistry,
+    options: AuditOptions,
     progress: &mut (dyn FnMut(u64) + Send),
 ) -> Result<Audited, ProjectionError> {
     let name = active(database, log).await?;
+    match once(database, log, registry.clone(), options.clone(), name, progress).await {
+        // A rebuild may have taken the version away meanwhile: the one that took its place is checked.
+        Err(error) => match active(database, log).await {
+            Ok(other) if other != name => once(database, log, registry, options, other, progress).await,
+            _ => Err(error),
+        },
+        audited => audited,
+    }
+}
+
+async fn once(
+    database: &Database,
+    log: &Log,
+    registry: SearchRegistry,
+    options: AuditOptions,
+    name: Name,
+    progress: &mut (dyn FnMut(u64) + Send),
+) -> Result<Audited, ProjectionError> {
     let client = database.get().await?;
     let reached = checkpoint::read(&**client, &name).await?.position;
     let parked = parked::list(&**client, &name, Position::ZERO, usize::MAX).await?;
+    let keys = Keys::of(&**client, &name).await?;
     drop(client);
     let audit = Audit {
         database,
         log,
+        options,
+        reached,
         tables: Tables::of(name.version),
         name,
         extractor: Extractor::new(registry, log.number()),
@@ -73,7 +123,10 @@ pub async fn audit(
         indexed: Positions::new(Position::ZERO, reached),
         current: Positions::new(Position::ZERO, reached),
         suspects: Positions::new(Position::ZERO, reached),
-        should: Narrow::new(),
+        last: Position::ZERO,
+        should: Sums::new(audit.options.buckets),
+        keys,
+        again: 0,
         digest: Sha256::new(),
         resources: 0,
         steps: 0,
@@ -81,17 +134,23 @@ pub async fn audit(
     };
     audit.rows(&mut seen, progress).await?;
     audit.heads(&mut seen, &parked, progress).await?;
-    let mut suspects = seen.suspects;
+    let mut suspects = std::mem::take(&mut seen.suspects);
     for position in seen.indexed.except(&seen.current) {
         suspects.insert(position);
     }
-    audit.narrow(&seen.should, &seen.indexed, &mut suspects, &mut seen.faults).await?;
-    audit.again(&suspects, &mut seen.faults).await?;
+    let (different, strangers) = audit.narrow(&seen).await?;
+    for position in seen.indexed.iter().filter(|position| different.contains(*position)) {
+        suspects.insert(position);
+    }
+    audit.strangers(&strangers, &mut seen.faults).await?;
+    audit.again(&suspects, &different, &mut seen).await?;
     Ok(Audited {
         version: audit.name.version,
         reached,
         resources: seen.resources,
         rows: seen.should.rows(),
+        again: seen.again,
+        is_shared: seen.keys.are_shared(),
         parked,
         digest: seen.digest.finalize().into(),
         faults: seen.faults,
@@ -102,6 +161,9 @@ pub async fn audit(
 struct Audit<'a> {
     database: &'a Database,
     log: &'a Log,
+    options: AuditOptions,
+    /// How far the index had come when the check began.
+    reached: Position,
     name: Name,
     tables: Tables,
     extractor: Extractor,
@@ -115,8 +177,14 @@ struct Seen {
     current: Positions,
     /// Positions to be looked at again.
     suspects: Positions,
+    /// The last position that has a row; it may have been written meanwhile.
+    last: Position,
     /// What should be in the narrow tables.
-    should: Narrow,
+    should: Sums,
+    /// The families of spans of this log.
+    keys: Keys,
+    /// How many resources were looked at again.
+    again: u64,
     digest: Sha256,
     resources: u64,
     steps: u64,
@@ -144,39 +212,59 @@ async fn active(database: &Database, log: &Log) -> Result<Name, ProjectionError>
 }
 
 impl Audit<'_> {
-    /// Every row of a resource, against its event.
+    /// Every row of a resource that was there when the check began, against its event.
     async fn rows(
         &self,
         seen: &mut Seen,
         progress: &mut (dyn FnMut(u64) + Send),
     ) -> Result<(), ProjectionError> {
         let (mut kind, mut seq) = (i32::MIN, i64::MIN);
+        let statement = format!(
+            "SELECT kind, seq, last_updated, id, tokens, spans FROM {} AS m
+             WHERE m.log = $1 AND (m.kind, m.seq) > ($2, $3) ORDER BY m.kind, m.seq LIMIT {PAGE_ROWS}",
+            self.tables.resource
+        );
         loop {
-            let statement = format!(
-                "SELECT kind, seq, last_updated, id, tokens, spans FROM {} AS m
-                 WHERE m.log = $1 AND (m.kind, m.seq) > ($2, $3) ORDER BY m.kind, m.seq LIMIT {PAGE_ROWS}",
-                self.tables.resource
-            );
             let client = self.database.get().await?;
             let rows = client.query(&statement, &[&self.log.number(), &kind, &seq]).await?;
             drop(client);
-            let Some(last) = rows.last() else { return Ok(()) };
+            let Some(last) = rows.last() else { break };
             (kind, seq) = (last.try_get(0)?, last.try_get(1)?);
-            let positions = rows
-                .iter()
-                .map(|row| Ok(Position::new(unsigned(row.try_get(1)?))))
-                .collect::<Result<Vec<_>, tokio_postgres::Error>>()?;
-            let events = self.events(&positions).await?;
-            for (row, position) in rows.iter().zip(positions) {
-                let event = events.iter().find(|event| event.position == position);
-                match (event, event.and_then(|event| self.entries(event))) {
-                    (Some(event), Some(entries)) => seen.take(event, &entries, &RowOfResource::read(row)?),
-                    (event, _) => seen.take_unknown(position, event.is_some()),
+            let mut page = Vec::with_capacity(rows.len());
+            for row in &rows {
+                let position = Position::new(unsigned(row.try_get(1)?));
+                seen.last = seen.last.max(position);
+                if position <= self.reached {
+                    page.push((position, row));
                 }
             }
+            self.compare_rows(&page, seen).await?;
             seen.steps += rows.len() as u64;
             progress(seen.steps);
         }
+        // What is in the index is in the log before.
+        if seen.last > self.log.head().await? {
+            seen.faults.add(seen.last, "the index has a resource whose event is not there");
+        }
+        Ok(())
+    }
+
+    async fn compare_rows(&self, page: &[(Position, &Row)], seen: &mut Seen) -> Result<(), ProjectionError> {
+        let mut rest = page;
+        while !rest.is_empty() {
+            let positions: Vec<Position> = rest.iter().map(|(position, _)| *position).collect();
+            let (events, taken) = self.events(&positions).await?;
+            let (now, behind) = rest.split_at(taken.min(rest.len()));
+            rest = behind;
+            for (position, row) in now {
+                let event = events.iter().find(|event| event.position == *position);
+                match (event, event.and_then(|event| self.entries(event))) {
+                    (Some(event), Some(entries)) => seen.take(event, &entries, &RowOfResource::read(row)?),
+                    (event, _) => seen.take_unknown(*position, event.is_some()),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Every living resource of the log must have been among the rows.
@@ -204,20 +292,29 @@ impl Audit<'_> {
         }
     }
 
-    /// The events that can be read; the walk over the log tells of the others.
-    async fn events(&self, positions: &[Position]) -> Result<Vec<Event>, ProjectionError> {
-        match self.log.fetch(positions).await {
-            Err(LogError::Broken { .. } | LogError::UnknownKind { .. } | LogError::TooManyBytes { .. }) => {}
-            fetched => return Ok(fetched?),
+    /// The events that can be read, of the first of these positions: how many these are is told, and never none. There
+    /// are fewer where their bodies are large. The walk over the log tells of what cannot be read.
+    async fn events(&self, positions: &[Position]) -> Result<(Vec<Event>, usize), ProjectionError> {
+        let mut now = positions;
+        loop {
+            match self.log.fetch(now).await {
+                Err(LogError::TooManyBytes { .. }) if now.len() > 1 => {
+                    now = now.get(..now.len() / 2).unwrap_or_default();
+                }
+                Err(LogError::Broken { .. } | LogError::UnknownKind { .. }) => break,
+                fetched => return Ok((fetched?, now.len())),
+            }
         }
-        let mut events = Vec::with_capacity(positions.len());
-        for position in positions {
+        // One of them cannot be read. Few enough that all bodies fit where each of them does.
+        let now = now.get(..SINGLE_MAX).unwrap_or(now);
+        let mut events = Vec::with_capacity(now.len());
+        for position in now {
             match self.log.fetch(&[*position]).await {
                 Err(LogError::Broken { .. } | LogError::UnknownKind { .. }) => {}
                 fetched => events.extend(fetched?),
             }
         }
-        Ok(events)
+        Ok((events, now.len()))
     }
 
     /// What the resource of an event is found by; `None` for what the index does not take.
@@ -274,28 +371,28 @@ impl RowOfResource {
 }
 
 impl Seen {
-    /// A row whose event is not there, or gives nothing to be found by.
+    /// A row whose event cannot be read, or gives nothing to be found by.
     fn take_unknown(&mut self, position: Position, is_event: bool) {
         self.resources += 1;
         self.indexed.insert(position);
-        self.suspects.insert(position);
-        // What is in the index was in the log before, so it has not come since.
-        if !is_event && !self.suspects.contains(position) {
-            self.faults.add(position, "the index has a resource whose event is not there");
+        match is_event {
+            true => _ = self.suspects.insert(position),
+            // What is in the index was in the log before, so it has not come since.
+            false => self.faults.add(position, "the index has a resource whose event cannot be read"),
         }
     }
 
     fn take(&mut self, event: &Event, entries: &Entries, row: &RowOfResource) {
         self.resources += 1;
-        if !self.indexed.insert(event.position) {
-            self.suspects.insert(event.position);
+        self.indexed.insert(event.position);
+        // Whatever the resource is now: a row of this event is never another one.
+        if let Some(reason) = row.difference(&RowOfResource::should_be(event, entries)) {
+            self.faults.add(event.position, reason);
         }
-        if row.difference(&RowOfResource::should_be(event, entries)).is_some() {
-            self.suspects.insert(event.position);
-        }
+        self.keys.add(entries);
         let position = number(event.position);
         for span in entries.table_spans() {
-            self.should.add_span(position, span.key, span.low, span.high);
+            self.should.add_span(position, [span.key, span.low, span.high]);
         }
         for text in &entries.texts {
             self.should.add_text(position, text.key, &text.text);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anamnesis_events::audit::Fault;
 use anamnesis_events::{Log, LogOptions};
 use anamnesis_fhir::search::SearchRegistry;
-use anamnesis_projections::search::{Audited, audit};
+use anamnesis_projections::search::{AuditOptions, Audited, audit};
 use anamnesis_projections::{ProjectionError, RunnerOptions};
 use serde_json::{Value, json};
 
@@ -35,7 +35,11 @@ async fn history(world: &World) {
 }
 
 async fn check(world: &World, log: &Log) -> Result<Audited, ProjectionError> {
-    audit(&world.database, log, SearchRegistry::r4().clone(), &mut |_| {}).await
+    check_with(world, log, AuditOptions::default()).await
+}
+
+async fn check_with(world: &World, log: &Log, options: AuditOptions) -> Result<Audited, ProjectionError> {
+    audit(&world.database, log, SearchRegistry::r4().clone(), options, &mut |_| {}).await
 }
 
 async fn faults(world: &World) -> Vec<String> {

@@ -30,38 +30,100 @@ impl Row {
     }
 }
 
-/// Everything that was checked.
+/// Everything that was checked, and what was to be checked and was not.
 pub(super) struct Report {
     workspace: String,
     after: Position,
     until: Position,
     rows: Vec<Row>,
     left_out: Vec<(Part, &'static str)>,
+    unfinished: Vec<(Part, String)>,
+    /// What nothing has been told of yet.
+    wanted: Vec<Part>,
+    started: Duration,
     took: Duration,
 }
 
 impl Report {
-    pub(super) fn new(log: &Log, after: Position, until: Position) -> Self {
-        let workspace = log.workspace().to_owned();
-        Self { workspace, after, until, rows: Vec::new(), left_out: Vec::new(), took: Duration::ZERO }
+    /// A report on these parts, begun at a time of the clock.
+    pub(super) fn new(
+        log: &Log,
+        (after, until): (Position, Position),
+        started: Duration,
+        wanted: impl Iterator<Item = Part>,
+    ) -> Self {
+        Self {
+            workspace: log.workspace().to_owned(),
+            after,
+            until,
+            rows: Vec::new(),
+            left_out: Vec::new(),
+            unfinished: Vec::new(),
+            wanted: wanted.collect(),
+            started,
+            took: Duration::ZERO,
+        }
     }
 
+    /// A part that was checked.
     pub(super) fn add(&mut self, row: Row) {
+        self.told(row.part);
         self.rows.push(row);
     }
 
-    /// A part that was asked for and could not be checked this way.
+    /// A part that was checked, or why it could not be finished.
+    pub(super) fn take(&mut self, part: Part, checked: anyhow::Result<Row>) {
+        match checked {
+            Ok(row) => self.add(row),
+            Err(error) => self.unfinished(part, format!("{error:#}")),
+        }
+    }
+
+    /// A part that was asked for with all others and is not checked this way.
     pub(super) fn left_out(&mut self, part: Part, why: &'static str) {
+        self.told(part);
         self.left_out.push((part, why));
     }
 
-    pub(super) fn took(&mut self, time: Duration) {
-        self.took = time;
+    /// A part that could not be finished.
+    pub(super) fn unfinished(&mut self, part: Part, why: String) {
+        self.told(part);
+        self.unfinished.push((part, why));
+    }
+
+    fn told(&mut self, part: Part) {
+        self.wanted.retain(|wanted| *wanted != part);
+    }
+
+    /// Ends it at a time of the clock: what nothing was told of has been stopped.
+    pub(super) fn end(&mut self, now: Duration) {
+        self.took = now.saturating_sub(self.started);
+        for part in std::mem::take(&mut self.wanted) {
+            self.unfinished(part, "stopped before it was done".to_owned());
+        }
     }
 
     /// How many faults there are.
-    pub(super) fn faults(&self) -> u64 {
+    fn faults(&self) -> u64 {
         self.rows.iter().map(|row| row.faults.count()).sum()
+    }
+
+    /// What the command ends with: well only where something was checked to its end, and nothing is wrong.
+    pub(super) fn outcome(&self) -> anyhow::Result<()> {
+        let mut wrong = Vec::new();
+        match self.faults() {
+            0 => {}
+            1 => wrong.push("the store is not as it must be: 1 fault".to_owned()),
+            faults => wrong.push(format!("the store is not as it must be: {faults} faults")),
+        }
+        wrong.extend(self.unfinished.iter().map(|(part, why)| format!("{part} was not finished: {why}")));
+        if self.rows.is_empty() && wrong.is_empty() {
+            wrong.push("nothing was checked".to_owned());
+        }
+        match wrong.is_empty() {
+            true => Ok(()),
+            false => anyhow::bail!("{}", wrong.join("; ")),
+        }
     }
 
     pub(super) fn print(&self, json: bool) -> std::io::Result<()> {
@@ -91,6 +153,9 @@ impl Report {
         for (part, why) in &self.left_out {
             text.push_str(&format!("{:<8} not checked: {why}\n", part.name()));
         }
+        for (part, why) in &self.unfinished {
+            text.push_str(&format!("{:<8} UNFINISHED: {why}\n", part.name()));
+        }
         for row in &self.rows {
             for fault in row.faults.kept() {
                 text.push_str(&format!("FAULT in {}: {fault}\n", row.part));
@@ -109,14 +174,17 @@ impl Report {
         let parts: Vec<Value> = self.rows.iter().map(Row::json).collect();
         let left_out: Vec<Value> =
             self.left_out.iter().map(|(part, why)| json!({"part": part.name(), "why": why})).collect();
+        let unfinished: Vec<Value> =
+            self.unfinished.iter().map(|(part, why)| json!({"part": part.name(), "why": why})).collect();
         json!({
             "workspace": self.workspace,
             "from": self.after.next().get(),
             "to": self.until.get(),
-            "ok": self.faults() == 0,
+            "ok": self.outcome().is_ok(),
             "seconds": self.took.as_secs_f64(),
             "parts": parts,
             "notChecked": left_out,
+            "unfinished": unfinished,
         })
     }
 }

@@ -1,21 +1,33 @@
 //! What seemed wrong is looked at again, in one short snapshot: it may have been written meanwhile.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use anamnesis_events::audit::{FAULTS_KEPT_MAX, Faults, Positions};
 use anamnesis_events::{Event, Operation, Position, ResourceKey};
+use deadpool_postgres::Transaction;
 use tokio_postgres::IsolationLevel;
 
-use super::narrow::SLOW;
-use super::{Audit, RowOfResource};
-use crate::checkpoint::{self, number};
+use super::narrow::{Different, hash_span};
+use super::{Audit, RowOfResource, Seen};
+use crate::ProjectionError;
+use crate::checkpoint::{self, number, unsigned};
 use crate::search::entries::Entries;
-use crate::{ProjectionError, parked};
+use crate::search::key::type_number;
 
 /// Positions in one snapshot.
-const CHUNK: usize = 500;
+pub(super) const CHUNK: usize = 500;
 /// When so many have been found wrong, the rest is not looked at.
-const ENOUGH: u64 = 10 * FAULTS_KEPT_MAX as u64;
+pub(super) const ENOUGH: u64 = 10 * FAULTS_KEPT_MAX as u64;
+/// Spans with the same key and beginning of one resource that are read. A sound index has one.
+const SAME_SPANS_MAX: usize = 10;
+/// More than a search may take, for what was found wrong.
+pub(super) const SLOW: &str = "SET LOCAL statement_timeout = '10min'";
+
+/// An event that is looked at again, and what the index should have of it if it is its resource's newest.
+struct Suspect<'a> {
+    event: &'a Event,
+    entries: Option<Entries>,
+}
 
 /// What the index has at some positions, at one moment.
 #[derive(Default)]
@@ -23,9 +35,16 @@ struct Snapshot {
     reached: Position,
     /// The first parked event of each resource that has some.
     parked: HashMap<ResourceKey, Position>,
-    rows: HashMap<i64, Vec<RowOfResource>>,
+    rows: HashMap<i64, RowOfResource>,
     spans: HashMap<i64, Vec<[i64; 3]>>,
     texts: HashMap<i64, Vec<(i64, String)>>,
+}
+
+impl Snapshot {
+    /// How far the log goes that a resource stands in the index by: of one that is parked, the version before that.
+    fn until(&self, key: &ResourceKey) -> Position {
+        self.parked.get(key).map_or(self.reached, |parked| Position::new(parked.get().saturating_sub(1)))
+    }
 }
 
 impl Audit<'_> {
@@ -33,20 +52,33 @@ impl Audit<'_> {
     pub(super) async fn again(
         &self,
         suspects: &Positions,
-        faults: &mut Faults,
+        different: &Different,
+        seen: &mut Seen,
     ) -> Result<(), ProjectionError> {
         let mut suspects = suspects.iter().peekable();
         while suspects.peek().is_some() {
-            if faults.count() >= ENOUGH {
-                faults.add(Position::ZERO, "so much differs that the rest was not looked at");
-                return Ok(());
-            }
-            let chunk: Vec<Position> = suspects.by_ref().take(CHUNK).collect();
-            let snapshot = self.snapshot(&chunk).await?;
-            let events = self.events(&chunk).await?;
-            for position in chunk {
-                let event = events.iter().find(|event| event.position == position);
-                self.judge(position, event, &snapshot, faults).await?;
+            let window: Vec<Position> = suspects.by_ref().take(self.options.suspects_max.max(1)).collect();
+            let is_summed = |at: &Position| different.contains(*at) && seen.indexed.contains(*at);
+            let sums = self.sums_of_spans(window.iter().copied().filter(is_summed), &seen.keys).await?;
+            let mut rest = window.as_slice();
+            while !rest.is_empty() {
+                if seen.faults.count() >= ENOUGH {
+                    seen.faults.add(Position::ZERO, "so much differs that the rest was not looked at");
+                    return Ok(());
+                }
+                let (events, taken) = self.events(rest.get(..CHUNK).unwrap_or(rest)).await?;
+                seen.again += taken as u64;
+                rest = rest.get(taken..).unwrap_or_default();
+                let suspects: Vec<Suspect<'_>> = events
+                    .iter()
+                    .map(|event| Suspect {
+                        event,
+                        entries: (event.operation != Operation::Delete)
+                            .then(|| self.entries(event))
+                            .flatten(),
+                    })
+                    .collect();
+                self.judge(&suspects, &sums, seen).await?;
             }
         }
         Ok(())
@@ -54,66 +86,43 @@ impl Audit<'_> {
 
     async fn judge(
         &self,
-        position: Position,
-        event: Option<&Event>,
-        snapshot: &Snapshot,
-        faults: &mut Faults,
+        suspects: &[Suspect<'_>],
+        sums: &HashMap<i64, u64>,
+        seen: &mut Seen,
     ) -> Result<(), ProjectionError> {
-        let rows = snapshot.rows.get(&number(position)).map(Vec::as_slice).unwrap_or_default();
-        let Some(event) = event else {
-            if !rows.is_empty() {
-                faults.add(position, "the index has a resource whose event cannot be read");
+        let snapshot = self.snapshot(suspects).await?;
+        let asked: Vec<(&ResourceKey, Position, Position)> = suspects
+            .iter()
+            .filter(|suspect| suspect.event.position <= snapshot.until(&suspect.event.key))
+            .map(|suspect| (&suspect.event.key, suspect.event.position, snapshot.until(&suspect.event.key)))
+            .collect();
+        let current: HashSet<Position> = self.log.were_current(&asked).await?.into_iter().collect();
+        for Suspect { event, entries } in suspects {
+            let position = event.position;
+            let entries = entries.as_ref().filter(|_| current.contains(&position));
+            let row = snapshot.rows.get(&number(position));
+            match (entries, row) {
+                (None, None) => {}
+                (None, Some(_)) => {
+                    seen.faults.add(position, "the index has a version that is not its resource's newest");
+                }
+                (Some(_), None) => seen.faults.add(position, "the index does not have the resource"),
+                (Some(entries), Some(row)) => {
+                    // What the first pass has seen was compared there.
+                    if !seen.indexed.contains(position)
+                        && let Some(reason) = row.difference(&RowOfResource::should_be(event, entries))
+                    {
+                        seen.faults.add(position, reason);
+                    }
+                    let sum = sums.get(&number(position)).copied();
+                    snapshot.compare(position, entries, sum, &mut seen.faults);
+                }
             }
-            return Ok(());
-        };
-        if position > snapshot.reached {
-            return Ok(());
-        }
-        // Of a resource that is parked, the version before that is there.
-        let parked = snapshot.parked.get(&event.key);
-        let until = parked.map_or(snapshot.reached, |parked| Position::new(parked.get() - 1));
-        let is_current = event.operation != Operation::Delete
-            && position <= until
-            && self.log.was_current(&event.key, position, until).await?;
-        let entries = if is_current { self.entries(event) } else { None };
-        match (entries, rows) {
-            (None, []) => {}
-            (None, _) => faults.add(position, "the index has a version that is not its resource's newest"),
-            (Some(_), []) => faults.add(position, "the index does not have the resource"),
-            (Some(_), [_, _, ..]) => faults.add(position, "the index has the resource more than once"),
-            (Some(entries), [row]) => self.compare(event, &entries, row, snapshot, faults),
         }
         Ok(())
     }
 
-    fn compare(
-        &self,
-        event: &Event,
-        entries: &Entries,
-        row: &RowOfResource,
-        snapshot: &Snapshot,
-        faults: &mut Faults,
-    ) {
-        let seq = number(event.position);
-        if let Some(reason) = row.difference(&RowOfResource::should_be(event, entries)) {
-            faults.add(event.position, reason);
-        }
-        let mut spans: Vec<[i64; 3]> =
-            entries.table_spans().map(|span| [span.key, span.low, span.high]).collect();
-        spans.sort_unstable();
-        if snapshot.spans.get(&seq).map(Vec::as_slice).unwrap_or_default() != spans {
-            faults.add(event.position, "the table of spans has other rows than the resource gives");
-        }
-        let texts: Vec<(i64, String)> =
-            entries.texts.iter().map(|text| (text.key, text.text.clone())).collect();
-        if snapshot.texts.get(&seq).map(Vec::as_slice).unwrap_or_default() != texts {
-            faults.add(event.position, "the table of texts has other rows than the resource gives");
-        }
-    }
-
-    async fn snapshot(&self, positions: &[Position]) -> Result<Snapshot, ProjectionError> {
-        let seqs: Vec<i64> = positions.iter().map(|position| number(*position)).collect();
-        let log = self.log.number();
+    async fn snapshot(&self, suspects: &[Suspect<'_>]) -> Result<Snapshot, ProjectionError> {
         let mut client = self.database.get().await?;
         let transaction = client
             .build_transaction()
@@ -121,39 +130,123 @@ impl Audit<'_> {
             .read_only(true)
             .start()
             .await?;
-        transaction.batch_execute(SLOW).await?;
         let mut snapshot = Snapshot {
             reached: checkpoint::read(&*transaction, &self.name).await?.position,
+            parked: self.parked(&transaction, suspects).await?,
             ..Snapshot::default()
         };
-        for parked in parked::list(&*transaction, &self.name, Position::ZERO, usize::MAX).await? {
-            // In order: the first one stays.
-            snapshot.parked.entry(parked.key).or_insert(parked.position);
-        }
-        let rows = format!(
-            "SELECT kind, seq, last_updated, id, tokens, spans FROM {} WHERE log = $1 AND seq = ANY ($2)",
-            self.tables.resource
-        );
-        for row in transaction.query(&rows, &[&log, &seqs]).await? {
-            snapshot.rows.entry(row.try_get(1)?).or_default().push(RowOfResource::read(&row)?);
-        }
-        let spans = format!(
-            "SELECT seq, key, low, high FROM {} WHERE seq = ANY ($1) ORDER BY key, low, high",
-            self.tables.span
-        );
-        for row in transaction.query(&spans, &[&seqs]).await? {
-            let span = [row.try_get(1)?, row.try_get(2)?, row.try_get(3)?];
-            snapshot.spans.entry(row.try_get(0)?).or_default().push(span);
-        }
+        self.read_rows(&transaction, suspects, &mut snapshot).await?;
+        self.read_spans(&transaction, suspects, &mut snapshot).await?;
+        let seqs: Vec<i64> = suspects.iter().map(|suspect| number(suspect.event.position)).collect();
         let texts = format!(
             "SELECT seq, key, text FROM {} WHERE log = $1 AND seq = ANY ($2) ORDER BY key, text",
             self.tables.text
         );
-        for row in transaction.query(&texts, &[&log, &seqs]).await? {
+        for row in transaction.query(&texts, &[&self.log.number(), &seqs]).await? {
             let text = (row.try_get(1)?, row.try_get(2)?);
             snapshot.texts.entry(row.try_get(0)?).or_default().push(text);
         }
         transaction.commit().await?;
         Ok(snapshot)
+    }
+
+    async fn parked(
+        &self,
+        transaction: &Transaction<'_>,
+        suspects: &[Suspect<'_>],
+    ) -> Result<HashMap<ResourceKey, Position>, ProjectionError> {
+        let keys = suspects.iter().map(|suspect| &suspect.event.key);
+        let (types, ids): (Vec<&str>, Vec<&str>) =
+            keys.map(|key| (&*key.resource_type, key.id.as_str())).unzip();
+        let statement = "SELECT resource_type, resource_id, min(seq) FROM anamnesis.projection_parked
+            WHERE name = $1 AND version = $2 AND log = $3
+                AND (resource_type, resource_id) IN (SELECT * FROM unnest($4::text[], $5::text[]))
+            GROUP BY resource_type, resource_id";
+        let name = &self.name;
+        let rows =
+            transaction.query(statement, &[&name.name, &name.version, &name.log, &types, &ids]).await?;
+        rows.iter()
+            .map(|row| {
+                let key = ResourceKey::new(row.try_get::<_, &str>(0)?, row.try_get::<_, String>(1)?);
+                Ok((key, Position::new(unsigned(row.try_get(2)?))))
+            })
+            .collect()
+    }
+
+    async fn read_rows(
+        &self,
+        transaction: &Transaction<'_>,
+        suspects: &[Suspect<'_>],
+        snapshot: &mut Snapshot,
+    ) -> Result<(), ProjectionError> {
+        let events = suspects.iter().map(|suspect| suspect.event);
+        let (kinds, seqs): (Vec<i32>, Vec<i64>) =
+            events.map(|event| (type_number(&event.key.resource_type), number(event.position))).unzip();
+        // Written so that only the primary key can be taken.
+        let statement = format!(
+            "SELECT r.kind, r.seq, r.last_updated, r.id, r.tokens, r.spans
+             FROM unnest($2::int4[], $3::bigint[]) AS w (kind, seq) CROSS JOIN LATERAL (
+                 SELECT * FROM {} AS one WHERE one.log = $1 AND one.kind = w.kind AND one.seq = w.seq LIMIT 1) AS r",
+            self.tables.resource
+        );
+        for row in transaction.query(&statement, &[&self.log.number(), &kinds, &seqs]).await? {
+            snapshot.rows.insert(row.try_get(1)?, RowOfResource::read(&row)?);
+        }
+        Ok(())
+    }
+
+    /// The spans that there should be and those that the rows name. Others are found by their sum.
+    async fn read_spans(
+        &self,
+        transaction: &Transaction<'_>,
+        suspects: &[Suspect<'_>],
+        snapshot: &mut Snapshot,
+    ) -> Result<(), ProjectionError> {
+        let mut wanted: BTreeSet<(i64, i64, i64)> = BTreeSet::new();
+        for Suspect { event, entries } in suspects {
+            let seq = number(event.position);
+            let should = entries.iter().flat_map(Entries::table_spans);
+            wanted.extend(should.map(|span| (seq, span.key, span.low)));
+            let named = snapshot.rows.get(&seq).map(|row| row.spans.as_slice()).unwrap_or_default();
+            wanted.extend(named.as_chunks().0.iter().map(|[key, low, _]: &[i64; 3]| (seq, *key, *low)));
+        }
+        let seqs: Vec<i64> = wanted.iter().map(|span| span.0).collect();
+        let keys: Vec<i64> = wanted.iter().map(|span| span.1).collect();
+        let lows: Vec<i64> = wanted.iter().map(|span| span.2).collect();
+        // Written so that only the index by key, beginning and position can be taken.
+        let statement = format!(
+            "SELECT s.seq, s.key, s.low, s.high
+             FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS w (seq, key, low) CROSS JOIN LATERAL (
+                 SELECT * FROM {} AS one WHERE one.key = w.key AND one.low = w.low AND one.seq = w.seq
+                 LIMIT {SAME_SPANS_MAX}) AS s
+             ORDER BY s.key, s.low, s.high",
+            self.tables.span
+        );
+        for row in transaction.query(&statement, &[&seqs, &keys, &lows]).await? {
+            let span = [row.try_get(1)?, row.try_get(2)?, row.try_get(3)?];
+            snapshot.spans.entry(row.try_get(0)?).or_default().push(span);
+        }
+        Ok(())
+    }
+}
+
+impl Snapshot {
+    /// Compares the narrow tables with what a resource gives. A resource that was in the index when the check began and
+    /// still is has had the same rows all the time, so that the sum of its spans is of this moment as well.
+    fn compare(&self, position: Position, entries: &Entries, sum: Option<u64>, faults: &mut Faults) {
+        let seq = number(position);
+        let mut spans: Vec<[i64; 3]> =
+            entries.table_spans().map(|span| [span.key, span.low, span.high]).collect();
+        spans.sort_unstable();
+        let should = spans.iter().fold(0_u64, |sum, span| sum.wrapping_add(hash_span(seq, *span)));
+        let is_as_summed = sum.is_none_or(|sum| sum == should);
+        if self.spans.get(&seq).map(Vec::as_slice).unwrap_or_default() != spans || !is_as_summed {
+            faults.add(position, "the table of spans has other rows than the resource gives");
+        }
+        let texts: Vec<(i64, String)> =
+            entries.texts.iter().map(|text| (text.key, text.text.clone())).collect();
+        if self.texts.get(&seq).map(Vec::as_slice).unwrap_or_default() != texts {
+            faults.add(position, "the table of texts has other rows than the resource gives");
+        }
     }
 }
