@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use anamnesis_events::{Event, Position, ResourceKey};
 use anamnesis_projections::search::{
-    Handling, Issue as SearchIssue, PAGE_PARAMETER, ParseOptions, Scope, SearchIndex, SearchMatch,
-    SearchPage, SearchQuery,
+    Handling, Issue as SearchIssue, PAGE_PARAMETER, ParseOptions, Scope, SearchMatch, SearchPage, SearchQuery,
 };
 
 use super::answer::Answer;
@@ -57,7 +56,7 @@ async fn search(call: &Call, scope: Scope, path: &str) -> Result<Answer, Failure
     let _ = index.wait_for(wanted, call.service.options.search_wait).await;
     let mut page = index.search(&query).await?;
     issues.extend(check_reached(call, page.reached, wanted)?);
-    issues.extend(std::mem::take(&mut page.issues).into_iter().map(Issue::from));
+    issues.extend(std::mem::take(&mut page.issues).into_iter().chain(page.parked.take()).map(Issue::from));
     let positions: Vec<Position> = page.matches.iter().map(|found| found.position).collect();
     let events = if positions.is_empty() { Vec::new() } else { call.service.log.fetch(&positions).await? };
     refuse_strangers(&page, &events)?;
@@ -142,8 +141,8 @@ fn bundle(
 
 /// A resource that is parked may match or not, and nobody can tell: a second one could be created beside it, or it could
 /// be changed or deleted although it does not match any more.
-fn refuse_parked(index: &SearchIndex, resource_type: &str) -> Result<(), Failure> {
-    let Some(parked) = index.parked(&[resource_type.to_owned()]) else { return Ok(()) };
+fn refuse_parked(page: &SearchPage) -> Result<(), Failure> {
+    let Some(parked) = &page.parked else { return Ok(()) };
     let text = format!(
         "Criteria cannot be matched now: {}. An identifier with its system can be used all the same.",
         parked.text
@@ -174,16 +173,17 @@ pub(crate) async fn matching(
     let scope = Scope::Type(resource_type.to_owned());
     let (query, _) = index.parse(&scope, &parameters, &options).map_err(refuse)?;
     let head = call.service.compartments.reads().head().await?;
-    let waited = index.wait_for(head, call.service.options.criteria_wait).await;
+    // Whether it was in time, the page itself tells.
+    let _ = index.wait_for(head, call.service.options.criteria_wait).await;
     let page = index.search(&query).await?;
     // A database that has crashed may have lost what the index was known to have; and what is parked, this process
     // knows for sure only up to where it has come itself.
-    let reached = waited.map_or_else(|late| late.reached, |_in_time| page.reached);
+    let reached = page.reached.min(page.parked_known);
     if reached < head {
         return Err(Failure::unavailable(format!(
             "The search index has reached position {reached}, not yet {head}; criteria cannot be matched now."
         )));
     }
-    refuse_parked(index, resource_type)?;
+    refuse_parked(&page)?;
     Ok(page.matches.into_iter().map(|found| (found.id, found.position)).collect())
 }

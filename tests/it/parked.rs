@@ -1,6 +1,7 @@
 //! `GET /{workspace}/$projections`, `POST /{workspace}/$unpark`, and what clients notice of a parked resource.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anamnesis_events::{Draft, Group, Operation, Position, ResourceKey, Version};
 use serde_json::{Value, json};
@@ -96,6 +97,51 @@ fn criteria_are_not_matched_against_a_type_with_parked_resources() {
         let organization = r#"{"resourceType":"Organization","name":"x"}"#;
         let headers = [FHIR, ("If-None-Exist", "name=x")];
         assert_eq!(server.send("POST", "/Organization", &headers, organization).await.status, 201);
+    });
+}
+
+#[test]
+fn what_is_unparked_while_criteria_are_matched_is_not_created_again() {
+    const GATE: &str = "SELECT pg_advisory_lock(77)";
+    test(|server| async move {
+        put_patient(&server, "a", "Adams").await;
+        assert_eq!(server.get("/Patient").await.json()["entry"].as_array().unwrap().len(), 1);
+        let (client, connection) =
+            tokio_postgres::connect(&server.database, tokio_postgres::NoTls).await.unwrap();
+        let driver = tokio::spawn(connection);
+        // As if the index could not take it; and queries that have their snapshot and then take their time.
+        let park = "BEGIN; DELETE FROM anamnesis.search_v1_resource; DELETE FROM anamnesis.search_v1_text;
+            DELETE FROM anamnesis.search_v1_span;
+            INSERT INTO anamnesis.projection_parked SELECT name, version, log, seq, 'Patient', 'a', 'x'
+                FROM anamnesis.projection_checkpoint;
+            UPDATE anamnesis.projection_checkpoint SET unparked = unparked + 1; COMMIT";
+        client.batch_execute(park).await.unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while warnings(&server.get("/Patient").await).is_empty() {
+            assert!(Instant::now() < deadline, "the runner does not notice");
+        }
+        let slow = "CREATE OR REPLACE FUNCTION anamnesis.search_v1_first_since(
+                of_log smallint, of_kind integer, since bigint) RETURNS bigint LANGUAGE plpgsql STABLE STRICT AS $$
+            BEGIN PERFORM pg_advisory_xact_lock_shared(77); RETURN 0; END $$";
+        client.batch_execute(slow).await.unwrap();
+        client.batch_execute(GATE).await.unwrap();
+        let headers = [FHIR, ("If-None-Exist", "_lastUpdated=ge2000-01-01")];
+        let body = r#"{"resourceType":"Patient","name":[{"family":"Adams"}]}"#;
+        let (created, ()) = tokio::join!(server.send("POST", "/Patient", &headers, body), async {
+            let waits = "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database AS d ON d.oid = database
+                WHERE locktype = 'advisory' AND objid = 77 AND NOT granted AND datname = current_database())";
+            while !client.query_one(waits, &[]).await.unwrap().get::<_, bool>(0) {
+                assert!(Instant::now() < deadline, "the criteria are not matched");
+            }
+            let order = json!({"projection": "search", "resource": "Patient/a"});
+            assert_eq!(unpark(&server, order).await.json()["events"], 1);
+            client.batch_execute("SELECT pg_advisory_unlock(77)").await.unwrap();
+        });
+        assert_eq!((created.status.as_u16(), created.outcome().as_str()), (503, "incomplete"));
+        let again = server.send("POST", "/Patient", &headers, body).await;
+        assert_eq!(again.status, 200, "it is there already");
+        drop(client);
+        driver.await.unwrap().unwrap();
     });
 }
 

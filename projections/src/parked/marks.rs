@@ -40,6 +40,26 @@ impl ParkedMarks {
         self.0.iter().map(|(name, of_type)| (&**name, of_type))
     }
 
+    /// What is parked here or there, of two moments of a version. Of a type the larger number counts: how many are in
+    /// both is not known.
+    #[must_use]
+    pub(crate) fn joined(self: &Arc<Self>, other: &Arc<Self>) -> Arc<Self> {
+        if Arc::ptr_eq(self, other) || other.is_empty() {
+            return self.clone();
+        }
+        let mut joined = (**self).clone();
+        for (name, theirs) in &other.0 {
+            let ours = joined.0.entry(name.clone()).or_default();
+            ours.named.extend(theirs.named.iter().cloned());
+            let named = u64::try_from(ours.named.len()).unwrap_or(u64::MAX);
+            ours.resources = ours.resources.max(theirs.resources).max(named);
+            while ours.named.len() > NAMED_MAX {
+                ours.named.pop_last();
+            }
+        }
+        Arc::new(joined)
+    }
+
     fn add(&mut self, key: &ResourceKey) {
         let of_type = self.0.entry(key.resource_type.clone()).or_default();
         of_type.resources += 1;
@@ -93,11 +113,22 @@ impl Resources {
         }
     }
 
-    /// This one is not parked any more.
+    /// This one is not parked any more. Only where it was told by name all are looked through, for another name.
     pub(crate) fn remove(&mut self, key: &ResourceKey) {
-        if self.parked.remove(key) {
-            self.mark();
+        if !self.parked.remove(key) {
+            return;
         }
+        let mut marks = (**self.marks.borrow()).clone();
+        let Some(of_type) = marks.0.get_mut(&key.resource_type) else { return self.mark() };
+        let are_all_named = of_type.named.len() < NAMED_MAX;
+        if of_type.named.remove(&key.id) && !are_all_named {
+            return self.mark();
+        }
+        of_type.resources -= 1;
+        if of_type.resources == 0 {
+            marks.0.remove(&key.resource_type);
+        }
+        self.marks.send_replace(Arc::new(marks));
     }
 
     fn mark(&self) {
@@ -124,7 +155,27 @@ mod tests {
         assert_eq!(of_type.named.len(), NAMED_MAX);
         resources.remove(&keys[11]);
         assert_eq!(told.borrow().of("Patient").unwrap().named.iter().next_back().unwrap(), "10");
+        resources.remove(&keys[0]);
+        assert_eq!(told.borrow().of("Patient").unwrap().resources, 10);
+        keys.iter().for_each(|key| resources.remove(key));
+        assert!(told.borrow().is_empty());
         resources.set(HashSet::from([ResourceKey::new("Group", "1")]));
         assert_eq!(told.borrow().types().map(|(name, _)| name.to_owned()).collect::<Vec<_>>(), ["Group"]);
+    }
+
+    #[test]
+    fn two_moments_are_joined_by_name_and_the_larger_number() {
+        let of = |ids: std::ops::Range<usize>| {
+            let keys = ids.map(|id| ResourceKey::new("Patient", format!("{id:02}"))).collect();
+            Resources::new(keys).watch().borrow().clone()
+        };
+        let joined = of(0..2).joined(&of(1..4));
+        assert_eq!(joined.of("Patient").unwrap().resources, 4);
+        assert_eq!(joined.of("Patient").unwrap().named.len(), 4);
+        let joined = of(0..15).joined(&of(10..12));
+        assert_eq!(joined.of("Patient").unwrap().resources, 15);
+        assert_eq!(joined.of("Patient").unwrap().named.len(), NAMED_MAX);
+        assert!(of(0..1).joined(&of(0..0)).of("Patient").is_some());
+        assert!(of(0..0).joined(&of(0..1)).of("Patient").is_some());
     }
 }

@@ -22,7 +22,7 @@ use super::sql::{Order, Start, Statement, Window};
 use super::tables::{NAME, Tables};
 use crate::checkpoint::number;
 use crate::database::Database;
-use crate::{Active, Late, Progress, ProjectionError};
+use crate::{Active, Late, ParkedMarks, Progress, ProjectionError};
 use memory::Memory;
 use rows::{Found, Row};
 
@@ -72,8 +72,14 @@ pub struct SearchPage {
     pub previous: Option<String>,
     /// The position that the index had reached.
     pub reached: Position,
-    /// What the client should know about the results.
+    /// What the client should know about the results, without what is parked.
     pub issues: Vec<Issue>,
+    /// The resources of the types asked for that were parked when the query began or when it ended, in the version
+    /// that answered it: the page may lack them, or hold them as they were.
+    pub parked: Option<Issue>,
+    /// The position up to which this process knew what is parked when the query began. Of an event after it, `parked`
+    /// may say nothing.
+    pub parked_known: Position,
 }
 
 /// The search index of one log. Cheap to clone.
@@ -135,13 +141,6 @@ impl SearchIndex {
         self.active.now()
     }
 
-    /// The resources of these types that are not in the index as they are now, because events of them are parked. After
-    /// a [`Self::wait_for`] that was in time these are all up to that position.
-    #[must_use]
-    pub fn parked(&self, types: &[String]) -> Option<Issue> {
-        parked(&self.active.now()?.parked(), types)
-    }
-
     /// Waits until everything up to `position` can be found, at most for `timeout`.
     ///
     /// # Errors
@@ -163,10 +162,12 @@ impl SearchIndex {
             let _ = self.active.wait_for(floor, CAUGHT_UP_WITHIN).await;
         }
         let mut active = self.active.now().ok_or(ProjectionError::NotReadable { name: NAME })?;
+        let mut before = Marked::now(&active);
         let page = match self.page(query, &kinds, &Tables::of(active.version())).await {
             // Another node has switched and taken the version away, which this one has not noticed yet.
             Err(error) if is_gone(&error) => {
                 active = self.active.after(active.version(), NOTICED_WITHIN).await.ok_or(error)?;
+                before = Marked::now(&active);
                 self.page(query, &kinds, &Tables::of(active.version())).await
             }
             page => page,
@@ -178,7 +179,9 @@ impl SearchIndex {
             other => other,
         })?;
         self.shown.fetch_max(page.reached.get(), Ordering::SeqCst);
-        page.issues.extend(parked(&active.parked(), &query.types));
+        // A resource that was un-parked meanwhile may be missing from what the query saw all the same.
+        page.parked = parked(&before.marks.joined(&active.parked()), &query.types);
+        page.parked_known = before.known;
         Ok(page)
     }
 
@@ -226,6 +229,8 @@ impl SearchIndex {
                 previous: None,
                 reached,
                 issues: vec![],
+                parked: None,
+                parked_known: Position::ZERO,
             });
         }
         let mut found = self.rows(&window).await?;
@@ -355,7 +360,8 @@ impl SearchIndex {
             });
         }
         let matches = found.rows.into_iter().filter_map(|row| self.found(row)).collect();
-        SearchPage { matches, total, next, previous, reached: found.reached, issues }
+        let (reached, parked, parked_known) = (found.reached, None, Position::ZERO);
+        SearchPage { matches, total, next, previous, reached, issues, parked, parked_known }
     }
 
     fn found(&self, row: Row) -> Option<SearchMatch> {
@@ -386,6 +392,21 @@ impl SearchIndex {
             Start::Times
         };
         (start, gathered_max)
+    }
+}
+
+/// What a version has parked, as this process knows at one moment.
+struct Marked {
+    /// All up to here is in the marks.
+    known: Position,
+    marks: Arc<ParkedMarks>,
+}
+
+impl Marked {
+    /// The position first: the runner marks what it has parked before it tells that it has come so far.
+    fn now(version: &Progress) -> Self {
+        let known = version.reached();
+        Self { known, marks: version.parked() }
     }
 }
 

@@ -8,6 +8,7 @@ mod complaints;
 mod date;
 mod number;
 mod paging;
+mod parked;
 mod query;
 mod reference;
 mod runner;

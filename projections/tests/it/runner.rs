@@ -160,10 +160,12 @@ pub(crate) enum How {
     Database,
 }
 
-/// The search projection, which refuses one patient as long as it is told to.
+/// The search projection, which refuses one patient as long as it is told to, and may pretend that its rows have another
+/// form.
 pub(crate) struct Refusing {
     pub(crate) inner: SearchProjection,
     pub(crate) how: How,
+    pub(crate) schema: i32,
     pub(crate) refuses: Arc<AtomicBool>,
 }
 
@@ -185,7 +187,7 @@ impl Projection for Refusing {
     }
 
     fn schema(&self) -> i32 {
-        self.inner.schema()
+        self.schema
     }
 
     fn rows(&self, event: &Event) -> Result<Self::Rows, Poison> {
@@ -226,7 +228,7 @@ async fn parks_and_unparks(how: How) {
     world.runner.stop().await;
     let refuses = Arc::new(AtomicBool::new(true));
     let inner = SearchProjection::new(SearchRegistry::r4().clone(), world.log.number(), 1);
-    let projection = Refusing { inner, how, refuses: refuses.clone() };
+    let projection = Refusing { inner, how, schema: SearchProjection::SCHEMA, refuses: refuses.clone() };
     let log = world.log.number();
     let options = RunnerOptions::default();
     let runner =

@@ -15,11 +15,11 @@ use serde_json::{Value, json};
 use crate::runner::{How, Refusing};
 use crate::world::{World, run_version};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Resources in a bundle.
 const SIZE: usize = 5;
 
-fn options(building_batch_max: usize) -> SupervisorOptions {
+pub(crate) fn options(building_batch_max: usize) -> SupervisorOptions {
     SupervisorOptions {
         runner: RunnerOptions { batch_events_max: building_batch_max, ..RunnerOptions::default() },
         building_batch_max,
@@ -30,26 +30,36 @@ fn options(building_batch_max: usize) -> SupervisorOptions {
 
 /// A node whose projection refuses the patient 1 as long as it is told to.
 async fn supervise_refusing(world: &World, refuses: &Arc<AtomicBool>) -> Supervisor {
+    supervise_as(world, refuses, SearchProjection::SCHEMA, options(4)).await
+}
+
+/// The same with rows that pretend to have this form.
+pub(crate) async fn supervise_as(
+    world: &World,
+    refuses: &Arc<AtomicBool>,
+    schema: i32,
+    options: SupervisorOptions,
+) -> Supervisor {
     let (log, refuses) = (world.log.number(), refuses.clone());
     let make = move |version| {
         let inner = SearchProjection::new(SearchRegistry::r4().clone(), log, version);
-        Refusing { inner, how: How::Poison, refuses: refuses.clone() }
+        Refusing { inner, how: How::Poison, schema, refuses: refuses.clone() }
     };
-    Supervisor::start(&world.database, make, world.log.clone(), log, options(4)).await.unwrap()
+    Supervisor::start(&world.database, make, world.log.clone(), log, options).await.unwrap()
 }
 
-async fn supervise(world: &World, options: SupervisorOptions) -> Supervisor {
+pub(crate) async fn supervise(world: &World, options: SupervisorOptions) -> Supervisor {
     let log = world.log.number();
     let make = move |version| SearchProjection::new(SearchRegistry::r4().clone(), log, version);
     Supervisor::start(&world.database, make, world.log.clone(), log, options).await.unwrap()
 }
 
-fn index(world: &World, supervisor: &Supervisor) -> SearchIndex {
+pub(crate) fn index(world: &World, supervisor: &Supervisor) -> SearchIndex {
     let registry = SearchRegistry::r4().clone();
     SearchIndex::new(world.database.clone(), registry, world.log.number(), supervisor.active())
 }
 
-fn patient(id: usize, name: &str) -> Value {
+pub(crate) fn patient(id: usize, name: &str) -> Value {
     json!({"resourceType": "Patient", "id": format!("{id}"), "birthDate": format!("19{:02}-01-01", id % 100),
         "name": [{"family": name}]})
 }
@@ -63,7 +73,10 @@ async fn write(world: &World, bundles: std::ops::Range<usize>) -> Position {
 }
 
 /// Asks until the states are these.
-async fn until(supervisor: &Supervisor, what: impl Fn(&[VersionStatus]) -> bool) -> Vec<VersionStatus> {
+pub(crate) async fn until(
+    supervisor: &Supervisor,
+    what: impl Fn(&[VersionStatus]) -> bool,
+) -> Vec<VersionStatus> {
     let asked = async {
         loop {
             let status = supervisor.status().await.unwrap();
@@ -77,7 +90,7 @@ async fn until(supervisor: &Supervisor, what: impl Fn(&[VersionStatus]) -> bool)
 }
 
 /// There is one version, this one, and readers use it.
-fn is_alone(number: i32) -> impl Fn(&[VersionStatus]) -> bool {
+pub(crate) fn is_alone(number: i32) -> impl Fn(&[VersionStatus]) -> bool {
     move |status| {
         let [only] = status else { return false };
         only.version.number == number && only.version.state == State::Active
@@ -360,7 +373,7 @@ async fn unparking_on_one_node_is_known_to_the_other() {
     let index = index(&world, &two);
     let warned = async |query: &str| {
         let (query, _) = world.query(query).unwrap();
-        index.search(&query).await.unwrap().issues
+        Vec::from_iter(index.search(&query).await.unwrap().parked)
     };
     let issues = warned("Patient?family=two").await;
     assert!(issues[0].text.ends_with("Patient/1"), "{issues:?}");
