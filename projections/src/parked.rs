@@ -121,7 +121,7 @@ pub(crate) async fn forget(
     Ok((positions, are_all))
 }
 
-/// Whether a version has parked events of the resource.
+/// Whether the version that readers use has parked events of the resource.
 pub(crate) async fn is_parked(
     client: &impl GenericClient,
     (name, log): (&str, i16),
@@ -130,7 +130,8 @@ pub(crate) async fn is_parked(
     let row = client
         .query_one(
             "SELECT EXISTS (SELECT FROM anamnesis.projection_parked
-             WHERE name = $1 AND log = $2 AND resource_type = $3 AND resource_id = $4)",
+             WHERE name = $1 AND log = $2 AND resource_type = $3 AND resource_id = $4 AND version = (
+                 SELECT active FROM anamnesis.projection WHERE name = $1 AND log = $2))",
             &[&name, &log, &&*key.resource_type, &key.id],
         )
         .await?;

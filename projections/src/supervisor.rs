@@ -16,7 +16,7 @@ use crate::checkpoint::Name;
 use crate::database::Database;
 use crate::runner::{Runner, RunnerOptions, Source};
 use crate::{Active, Parked, Projection, ProjectionError, State, Switch, Version, Versions, parked};
-use reconcile::Reconciler;
+use reconcile::{Reconciler, Refused};
 
 /// How long un-parking of one resource may take: a batch that is under way comes first.
 const UNPARK_WITHIN: Duration = Duration::from_secs(30);
@@ -64,7 +64,7 @@ pub struct Unparked {
     pub resources: usize,
     /// Events that were taken, in the version that took most.
     pub events: usize,
-    /// Resources that still have parked events.
+    /// Resources that still have parked events in the version that readers use.
     pub still_parked: usize,
     /// There may be more after this position.
     pub next: Option<Position>,
@@ -74,7 +74,7 @@ pub struct Unparked {
 #[derive(Debug, Default)]
 struct Shared {
     runners: Mutex<BTreeMap<i32, Arc<Runner>>>,
-    refused: Mutex<BTreeMap<i32, Switch>>,
+    refused: Mutex<BTreeMap<i32, Refused>>,
     told: Notify,
 }
 
@@ -84,7 +84,15 @@ impl Shared {
     }
 
     fn refused(&self, number: i32) -> Option<Switch> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).get(&number).copied()
+        self.refused
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&number)
+            .map(|refused| refused.outcome)
+    }
+
+    fn is_refused(&self, number: i32, is_so: impl Fn(&Refused) -> bool) -> bool {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).get(&number).is_some_and(is_so)
     }
 }
 
@@ -245,15 +253,28 @@ impl Supervisor {
         Ok(parked::list(&**client, &name, after, count_max).await?)
     }
 
-    /// Offers the parked events of a resource again, in order, to every version that is written.
+    /// Offers the parked events of a resource again, in order, to every version that is written. One that is taken
+    /// away meanwhile needs them no more.
     ///
     /// # Errors
-    /// When the database or the log fails, or a runner does not answer.
+    /// When the database or the log fails, or a runner does not answer; when no version is left.
     pub async fn unpark(&self, key: &ResourceKey) -> Result<Unparked, ProjectionError> {
         let mut unparked = Unparked { resources: 1, ..Unparked::default() };
-        for runner in self.shared.runners().values() {
+        let mut left = 0;
+        for (number, runner) in self.shared.runners() {
             let taken = tokio::time::timeout(UNPARK_WITHIN, runner.unpark(key)).await;
-            unparked.events = unparked.events.max(taken.map_err(|_late| ProjectionError::Busy)??);
+            match taken.map_err(|_late| ProjectionError::Busy)? {
+                Ok(events) => {
+                    left += 1;
+                    unparked.events = unparked.events.max(events);
+                }
+                Err(ProjectionError::Unknown { .. }) => {}
+                Err(ProjectionError::Stopped) if !self.versions.is_written(number).await? => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if left == 0 {
+            return Err(ProjectionError::NotReadable { name: self.name });
         }
         let client = self.database.get().await?;
         let still = parked::is_parked(&**client, (self.name, self.log), key).await?;

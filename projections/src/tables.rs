@@ -41,6 +41,11 @@ const TABLES: &str = "
             AND table_name = 'projection_checkpoint' AND column_name = 'unparked') THEN
             ALTER TABLE anamnesis.projection_checkpoint ADD COLUMN unparked bigint NOT NULL DEFAULT 0;
         END IF;
+        -- For those who ask about one resource, and for comparing versions.
+        IF to_regclass('anamnesis.projection_parked_resource') IS NULL THEN
+            CREATE INDEX projection_parked_resource ON anamnesis.projection_parked
+                (name, log, resource_type, resource_id, version, seq);
+        END IF;
     END $$;
     INSERT INTO anamnesis.projection_version (name, version, log, schema, state)
         SELECT c.name, c.version, c.log, 1, 'active'

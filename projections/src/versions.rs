@@ -97,6 +97,8 @@ pub struct Version {
     pub parked_events: u64,
     /// Resources that these events are of.
     pub parked_resources: u64,
+    /// How often resources were un-parked.
+    pub unparked: u64,
     /// Whether it may become the active one with resources parked that the active one has not parked.
     pub force: bool,
 }
@@ -170,7 +172,8 @@ impl Versions {
                          WHERE p.name = v.name AND p.version = v.version AND p.log = v.log) ELSE 0 END,
                      CASE WHEN $3 THEN (SELECT count(DISTINCT (p.resource_type, p.resource_id))
                          FROM anamnesis.projection_parked AS p
-                         WHERE p.name = v.name AND p.version = v.version AND p.log = v.log) ELSE 0 END
+                         WHERE p.name = v.name AND p.version = v.version AND p.log = v.log) ELSE 0 END,
+                     coalesce(c.unparked, 0)
                  FROM anamnesis.projection_version AS v LEFT JOIN anamnesis.projection_checkpoint AS c
                      ON c.name = v.name AND c.version = v.version AND c.log = v.log
                  WHERE v.name = $1 AND v.log = $2 AND v.state <> 'gone' ORDER BY v.version",
@@ -178,6 +181,13 @@ impl Versions {
             .await?;
         let rows = client.query(&statement, &[&self.name, &self.log, &with_counts]).await?;
         Ok(rows.iter().map(version).collect::<Result<_, _>>()?)
+    }
+
+    /// Whether servers write this version.
+    pub(crate) async fn is_written(&self, number: i32) -> Result<bool, ProjectionError> {
+        let client = self.database.get().await?;
+        let state = tables::state(&**client, &self.named(number)).await?;
+        Ok(state.is_some_and(|(state, _)| state.is_written()))
     }
 
     /// The version that readers use; where there is none yet, the next number becomes it, with rows of this form.
@@ -337,5 +347,6 @@ fn version(row: &Row) -> Result<Version, tokio_postgres::Error> {
         force: row.try_get(6)?,
         parked_events: unsigned(row.try_get(7)?),
         parked_resources: unsigned(row.try_get(8)?),
+        unparked: unsigned(row.try_get(9)?),
     })
 }

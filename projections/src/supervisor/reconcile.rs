@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use anamnesis_events::Position;
 use metrics::{Label, gauge};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Shared, SupervisorOptions};
@@ -17,6 +19,48 @@ use crate::{Progress, Projection, ProjectionError, State, Switch, Version, Versi
 const NEAR: u64 = 5000;
 /// Scratch versions whose maker has died are taken away after this time.
 const SCRATCH_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// How often it is asked again whether a version has still parked more than the active one, where nobody has un-parked
+/// anything: the active one may have come to park the same.
+const PARKED_ASKED_EVERY: Duration = Duration::from_secs(30);
+
+/// Why a version could not become the active one, and when that was.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) outcome: Switch,
+    parked: ParkedKnown,
+    /// The active one had come as far as the new one, so that what it has not parked it will not park by itself.
+    is_settled: bool,
+    at: Instant,
+}
+
+/// What changes when somebody does something about parked resources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ParkedKnown {
+    active: Option<(i32, u64)>,
+    unparked: u64,
+    force: bool,
+}
+
+impl ParkedKnown {
+    fn of(version: &Version, active: Option<&Version>) -> Self {
+        let active = active.map(|active| (active.number, active.unparked));
+        Self { active, unparked: version.unparked, force: version.force }
+    }
+}
+
+impl Refused {
+    /// Whether it would be refused again: `reached` is how far the new version has come.
+    fn still_holds(&self, reached: Position, parked: ParkedKnown) -> bool {
+        match self.outcome {
+            // The active version is held still for a switch: not again before this one has moved.
+            Switch::Behind { active, .. } => reached < active,
+            Switch::Parked { .. } => {
+                self.is_settled && self.parked == parked && self.at.elapsed() < PARKED_ASKED_EVERY
+            }
+            Switch::Done => false,
+        }
+    }
+}
 
 pub(super) struct Reconciler<S, M> {
     pub(super) database: Database,
@@ -167,7 +211,7 @@ where
     /// Shows readers the active version, if this program can read it.
     fn point(&self, versions: &[Version]) {
         let runners = self.shared.runners();
-        let active = versions.iter().find(|version| version.state == State::Active);
+        let active = active(versions);
         let progress = active.and_then(|active| runners.get(&active.number)).map(|runner| runner.progress());
         self.active.send_if_modified(|now| {
             // The same version anew where its runner was started anew.
@@ -194,18 +238,16 @@ where
         versions: &[Version],
         runners: &BTreeMap<i32, Arc<Runner>>,
     ) -> Result<bool, ProjectionError> {
-        let active = versions.iter().find(|version| version.state == State::Active);
+        let active = active(versions);
         let reached = active.map_or(0, |active| active.reached.get());
         let building = |version: &&Version| version.state == State::Building && version.schema == self.schema;
         for version in versions.iter().filter(building) {
             let Some(runner) = runners.get(&version.number) else { continue };
             let here = runner.progress().reached();
-            // The active version is held still for a switch: not again before this one has moved.
-            let was_behind = match self.shared.refused(version.number) {
-                Some(Switch::Behind { active, .. }) => here < active,
-                _ => false,
-            };
-            if was_behind || here.get().saturating_add(NEAR) < reached {
+            let parked = ParkedKnown::of(version, active);
+            if self.shared.is_refused(version.number, |refused| refused.still_holds(here, parked))
+                || here.get().saturating_add(NEAR) < reached
+            {
                 continue;
             }
             let outcome = match self.versions.switch(version.number, version.force).await {
@@ -220,7 +262,9 @@ where
                 tracing::info!(version = version.number, "readers use another version of a projection now");
                 return Ok(true);
             }
-            if refused.insert(version.number, outcome) != Some(outcome)
+            let is_settled = version.reached.get() <= reached;
+            let now = Refused { outcome, parked, is_settled, at: Instant::now() };
+            if refused.insert(version.number, now).map(|before| before.outcome) != Some(outcome)
                 && let Switch::Parked { resources } = outcome
             {
                 tracing::warn!(
@@ -248,4 +292,8 @@ where
             }
         }
     }
+}
+
+fn active(versions: &[Version]) -> Option<&Version> {
+    versions.iter().find(|version| version.state == State::Active)
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use anamnesis_events::Position;
 use deadpool_postgres::Transaction;
 use tokio::time::Instant;
+use tokio_postgres::GenericClient;
+use tokio_postgres::error::SqlState;
 
 use super::{State, Versions};
 use crate::checkpoint::{self, Name};
@@ -13,6 +15,8 @@ use crate::{ProjectionError, tables};
 /// How long the active version is held still for the new one to come up to it. Searches for what was just written wait
 /// as long.
 const HELD_FOR: Duration = Duration::from_secs(2);
+/// The least that is allowed for a batch of the new one that is under way when it has come up.
+const BATCH_WITHIN: Duration = Duration::from_millis(200);
 /// How often it is looked whether it has.
 const LOOKED_EVERY: Duration = Duration::from_millis(5);
 
@@ -37,13 +41,18 @@ pub enum Switch {
 
 impl Versions {
     /// Makes a version that is being built the active one, if it has come as far as the active one: that is held still
-    /// meanwhile, for two seconds at most. `force`: even where the new one has parked resources that the active one
-    /// has not.
+    /// meanwhile, a little longer than two seconds at most, and the new one too in the end. `force`: even where the new
+    /// one has parked resources that the active one has not; without it nothing is held still for one that has.
     ///
     /// # Errors
     /// [`ProjectionError::WrongState`] when it is not being built.
     pub async fn switch(&self, number: i32, force: bool) -> Result<Switch, ProjectionError> {
         let mut client = self.database.get().await?;
+        // Before anybody has to wait: what is parked stays so until somebody does something about it.
+        let resources = if force { 0 } else { parked_more(&**client, &self.named(number)).await? };
+        if resources > 0 {
+            return Ok(Switch::Parked { resources });
+        }
         let transaction = client.transaction().await?;
         tables::lock(&transaction).await?;
         self.expect(&transaction, number, &[State::Building]).await?;
@@ -85,15 +94,30 @@ async fn refuse(
         tokio::time::sleep(LOOKED_EVERY).await;
         reached = checkpoint::read(&**transaction, new).await?.position;
     }
-    if checkpoint::hold(transaction, new).await?.is_none_or(|new| new.position < active) {
-        return Ok(Some(Switch::Behind { active, reached }));
+    let within = deadline.saturating_duration_since(Instant::now()).max(BATCH_WITHIN);
+    transaction.batch_execute(&format!("SET LOCAL lock_timeout = {}", within.as_millis())).await?;
+    match checkpoint::hold(transaction, new).await {
+        Ok(Some(new)) if new.position >= active => {}
+        // In the middle of a long batch, perhaps.
+        Err(error) if error.code() != Some(&SqlState::LOCK_NOT_AVAILABLE) => return Err(error.into()),
+        _ => return Ok(Some(Switch::Behind { active, reached })),
     }
-    let parked = "SELECT count(DISTINCT (n.resource_type, n.resource_id)) FROM anamnesis.projection_parked AS n
+    if force {
+        return Ok(None);
+    }
+    // Again, because something may have been parked since.
+    let resources = parked_more(&**transaction, new).await?;
+    Ok((resources > 0).then_some(Switch::Parked { resources }))
+}
+
+/// How many resources a version has parked that the active one has not.
+async fn parked_more(client: &impl GenericClient, new: &Name) -> Result<u64, tokio_postgres::Error> {
+    let parked =
+        "SELECT count(DISTINCT (n.resource_type, n.resource_id)) FROM anamnesis.projection_parked AS n
         WHERE n.name = $1 AND n.version = $2 AND n.log = $3 AND NOT EXISTS (
-            SELECT FROM anamnesis.projection_parked AS o WHERE o.name = n.name AND o.version = $4 AND o.log = n.log
-                AND o.resource_type = n.resource_type AND o.resource_id = n.resource_id)";
-    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
-        [&new.name, &new.version, &new.log, &old.version];
-    let resources = checkpoint::unsigned(transaction.query_one(parked, &values).await?.try_get(0)?);
-    Ok((resources > 0 && !force).then_some(Switch::Parked { resources }))
+            SELECT FROM anamnesis.projection_parked AS o WHERE o.name = n.name AND o.log = n.log
+                AND o.resource_type = n.resource_type AND o.resource_id = n.resource_id AND o.version = (
+                    SELECT active FROM anamnesis.projection WHERE name = $1 AND log = $3))";
+    let row = client.query_one(parked, &[&new.name, &new.version, &new.log]).await?;
+    Ok(checkpoint::unsigned(row.try_get(0)?))
 }

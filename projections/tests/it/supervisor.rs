@@ -381,9 +381,11 @@ async fn unparking_on_one_node_is_known_to_the_other() {
     assert_eq!(warned("?_summary=count").await.len(), 1);
     let still = two.unpark(&ResourceKey::new("Patient", "1")).await.unwrap();
     assert_eq!((still.events, still.still_parked), (0, 1));
+    assert_eq!(two.status().await.unwrap()[0].version.unparked, 0, "nothing has changed for the others");
     refuses.store(false, Ordering::SeqCst);
     let unparked = two.unpark_all(Position::ZERO, 10).await.unwrap();
     assert_eq!((unparked.resources, unparked.events, unparked.still_parked, unparked.next), (1, 2, 0, None));
+    assert_eq!(two.status().await.unwrap()[0].version.unparked, 1);
     assert_eq!(warned("Patient?family=two").await, []);
     // The other node writes what comes next, and parks it not behind what is there no more.
     two.stop().await;

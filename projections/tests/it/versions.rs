@@ -195,10 +195,13 @@ async fn a_store_that_knew_of_one_version_only_goes_on() {
     world.runner.stop().await;
     let (client, connection) = tokio_postgres::connect(&world.url, tokio_postgres::NoTls).await.unwrap();
     let driver = tokio::spawn(connection);
-    client.batch_execute("DROP TABLE anamnesis.projection_version").await.unwrap();
+    let dropping = "DROP TABLE anamnesis.projection_version; DROP INDEX anamnesis.projection_parked_resource";
+    client.batch_execute(dropping).await.unwrap();
+    let versions = world.versions().await;
+    let index = "SELECT to_regclass('anamnesis.projection_parked_resource') IS NOT NULL";
+    assert!(client.query_one(index, &[]).await.unwrap().get::<_, bool>(0));
     drop(client);
     driver.await.unwrap().unwrap();
-    let versions = world.versions().await;
     assert_eq!(versions.active(SCHEMA).await.unwrap(), 1);
     let listed = versions.list().await.unwrap();
     assert_eq!((listed.len(), listed[0].state, listed[0].schema), (1, State::Active, 1));
@@ -234,6 +237,28 @@ async fn another_process_can_start_while_a_version_is_being_written() {
     let second = run_version(&world.database, &world.log, 1, RunnerOptions::default()).await;
     client.batch_execute("DELETE FROM anamnesis.search_v1_text WHERE false; COMMIT").await.unwrap();
     second.stop().await;
+    drop(client);
+    driver.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_long_batch_of_the_new_version_does_not_hold_the_active_one_still() {
+    let world = World::new().await;
+    history(&world, 0).await;
+    world.settle().await;
+    let versions = world.versions().await;
+    let (number, _) = versions.build(SCHEMA, false).await.unwrap();
+    let building = run_version(&world.database, &world.log, number, RunnerOptions::default()).await;
+    world.digest_of(&building).await;
+    let (client, connection) = tokio_postgres::connect(&world.url, tokio_postgres::NoTls).await.unwrap();
+    let driver = tokio::spawn(connection);
+    let batch =
+        format!("BEGIN; SELECT FROM anamnesis.projection_checkpoint WHERE version = {number} FOR UPDATE");
+    client.batch_execute(&batch).await.unwrap();
+    let switched = tokio::time::timeout(Duration::from_secs(8), versions.switch(number, false)).await;
+    assert!(matches!(switched, Ok(Ok(Switch::Behind { .. }))), "{switched:?}");
+    client.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(versions.switch(number, false).await.unwrap(), Switch::Done);
     drop(client);
     driver.await.unwrap().unwrap();
 }

@@ -75,12 +75,16 @@ impl<P: Projection, S: Source> Worker<P, S> {
                 Failure::Retry(error) => Err(error),
             };
         }
+        let taken = events.len() - batch.parked.len();
+        if taken == 0 {
+            // Nothing has changed, so that other processes need not read the list again.
+            return Ok(nothing);
+        }
         for (event, reason) in &batch.parked {
             parked::park(&transaction, &self.name, event, reason).await?;
         }
         checkpoint::unparked(&transaction, &self.name).await?;
         transaction.commit().await?;
-        let taken = events.len() - batch.parked.len();
         if stood_at == self.standing() {
             self.unparked += 1;
             if batch.parked.is_empty() && are_all {
