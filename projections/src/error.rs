@@ -56,8 +56,9 @@ pub enum ProjectionError {
         /// The form that this program writes and reads.
         own: i32,
     },
-    /// No version can be read now: the one there is has rows of a form that this program does not know.
-    #[error("no version of projection {name} can be read yet: it is being built")]
+    /// No version can be read now: the one there is has rows of a form that this program does not know, of an older
+    /// program, and is being built again, or of a later one.
+    #[error("no version of projection {name} can be read by this program now")]
     NotReadable {
         /// Its name.
         name: &'static str,

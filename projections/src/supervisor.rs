@@ -120,7 +120,8 @@ pub struct Supervisor {
 impl Supervisor {
     /// Starts the versions that are to be written, and returns when readers can be served. `make` makes the projection
     /// for a version's number. Where the rows of the active version have another form than those of `make`, a rebuild
-    /// is begun, and there is no version to read until it is done.
+    /// is begun, and there is no version to read until it is done. Rows of a later program are left alone: there
+    /// is no version to read as long as they are in use.
     ///
     /// # Errors
     /// When the database cannot be reached or refuses the tables.
@@ -210,10 +211,18 @@ impl Supervisor {
     /// Has the projection built again beside the version that readers use. It goes on whatever happens to this process.
     /// The number of the version, and whether it was begun now; else it was under way already. `force`: the new version
     /// takes the place even where it has parked resources that the active one has not; also of one that is under way.
+    /// It also makes a version of this program where the rows in use are of a later one: for going back to this one.
     ///
     /// # Errors
-    /// When the database fails.
+    /// [`ProjectionError::OtherSchema`] where the rows in use are of a later program, without `force`; when the
+    /// database fails.
     pub async fn rebuild(&self, force: bool) -> Result<(i32, bool), ProjectionError> {
+        let versions = self.versions.listed(false).await?;
+        let is_later = |version: &&Version| version.state == State::Active && version.schema > self.schema;
+        if let Some(later) = versions.iter().find(is_later).filter(|_| !force) {
+            let (name, version, found) = (self.name, later.number, later.schema);
+            return Err(ProjectionError::OtherSchema { name, version, found, own: self.schema });
+        }
         let begun = self.versions.build(self.schema, force).await?;
         self.shared.told.notify_one();
         Ok(begun)

@@ -83,6 +83,9 @@ pub(crate) async fn prepare<P: Projection>(
     let own = projection.schema();
     match state(&*transaction, name).await? {
         Some((State::Gone | State::Cancelled, _)) => return Err(name.unknown()),
+        Some((state @ State::Unknown, _)) => {
+            return Err(ProjectionError::WrongState { version: name.version, state });
+        }
         Some((_, found)) if found != own => {
             let (name, version) = (name.name, name.version);
             return Err(ProjectionError::OtherSchema { name, version, found, own });

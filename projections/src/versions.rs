@@ -40,6 +40,8 @@ pub enum State {
     Scratch,
     /// Its tables have been taken away.
     Gone,
+    /// What a later program has stored and this one does not know: it is left alone. This word is never stored.
+    Unknown,
 }
 
 impl State {
@@ -56,13 +58,13 @@ impl State {
             Self::Cancelled => "cancelled",
             Self::Scratch => "scratch",
             Self::Gone => "gone",
+            Self::Unknown => "unknown",
         }
     }
 
-    /// The state of a word; what a later program has stored and this one does not know is left alone as a scratch
-    /// version is.
+    /// The state of a word.
     pub(crate) fn of(word: &str) -> Self {
-        Self::ALL.into_iter().find(|state| state.word() == word).unwrap_or(Self::Scratch)
+        Self::ALL.into_iter().find(|state| state.word() == word).unwrap_or(Self::Unknown)
     }
 
     /// Whether servers write it.
@@ -101,6 +103,15 @@ pub struct Version {
     pub unparked: u64,
     /// Whether it may become the active one with resources parked that the active one has not parked.
     pub force: bool,
+}
+
+impl Version {
+    /// Whether it is being built and must not become the active one, because that has rows of a later form. One that
+    /// was asked for by force after that may.
+    pub(crate) fn is_outdated_by(&self, active: &Self) -> bool {
+        let is_deliberate = self.force && self.number > active.number;
+        self.state == State::Building && self.schema < active.schema && !is_deliberate
+    }
 }
 
 /// The versions of one projection over one log. Cheap to clone.
@@ -272,7 +283,8 @@ impl Versions {
     /// before every log had its own) the rows stay until that log has left them too.
     ///
     /// # Errors
-    /// [`ProjectionError::WrongState`] for one that is being built, is active or gone; a database error where somebody
+    /// [`ProjectionError::WrongState`] for one that is being built, is active or gone, or of which a later program has
+    /// made something that this one does not know; a database error where somebody
     /// is still at work on it: try again.
     pub async fn remove<P: Projection>(&self, projection: &P) -> Result<(), ProjectionError> {
         let number = projection.version();

@@ -155,6 +155,7 @@ where
             runner.stop().await;
             self.shared.runners.lock().unwrap_or_else(PoisonError::into_inner).remove(number);
         }
+        self.cancel_outdated(&versions).await?;
         self.remove_unwanted(&versions).await;
         if self.must_rebuild(&versions) {
             let (number, _) = self.versions.build(self.schema, false).await?;
@@ -225,11 +226,29 @@ where
         });
     }
 
+    /// Whether the rows are older than this program. Those of a later program are left alone: two programs that each
+    /// built their own would take the place from each other for ever.
     fn must_rebuild(&self, versions: &[Version]) -> bool {
-        let has = |state: State| {
-            versions.iter().any(|version| version.state == state && version.schema == self.schema)
+        let is_due = match active(versions) {
+            Some(active) => active.schema < self.schema,
+            None => versions.iter().all(|version| version.state != State::Unknown),
         };
-        !has(State::Active) && !has(State::Building)
+        let is_own = |version: &Version| version.state == State::Building && version.schema == self.schema;
+        is_due && !versions.iter().any(is_own)
+    }
+
+    /// Gives up what an older program was building when a later one had its version made the active one: it would
+    /// never take the place.
+    async fn cancel_outdated(&self, versions: &[Version]) -> Result<(), ProjectionError> {
+        let Some(active) = active(versions) else { return Ok(()) };
+        for version in versions.iter().filter(|version| version.is_outdated_by(active)) {
+            match self.versions.cancel(version.number).await {
+                Ok(()) => tracing::info!(version = version.number, "a version of an older form is given up"),
+                Err(ProjectionError::WrongState { .. } | ProjectionError::Unknown { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Tries to make the version that is being built the active one. True when it has become so.
@@ -241,7 +260,8 @@ where
         let active = active(versions);
         let reached = active.map_or(0, |active| active.reached.get());
         let building = |version: &&Version| version.state == State::Building && version.schema == self.schema;
-        for version in versions.iter().filter(building) {
+        let is_outdated = |version: &Version| active.is_some_and(|active| version.is_outdated_by(active));
+        for version in versions.iter().filter(building).filter(|version| !is_outdated(version)) {
             let Some(runner) = runners.get(&version.number) else { continue };
             let here = runner.progress().reached();
             let parked = ParkedKnown::of(version, active);
@@ -253,7 +273,11 @@ where
             let outcome = match self.versions.switch(version.number, version.force).await {
                 Ok(outcome) => outcome,
                 // Another process has done it, or has given it up.
-                Err(ProjectionError::WrongState { .. } | ProjectionError::Unknown { .. }) => return Ok(true),
+                Err(
+                    ProjectionError::WrongState { .. }
+                    | ProjectionError::Unknown { .. }
+                    | ProjectionError::OtherSchema { .. },
+                ) => return Ok(true),
                 Err(error) => return Err(error),
             };
             let mut refused = self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner);

@@ -45,7 +45,8 @@ impl Versions {
     /// one has parked resources that the active one has not; without it nothing is held still for one that has.
     ///
     /// # Errors
-    /// [`ProjectionError::WrongState`] when it is not being built.
+    /// [`ProjectionError::WrongState`] when it is not being built, [`ProjectionError::OtherSchema`] when the active one
+    /// has rows of a later form, unless the new one was begun after it and by `force`.
     pub async fn switch(&self, number: i32, force: bool) -> Result<Switch, ProjectionError> {
         let mut client = self.database.get().await?;
         // Before anybody has to wait: what is parked stays so until somebody does something about it.
@@ -61,6 +62,7 @@ impl Versions {
         let (new, old) = (self.named(number), old.map(|row| row.try_get(0)).transpose()?);
         if let Some(old) = old {
             let old = self.named(old);
+            self.refuse_older(&transaction, &old, &new, force).await?;
             if let Some(refused) = refuse(&transaction, &old, &new, force).await? {
                 return Ok(refused);
             }
@@ -72,6 +74,24 @@ impl Versions {
         self.set(&transaction, number, State::Active).await?;
         transaction.commit().await?;
         Ok(Switch::Done)
+    }
+
+    /// An older program does not take the place from a later one.
+    async fn refuse_older(
+        &self,
+        transaction: &Transaction<'_>,
+        old: &Name,
+        new: &Name,
+        force: bool,
+    ) -> Result<(), ProjectionError> {
+        let found = tables::state(&**transaction, old).await?.map(|(_, schema)| schema);
+        let own = tables::state(&**transaction, new).await?.map(|(_, schema)| schema);
+        match (found, own) {
+            (Some(found), Some(own)) if found > own && !(force && new.version > old.version) => {
+                Err(ProjectionError::OtherSchema { name: self.name, version: old.version, found, own })
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod audit;
 mod audit_scale;
 mod complaints;
 mod date;
+mod forms;
 mod number;
 mod paging;
 mod parked;

@@ -244,7 +244,7 @@ async fn rows_of_another_form_are_not_read_and_are_built_again() {
     world.runner.stop().await;
     let (client, connection) = tokio_postgres::connect(&world.url, tokio_postgres::NoTls).await.unwrap();
     let driver = tokio::spawn(connection);
-    client.execute("UPDATE anamnesis.projection_version SET schema = 99", &[]).await.unwrap();
+    client.execute("UPDATE anamnesis.projection_version SET schema = 0", &[]).await.unwrap();
     drop(client);
     driver.await.unwrap().unwrap();
     // A log that ends before the old version: the new one cannot take its place yet.
