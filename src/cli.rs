@@ -3,6 +3,7 @@
 mod feed;
 mod load;
 mod operator;
+mod output;
 mod parked;
 mod positions;
 mod progress;

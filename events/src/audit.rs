@@ -4,6 +4,7 @@
 //!   ones before, and links to compartments.
 //! - [`heads`] compares where each resource stands with what the log says, both ways.
 //! - [`stream`] compares the messages that JetStream still has with the events of the same numbers.
+//! - [`trail`] follows the versions of one resource, without reading the rest of the log.
 //!
 //! Nothing is locked and no snapshot is kept: a check covers what the log had when it began, and looks again at what
 //! has moved meanwhile. A fault is told and the check goes on behind it.
@@ -14,9 +15,11 @@ mod fault;
 mod heads;
 mod log;
 mod stream;
+mod trail;
 
 pub use bits::Positions;
 pub use fault::{FAULTS_KEPT_MAX, Fault, Faults, Part};
 pub use heads::{Heads, heads};
 pub use log::{Range, Walked, log};
 pub use stream::{Streamed, stream};
+pub use trail::{Trail, TrailRange, trail};

@@ -38,7 +38,7 @@ use crate::{AppendError, Group, LogError, LogOptions, Position, PostgresFeed, Re
 
 pub use self::history::{HistoryPage, HistoryRange, HistoryScope, Period};
 pub use self::read::READ_EVENTS_MAX;
-pub use self::standing::HeadsPlace;
+pub use self::standing::{HeadsPlace, Stand};
 pub use self::stored::Stored;
 pub use self::verify::Verified;
 

@@ -1,14 +1,18 @@
 //! `anamnesis replay`: prints the history of a store, straight from its log.
 
+mod compartment;
+
 use std::io::Write;
 
+use anamnesis_events::audit::{self, Faults, TrailRange};
 use anamnesis_events::message::MessageOptions;
-use anamnesis_events::{Event, HistoryRange, HistoryScope, Position, ResourceKey, Stored};
+use anamnesis_events::{Event, Position, ResourceKey, Stored};
 use anyhow::Context as _;
 use chrono::SecondsFormat;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::output;
 use super::positions::Positions;
 use super::store::{Need, Store, StoreArguments};
 use crate::api::event_line;
@@ -36,8 +40,8 @@ pub(super) struct Arguments {
     resource: Option<ResourceKey>,
 
     /// Only events that touch this compartment, such as Patient/123
-    #[arg(long, value_name = "TYPE/ID", value_parser = parse_key)]
-    compartment: Option<ResourceKey>,
+    #[arg(long, value_name = "TYPE/ID", value_parser = compartment::parse)]
+    compartment: Option<String>,
 
     /// Print events as JSON, with their resources
     #[arg(long)]
@@ -58,6 +62,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     match runtime.block_on(replay(&arguments))? {
         0 => Ok(()),
+        1 => anyhow::bail!("1 event is not as it was recorded"),
         faults => anyhow::bail!("{faults} events are not as they were recorded"),
     }
 }
@@ -77,7 +82,7 @@ async fn replay(arguments: &Arguments) -> anyhow::Result<u64> {
     outcome.map(|()| faults)
 }
 
-/// Prints page after page, and counts the events that are not as they must be.
+/// Prints what is wanted, and counts the events that are not as they must be.
 async fn print(arguments: &Arguments, store: &Store, faults: &mut u64) -> anyhow::Result<()> {
     let head = store.log.head().await.context("the log cannot be read")?;
     for (flag, asked) in [("--from", Some(arguments.positions.from)), ("--to", arguments.positions.to)] {
@@ -86,13 +91,7 @@ async fn print(arguments: &Arguments, store: &Store, faults: &mut u64) -> anyhow
             anyhow::bail!("{flag} {asked}: the log ends at position {head}");
         }
     }
-    if let Some(resource) = &arguments.resource
-        && store.log.heads(std::slice::from_ref(resource)).await?.into_iter().flatten().next().is_none()
-    {
-        anyhow::bail!("{resource} has never existed in the workspace {}", store.log.workspace());
-    }
-    let until = arguments.positions.to.map_or(head, Position::new);
-    let mut printer = Printer {
+    let printer = Printer {
         json: arguments.json,
         messages: MessageOptions {
             body_bytes_max: usize::MAX,
@@ -100,13 +99,32 @@ async fn print(arguments: &Arguments, store: &Store, faults: &mut u64) -> anyhow
         },
         faults,
     };
-    let mut after = Position::new(arguments.positions.from - 1);
-    loop {
-        let positions = page(arguments, store, after, until).await?;
-        let Some(last) = positions.last().copied() else { break };
+    let after = Position::new(arguments.positions.from - 1);
+    match (&arguments.resource, &arguments.compartment) {
+        (Some(resource), _) => {
+            let range = TrailRange { after, until: arguments.positions.to.map(Position::new), end: head };
+            of_resource(store, resource, range, printer).await
+        }
+        (None, Some(name)) => {
+            let until = arguments.positions.to.map(Position::new);
+            compartment::print(store, name, (after, until, head), printer).await
+        }
+        (None, None) => {
+            all(store, (after, arguments.positions.to.map_or(head, Position::new)), printer).await
+        }
+    }
+}
+
+async fn all(
+    store: &Store,
+    (mut after, until): (Position, Position),
+    mut printer: Printer<'_>,
+) -> anyhow::Result<()> {
+    while after < until {
+        let last = until.min(after.plus(PAGE as u64));
+        let positions: Vec<Position> = (after.next().get()..=last.get()).map(Position::new).collect();
         let events = store.log.stored(&positions).await.context("the log cannot be read")?;
-        if !printer.page(&positions, &events) {
-            // A pipe that was closed (`| head`) ends the output, and that is no failure.
+        if !printer.page(&positions, &events)? {
             break;
         }
         after = last;
@@ -114,29 +132,24 @@ async fn print(arguments: &Arguments, store: &Store, faults: &mut u64) -> anyhow
     Ok(())
 }
 
-/// The next positions wanted, in order.
-async fn page(
-    arguments: &Arguments,
+async fn of_resource(
     store: &Store,
-    after: Position,
-    until: Position,
-) -> anyhow::Result<Vec<Position>> {
-    let scope = match (&arguments.resource, &arguments.compartment) {
-        (Some(key), _) => HistoryScope::Instance(key.clone()),
-        (None, Some(key)) => HistoryScope::Compartment(key.to_string()),
-        (None, None) => {
-            let last = until.get().min(after.plus(PAGE as u64).get());
-            return Ok((after.next().get()..=last).map(Position::new).collect());
+    resource: &ResourceKey,
+    range: TrailRange,
+    mut printer: Printer<'_>,
+) -> anyhow::Result<()> {
+    let trail = audit::trail(&store.log, resource, range).await.context("the history cannot be read")?;
+    if !trail.exists {
+        anyhow::bail!("{resource} has never existed in the workspace {}", store.log.workspace());
+    }
+    for positions in trail.positions.chunks(PAGE) {
+        let events = store.log.stored(positions).await.context("the log cannot be read")?;
+        if !printer.page(positions, &events)? {
+            break;
         }
-    };
-    let range = HistoryRange {
-        after_position: Some(after),
-        before_position: Some(until.next()),
-        limit: PAGE,
-        ascending: true,
-        ..HistoryRange::default()
-    };
-    store.log.history_positions(scope, range).await.context("the history cannot be read")
+    }
+    printer.complain_of(&trail.faults);
+    Ok(())
 }
 
 struct Printer<'a> {
@@ -147,7 +160,7 @@ struct Printer<'a> {
 
 impl Printer<'_> {
     /// Prints the events, and what is wrong with them. False when nobody reads any more.
-    fn page(&mut self, wanted: &[Position], events: &[Stored]) -> bool {
+    fn page(&mut self, wanted: &[Position], events: &[Stored]) -> anyhow::Result<bool> {
         let mut out = std::io::stdout().lock();
         let mut events = events.iter().peekable();
         for position in wanted {
@@ -169,16 +182,27 @@ impl Printer<'_> {
                 true => out.write_all(&event_line(event, &self.messages)),
                 false => writeln!(out, "{}", describe(event)),
             };
-            if written.is_err() {
-                return false;
+            if !output::goes_on(written)? {
+                return Ok(false);
             }
         }
-        out.flush().is_ok()
+        output::goes_on(out.flush())
     }
 
     fn complain(&mut self, position: Position, reason: &str) {
         *self.faults += 1;
         eprintln!("FAULT at position {position}: {reason}");
+    }
+
+    fn complain_of(&mut self, faults: &Faults) {
+        for fault in faults.kept() {
+            self.complain(fault.position, &fault.reason);
+        }
+        let more = faults.count().saturating_sub(faults.kept().len() as u64);
+        if more > 0 {
+            *self.faults += more;
+            eprintln!("FAULT: {more} more");
+        }
     }
 }
 

@@ -94,3 +94,60 @@ fn faults_are_told_by_the_exit_code_although_somebody_stops_it() {
     kill9(server.pid());
     server.wait();
 }
+
+#[test]
+fn versions_that_are_missing_are_told_with_the_others() {
+    let folder = folder();
+    let server = Server::start(folder.path());
+    server.wait_until_ready();
+    for family in ["Chalmers", "Windsor", "Levin", "Malin", "Osler"] {
+        put(&server, "a", family);
+    }
+    let shown = |more: &[&str]| -> (i32, Vec<u64>, String) {
+        let (code, lines, errors) = on_store(folder.path(), &[&["replay"], more].concat());
+        let position = |line: &str| line.split_whitespace().next().and_then(|word| word.parse().ok());
+        (code, lines.lines().filter_map(position).collect(), errors)
+    };
+    let (resource, compartment) = (["--resource", "Patient/a"], ["--compartment", "Patient/a"]);
+    assert_eq!(shown(&resource), (0, vec![1, 2, 3, 4, 5], String::new()));
+    assert_eq!(shown(&compartment), (0, vec![1, 2, 3, 4, 5], String::new()));
+    let tamper = |sql: &str| tamper(folder.path(), &format!("SET session_replication_role = replica; {sql}"));
+    let expect = |arguments: &[&str], positions: &[u64], fault: &str| {
+        let (code, found, errors) = shown(arguments);
+        assert_eq!((code, &found[..]), (1, positions), "{arguments:?}: {errors}");
+        assert!(errors.contains(&format!("FAULT at position {fault}")), "{arguments:?}: {errors}");
+    };
+
+    tamper("UPDATE anamnesis.head SET seq = 4, version = 4");
+    expect(&resource, &[1, 2, 3, 4, 5], "5: the head of its resource stands at 4, a version before");
+    expect(&compartment, &[1, 2, 3, 4, 5], "5: the head of its resource stands at 4, a version before");
+    tamper("CREATE TABLE public.kept AS SELECT * FROM anamnesis.head; DELETE FROM anamnesis.head");
+    expect(&resource, &[1, 2, 3, 4, 5], "5: its resource has no head");
+    tamper(
+        "INSERT INTO anamnesis.head SELECT * FROM public.kept; UPDATE anamnesis.head SET seq = 5, version = 5",
+    );
+    assert_eq!(shown(&resource).0, 0);
+
+    tamper("DELETE FROM anamnesis.event WHERE seq = 3");
+    expect(
+        &resource,
+        &[1, 2, 4, 5],
+        "3: the event of version 3 is missing, which the one at position 4 follows",
+    );
+    expect(&compartment, &[1, 2, 4, 5], "3: the event is missing, which the one at position 4 follows");
+    // What is asked for is whole.
+    assert_eq!(shown(&["--resource", "Patient/a", "--from", "5"]), (0, vec![5], String::new()));
+    tamper("DELETE FROM anamnesis.event WHERE seq = 5");
+    expect(&resource, &[1, 2, 4], "5: the event of version 5, the newest one, is missing");
+    expect(&compartment, &[1, 2, 4], "5: the event is missing, at which the head of its resource stands");
+
+    for (arguments, code, message) in [
+        (["--compartment", "Foo/m3"], 2, "a compartment is a patient"),
+        (["--compartment", "Patient/nope"], 1, "nothing in the workspace default touches Patient/nope"),
+        (["--compartment", "Organization/~1"], 1, "touches Organization/~1"),
+    ] {
+        let (found, _, errors) = shown(&arguments);
+        assert!(found == code && errors.contains(message), "{arguments:?}: {errors}");
+    }
+    server.stop();
+}

@@ -1,10 +1,13 @@
 //! Where resources stand or stood, for checks of what is derived from the log.
 
+use std::collections::HashMap;
+
 use uuid::Uuid;
 
 use super::Log;
+use super::decide::resource_key;
 use super::read::check_limit;
-use crate::{LogError, Position, ResourceKey};
+use crate::{LogError, Position, ResourceKey, Version};
 
 /// Heads in one page.
 const PAGE_HEADS: i64 = 2000;
@@ -13,7 +16,34 @@ const PAGE_HEADS: i64 = 2000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeadsPlace(Uuid);
 
+/// Where the head of a resource stands, whether or not there is such an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stand {
+    /// The position that it names.
+    pub position: Position,
+    /// The version that it names.
+    pub version: Version,
+}
+
 impl Log {
+    /// Where the heads of the resources stand, in the order of `keys`; `None` for one that has no head. Other than
+    /// [`Log::heads`] it believes them without looking at the events.
+    ///
+    /// # Errors
+    /// When the database cannot be read, or more than [`crate::READ_EVENTS_MAX`] are asked for.
+    pub async fn stands(&self, keys: &[ResourceKey]) -> Result<Vec<Option<Stand>>, LogError> {
+        check_limit(keys.len())?;
+        let wanted: Vec<Uuid> = keys.iter().map(resource_key).collect();
+        let statement = "SELECT key, seq, version FROM anamnesis.head WHERE log = $1 AND key = ANY ($2)";
+        let mut found = HashMap::new();
+        for row in self.query(statement, &[&self.inner.number, &wanted]).await? {
+            let (key, seq): (Uuid, i64) = (row.try_get(0)?, row.try_get(1)?);
+            let version = Version::from_sql(row.try_get(2)?);
+            found.insert(key, Stand { position: Position::from_sql(seq), version });
+        }
+        Ok(wanted.iter().map(|key| found.get(key).copied()).collect())
+    }
+
     /// A page of the positions at which living resources stand, in no useful order, and where the next one goes on;
     /// `None` there when this was the last one. A resource that is written between two pages is in one of them, at its
     /// old or its new position.
