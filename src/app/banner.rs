@@ -1,5 +1,6 @@
 //! What a person sees when the server is ready: where things are, and what to try.
 
+use std::io::Write;
 use std::net::SocketAddr;
 
 use crate::config::LogFormat;
@@ -47,7 +48,8 @@ Try, in another terminal:
 Ctrl-C stops the server.
 "
     ));
-    println!("{}", lines.join("\n"));
+    // A server serves also where nobody reads what it says.
+    let _ = writeln!(std::io::stdout(), "{}", lines.join("\n"));
 }
 
 fn row(name: &str, value: &str) -> String {

@@ -1,13 +1,12 @@
 //! `anamnesis feed`: prints the change feed of a workspace.
 
-use std::io::Write;
-
 use anyhow::Context as _;
 use clap::{Args, ValueHint};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use url::Url;
 
+use super::output;
 use crate::feed::{self, FeedError, Request};
 
 /// Print the change feed of a workspace, from any position
@@ -67,20 +66,24 @@ async fn print(arguments: Arguments) -> anyhow::Result<()> {
     };
     let (mut interrupts, mut terminations) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let mut out = std::io::stdout().lock();
     let json = arguments.json;
-    // A pipe that was closed (`| head`) ends the output, and that is no failure.
+    let mut failed = None;
     let reading = feed::read(request, |line, event| {
-        let text = if json { line.to_owned() } else { describe(event) };
-        writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
+        let text = if json { format!("{line}\n") } else { format!("{}\n", describe(event)) };
+        output::write(text.as_bytes()).unwrap_or_else(|error| {
+            failed = Some(error);
+            false
+        })
     });
-    tokio::select! {
-        ended = reading => match ended {
-            Ok(()) | Err(FeedError::Stopped) => Ok(()),
-            Err(error) => Err(error).context("the feed cannot be read"),
-        },
+    let ended = tokio::select! {
+        ended = reading => ended,
         _ = interrupts.recv() => Ok(()),
         _ = terminations.recv() => Ok(()),
+    };
+    match (failed, ended) {
+        (Some(error), _) => Err(error),
+        (None, Ok(()) | Err(FeedError::Stopped)) => Ok(()),
+        (None, Err(error)) => Err(error).context("the feed cannot be read"),
     }
 }
 

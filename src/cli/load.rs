@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::output;
 use crate::clock;
 use crate::load::{self, CONCURRENCY_DEFAULT, Failure, Observer, Options, RETRIES_DEFAULT, Source, Summary};
 
@@ -81,8 +82,8 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<()> {
     display.bar.finish_and_clear();
     display.finish_report()?;
     let summary = outcome?;
-    display.tell(&summary, clock::elapsed().saturating_sub(begin));
-    conclude(&summary)
+    let told = display.tell(&summary, clock::elapsed().saturating_sub(begin));
+    conclude(&summary).and(told)
 }
 
 /// Loads, and stops at Ctrl-C or SIGTERM: the first time in order, the second time at once.
@@ -156,7 +157,7 @@ impl Display {
         self.report.take().map_or(Ok(()), Report::finish)
     }
 
-    fn tell(&self, summary: &Summary, took: Duration) {
+    fn tell(&self, summary: &Summary, took: Duration) -> anyhow::Result<()> {
         let seconds = took.as_secs_f64().max(0.001);
         let mut text = format!(
             "{} entries accepted in {} requests from {} files, {} failed, {} repeated, in {seconds:.1} s ({:.0} a second)",
@@ -180,8 +181,7 @@ impl Display {
                 summary.repeated_after_break
             ));
         }
-        // Nobody may be reading any more; that is no failure of loading.
-        let _ = writeln!(std::io::stdout(), "{text}");
+        output::line(&text)
     }
 }
 

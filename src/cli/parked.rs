@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::operator::{Operator, number, text};
+use super::output;
 
 /// Show the events that the search index could not take, or offer them again
 ///
@@ -14,6 +15,7 @@ use super::operator::{Operator, number, text};
 /// else goes on. Searches that may miss the resource say so. After an upgrade of the server that can take it, offer it
 /// again: the events are taken in their order.
 #[derive(Debug, Args)]
+#[command(disable_version_flag = true)]
 pub(super) struct Arguments {
     /// The address of the workspace
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080/default", value_hint = ValueHint::Url)]
@@ -30,6 +32,10 @@ pub(super) struct Arguments {
     /// Show the events after this position
     #[arg(long, value_name = "POSITION", default_value_t = 0, conflicts_with_all = ["unpark", "unpark_all"])]
     after: u64,
+
+    /// Show the events of this version of the index, instead of those of the active one
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["unpark", "unpark_all"])]
+    version: Option<u64>,
 
     /// How many events are shown
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1000))]
@@ -53,37 +59,41 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn list(operator: &Operator, arguments: &Arguments) -> anyhow::Result<()> {
-    let path = format!("$projections?_count={}&after={}", arguments.count, arguments.after);
+    let mut path = format!("$projections?_count={}&after={}", arguments.count, arguments.after);
+    if let Some(version) = arguments.version {
+        path.push_str(&format!("&version={version}"));
+    }
     let listed = operator.ask(Method::GET, &path, None).await?;
     if arguments.json {
-        println!("{listed}");
-        return Ok(());
+        return output::line(&listed.to_string());
     }
     let all =
         |value: &Value, name: &str| value.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut shown = String::new();
     for projection in all(&listed, "projections") {
         let name = text(&projection, "name");
         for version in all(&projection, "versions") {
-            println!(
-                "{name} version {} ({}): position {} of {}, {} parked event(s) of {} resource(s)",
+            shown.push_str(&format!(
+                "{name} version {} ({}): position {} of {}, {} parked event(s) of {} resource(s)\n",
                 number(&version, "version"),
                 text(&version, "state"),
                 number(&version, "position"),
                 number(&listed, "head"),
                 number(&version, "parkedEvents"),
                 number(&version, "parkedResources"),
-            );
+            ));
         }
         let Some(parked) = projection.get("parked") else { continue };
         for event in all(parked, "events") {
             let (position, resource) = (number(&event, "position"), text(&event, "resource"));
-            println!("{position:>10}  {resource:<40}  {}", text(&event, "reason"));
+            let reason = text(&event, "reason");
+            shown.push_str(&format!("{position:>10}  {resource:<40}  {reason}\n"));
         }
         if let Some(next) = parked.get("next").and_then(Value::as_u64) {
-            println!("There may be more: --after {next}");
+            shown.push_str(&format!("There may be more: --after {next}\n"));
         }
     }
-    Ok(())
+    output::write(shown.as_bytes()).map(|_goes_on| ())
 }
 
 async fn unpark(operator: &Operator, resource: &str) -> anyhow::Result<()> {
@@ -107,7 +117,7 @@ async fn unpark_all(operator: &Operator) -> anyhow::Result<()> {
 }
 
 fn tell(events: u64, still: u64) -> anyhow::Result<()> {
-    println!("{events} event(s) were taken.");
+    output::line(&format!("{events} event(s) were taken."))?;
     if still > 0 {
         bail!("{still} resource(s) are still parked; `anamnesis parked` shows why");
     }

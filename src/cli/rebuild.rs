@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use url::Url;
 
 use super::operator::{Answer, Operator, number, text};
+use super::output;
 use super::progress::Progress;
 use crate::clock;
 
@@ -77,21 +78,21 @@ async fn rebuild(operator: &Operator, arguments: &Arguments) -> anyhow::Result<(
     let begun = operator.ask(Method::POST, "$rebuild", Some(&order)).await?;
     let version = number(&begun, "version");
     let already = if begun.get("started") == Some(&Value::Bool(false)) { " already" } else { "" };
-    println!("Version {version} of {name} is being built{already}.");
+    output::line(&format!("Version {version} of {name} is being built{already}."))?;
     if arguments.detach {
         return Ok(());
     }
     let (mut interrupts, mut terminations) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let mut progress = Progress::new();
+    let wanted = Wanted { name, version, is_forced: arguments.force };
     let outcome = tokio::select! {
-        outcome = watch(operator, name, version, &mut progress) => outcome,
+        outcome = watch(operator, &wanted, &mut progress) => outcome,
         _ = interrupts.recv() => Err(left(name)),
         _ = terminations.recv() => Err(left(name)),
     };
     progress.finish();
-    println!("{}", outcome?);
-    Ok(())
+    output::line(&outcome?)
 }
 
 fn left(name: &str) -> anyhow::Error {
@@ -103,20 +104,15 @@ fn left(name: &str) -> anyhow::Error {
 async fn cancel(operator: &Operator, name: &str) -> anyhow::Result<()> {
     match operator.send(Method::DELETE, &format!("$rebuild?projection={name}"), None).await? {
         Answer::Done(cancelled) => {
-            println!("Version {} of {name} was given up.", number(&cancelled, "version"));
-            Ok(())
+            output::line(&format!("Version {} of {name} was given up.", number(&cancelled, "version")))
         }
         Answer::Missing(reason) => bail!("nothing was given up: {reason}"),
     }
 }
 
 /// Asks until the version is the active one; gives the last line to show.
-async fn watch(
-    operator: &Operator,
-    name: &str,
-    version: u64,
-    progress: &mut Progress,
-) -> anyhow::Result<String> {
+async fn watch(operator: &Operator, wanted: &Wanted<'_>, progress: &mut Progress) -> anyhow::Result<String> {
+    let version = wanted.version;
     let mut seen_at = clock::elapsed();
     let mut is_away = false;
     let mut has_begun = false;
@@ -124,7 +120,7 @@ async fn watch(
         match operator.ask(Method::GET, "$projections?_count=1", None).await {
             Ok(listed) => {
                 (seen_at, is_away) = (clock::elapsed(), false);
-                match Seen::of(&listed, name, version)? {
+                match Seen::of(&listed, wanted)? {
                     Seen::Building { position, head } => {
                         if !std::mem::replace(&mut has_begun, true) {
                             progress.begin_at("rebuild", position, head);
@@ -149,6 +145,14 @@ async fn watch(
     }
 }
 
+/// The version that is waited for.
+struct Wanted<'w> {
+    name: &'w str,
+    version: u64,
+    /// It takes the place in any case: what the server says that it waits for is of before the order.
+    is_forced: bool,
+}
+
 /// How far a version is.
 enum Seen {
     Building { position: u64, head: u64 },
@@ -156,7 +160,8 @@ enum Seen {
 }
 
 impl Seen {
-    fn of(listed: &Value, name: &str, version: u64) -> anyhow::Result<Self> {
+    fn of(listed: &Value, wanted: &Wanted<'_>) -> anyhow::Result<Self> {
+        let (name, version) = (wanted.name, wanted.version);
         let projections = listed.get("projections").and_then(Value::as_array);
         let projection = projections
             .and_then(|all| all.iter().find(|one| text(one, "name") == name))
@@ -166,7 +171,8 @@ impl Seen {
         let position = one.map_or(0, |one| number(one, "position"));
         match one.map(|one| text(one, "state")) {
             Some("building") => {
-                if let Some(reason) = one.and_then(|one| one.get("waiting")).and_then(Value::as_str) {
+                let waiting = one.and_then(|one| one.get("waiting")).and_then(Value::as_str);
+                if let Some(reason) = waiting.filter(|_| !wanted.is_forced) {
                     bail!("version {version} is built, but waits: {reason}");
                 }
                 Ok(Self::Building { position, head: number(listed, "head") })
@@ -184,9 +190,13 @@ mod tests {
     use super::*;
 
     fn seen(versions: &Value, active: u64) -> Result<(bool, u64), String> {
+        seen_with(versions, active, false)
+    }
+
+    fn seen_with(versions: &Value, active: u64, is_forced: bool) -> Result<(bool, u64), String> {
         let projections = json!([{ "name": "search", "active": active, "versions": versions }]);
         let listed = json!({ "head": 100, "projections": projections });
-        match Seen::of(&listed, "search", 2) {
+        match Seen::of(&listed, &Wanted { name: "search", version: 2, is_forced }) {
             Ok(Seen::Building { position, head: 100 }) => Ok((false, position)),
             Ok(Seen::Building { head, .. }) => Err(format!("head {head}")),
             Ok(Seen::Done { position }) => Ok((true, position)),
@@ -205,5 +215,6 @@ mod tests {
         assert_eq!(seen(&with("cancelled"), 1), Err("version 2 was given up".to_owned()));
         let waiting = json!([{ "version": 2, "state": "building", "position": 7, "waiting": "It has." }]);
         assert!(seen(&waiting, 1).unwrap_err().ends_with("waits: It has."));
+        assert_eq!(seen_with(&waiting, 1, true), Ok((false, 7)));
     }
 }

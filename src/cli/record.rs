@@ -7,6 +7,7 @@ use anamnesis_projections::recording::{Expected, Recording};
 use anyhow::Context as _;
 use clap::{Args, ValueHint};
 
+use super::output;
 use super::progress::Progress;
 use super::store::{Need, Store, StoreArguments};
 
@@ -59,8 +60,11 @@ async fn record(arguments: &Arguments, store: &Store, progress: &mut Progress) -
         anyhow::bail!("there is no position {until} to record: the log ends at position {head}");
     }
     let events = read(store, until, progress).await?;
-    if events.last().is_some_and(|last| !last.ends_group()) {
-        anyhow::bail!("--to {until} is in the middle of a transaction, which projections never see half of");
+    if let Some((before, after)) = events.last().and_then(around_transaction) {
+        anyhow::bail!(
+            "--to {until} is in the middle of a transaction, which projections never see half of; {}--to {after} is its end",
+            if before > 0 { format!("--to {before} is the event before it, ") } else { String::new() }
+        );
     }
     let recording = Recording::new(store.log.workspace(), events);
     let expected = Expected::of(&recording)?;
@@ -69,11 +73,15 @@ async fn record(arguments: &Arguments, store: &Store, progress: &mut Progress) -
         "WARNING: the recording holds every resource in full. If real patients are among them, it must be kept as the \
          store is, and belongs into no repository."
     );
-    let _ = std::io::Write::write_all(
-        &mut std::io::stdout(),
-        format!("{} events recorded in {}\n", expected.count, arguments.out.display()).as_bytes(),
-    );
-    Ok(())
+    output::line(&format!("{} events recorded in {}", expected.count, arguments.out.display()))
+}
+
+/// Where the event is in the middle of a transaction: the position before the transaction, and its last one.
+fn around_transaction(event: &Event) -> Option<(u64, u64)> {
+    let transaction = event.transaction.filter(|transaction| !transaction.is_last())?;
+    let first = event.position.get().saturating_sub(transaction.index.into());
+    let last = first.saturating_add(transaction.size.into()).saturating_sub(1);
+    Some((first.saturating_sub(1), last))
 }
 
 async fn read(store: &Store, until: u64, progress: &mut Progress) -> anyhow::Result<Vec<Event>> {

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::output;
 use super::positions::Positions;
 use super::progress::Progress;
 use super::store::{Need, Store, StoreArguments};
@@ -98,9 +99,9 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut report = None;
     let stopped = runtime.block_on(verify(&arguments, &mut report));
     let Some(report) = report else { return stopped };
-    // Nobody may be reading any more; that is no failure of the check.
-    let _ = report.print(arguments.json);
-    report.outcome()
+    // Nobody may be reading any more; that is no failure of the check. Faults are told whatever became of the output.
+    let printed = output::goes_on(report.print(arguments.json));
+    report.outcome().and(printed.map(|_goes_on| ()))
 }
 
 /// Checks, until it is done or somebody stops it; closes the store in either case. What was found until then is in the

@@ -5,6 +5,7 @@
 mod accounts;
 mod crashes;
 mod limits;
+mod output;
 mod rebuild;
 mod record;
 mod refusals;
