@@ -3,13 +3,18 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use anamnesis_projections::ProjectionError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::operator;
 use super::query::Query;
 use super::service::Services;
-use crate::error::Failure;
+use crate::error::{Failure, FailureKind, IssueCode};
+
+/// Why an older program does not build without force.
+const LATER: &str = "The index in use is of a later program than this one. With \"force\" it is replaced by one of \
+    this program; the later one must not run any more.";
 
 /// What is to be built again.
 #[derive(Debug, Deserialize)]
@@ -21,7 +26,8 @@ struct Order {
 }
 
 /// `POST /{workspace}/$rebuild` with `{"projection": "search"}`: 202 with the version that is being built. Where one is
-/// being built already: 200 with that one. `"force": true`: it takes the place even where it has parked more.
+/// being built already: 200 with that one. `"force": true`: it takes the place even where it has parked more, and where the
+/// one in use is of a later program; without it that is 409.
 pub(crate) async fn start(
     request: HttpRequest,
     workspace: Path<String>,
@@ -41,7 +47,12 @@ async fn begin(
     let order: Order = operator::order(request, payload).await?;
     let projection = operator::projection(services, workspace, Some(&order.projection))?;
     let begun = projection.rebuild(order.force).await;
-    let (version, is_new) = begun.map_err(|error| operator::failed(&error))?;
+    let (version, is_new) = begun.map_err(|error| match error {
+        ProjectionError::OtherSchema { .. } => {
+            Failure::new(FailureKind::Conflict, IssueCode::Conflict, LATER)
+        }
+        error => operator::failed(&error),
+    })?;
     let status = if is_new { StatusCode::ACCEPTED } else { StatusCode::OK };
     Ok((status, json!({ "projection": order.projection, "version": version, "started": is_new })))
 }

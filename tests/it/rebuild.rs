@@ -106,3 +106,33 @@ fn a_version_that_has_parked_more_waits_for_an_operator() {
         driver.await.unwrap().unwrap();
     });
 }
+
+#[test]
+fn an_index_of_a_later_program_is_replaced_only_by_force() {
+    test(|server| async move {
+        assert_eq!(server.put("/Patient/a", r#"{"resourceType":"Patient","id":"a"}"#).await.status, 201);
+        assert_eq!(server.get("/Patient").await.status, 200);
+        let (client, connection) =
+            tokio_postgres::connect(&server.database, tokio_postgres::NoTls).await.unwrap();
+        let driver = tokio::spawn(connection);
+        client.execute("UPDATE anamnesis.projection_version SET schema = schema + 1", &[]).await.unwrap();
+        let refused = async {
+            while server.get("/Patient").await.status != 503 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), refused).await.unwrap();
+        let ordered = rebuild(&server, json!({"projection": "search"})).await;
+        assert_eq!(
+            (ordered.status.as_u16(), ordered.json()["issue"][0]["code"].as_str()),
+            (409, Some("conflict"))
+        );
+        assert_eq!(states(&versions(&server).await), ["1 active"], "nor by itself");
+        assert_eq!(rebuild(&server, json!({"projection": "search", "force": true})).await.status, 202);
+        until(&server, |versions| states(versions) == ["2 active"]).await;
+        let found = server.get("/Patient").await;
+        assert_eq!(found.json()["entry"].as_array().unwrap().len(), 1);
+        drop(client);
+        driver.await.unwrap().unwrap();
+    });
+}
