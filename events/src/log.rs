@@ -68,6 +68,32 @@ struct Inner {
     _stop_when_dropped: DropGuard,
 }
 
+impl Inner {
+    /// Of the log with this number and workspace. Nothing is known of its end yet, and it has no tasks.
+    fn new(
+        (number, workspace): (i16, &str),
+        pool: Pool,
+        queue: mpsc::Sender<Pending>,
+        stop: &CancellationToken,
+        options: LogOptions,
+    ) -> Self {
+        Self {
+            number,
+            workspace: workspace.into(),
+            genesis: envelope::genesis(workspace),
+            pool,
+            queue,
+            queue_bytes: Arc::new(Semaphore::new(options.queue_bytes_max.min(Semaphore::MAX_PERMITS))),
+            head: Arc::new(watch::Sender::new(Position::ZERO)),
+            broken: Arc::new(watch::Sender::new(None)),
+            stop: stop.clone(),
+            tasks: Mutex::default(),
+            _stop_when_dropped: stop.clone().drop_guard(),
+            options,
+        }
+    }
+}
+
 impl Log {
     /// Opens the log of `workspace` in the database at `database_url` (a Postgres URL or connection
     /// string; Postgres 15 or newer): brings the schema up to date, checks the end of the chain and
@@ -105,20 +131,7 @@ impl Log {
 
         let stop = CancellationToken::new();
         let (queue, waiting) = mpsc::channel(options.queue_groups_max.max(1));
-        let inner = Inner {
-            number,
-            workspace: workspace.into(),
-            genesis: envelope::genesis(workspace),
-            pool: pool.clone(),
-            queue,
-            queue_bytes: Arc::new(Semaphore::new(options.queue_bytes_max.min(Semaphore::MAX_PERMITS))),
-            head: Arc::new(watch::Sender::new(Position::ZERO)),
-            broken: Arc::new(watch::Sender::new(None)),
-            stop: stop.clone(),
-            tasks: Mutex::default(),
-            _stop_when_dropped: stop.clone().drop_guard(),
-            options,
-        };
+        let inner = Inner::new((number, workspace), pool.clone(), queue, &stop, options);
         let log = Log { inner: Arc::new(inner) };
         let known = log.check_end().await?;
         appender::advance(&log.inner.head, known.map_or(Position::ZERO, |tail| tail.position));

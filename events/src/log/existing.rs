@@ -1,15 +1,15 @@
 //! Opening a log that is there, for reading only: nothing is written, nothing is brought up to date.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use deadpool_postgres::Client;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Connector;
 use super::{Inner, Log, appender, migrate, read};
-use crate::{LogError, LogOptions, Position, envelope};
+use crate::{LogError, LogOptions};
 
 impl Log {
     /// Opens the log of `workspace` for reading, without writing anything: for auditors, also beside a running server.
@@ -42,20 +42,7 @@ impl Log {
         let stop = CancellationToken::new();
         // Nobody takes what is queued: the queue is closed from the beginning.
         let (queue, _) = mpsc::channel(1);
-        let inner = Inner {
-            number,
-            workspace: workspace.into(),
-            genesis: envelope::genesis(workspace),
-            pool,
-            queue,
-            queue_bytes: Arc::new(Semaphore::new(options.queue_bytes_max.min(Semaphore::MAX_PERMITS))),
-            head: Arc::new(watch::Sender::new(Position::ZERO)),
-            broken: Arc::new(watch::Sender::new(None)),
-            stop: stop.clone(),
-            tasks: Mutex::default(),
-            _stop_when_dropped: stop.clone().drop_guard(),
-            options,
-        };
+        let inner = Inner::new((number, workspace), pool, queue, &stop, options);
         let log = Log { inner: Arc::new(inner) };
         appender::advance(&log.inner.head, log.head().await?);
         log.keep(runtime.spawn(log.poller().run(stop)));
