@@ -17,9 +17,28 @@ mod log;
 mod stream;
 mod trail;
 
+use crate::{Log, LogError, Position};
+
 pub use bits::Positions;
 pub use fault::{FAULTS_KEPT_MAX, Fault, Faults, Part};
 pub use heads::{Heads, heads};
 pub use log::{Range, Walked, log};
 pub use stream::{Streamed, stream};
 pub use trail::{Trail, TrailRange, trail};
+
+/// Bytes of bodies, as they are stored and unpacked, that a page has at most, but for a single larger one. Some pages are in
+/// memory at a time.
+const PAGE_BYTES_MAX: usize = 32 << 20;
+
+/// The last position of a page behind another: so many events at most, and none behind `until`.
+async fn end_of_page(
+    log: &Log,
+    after: Position,
+    until: Position,
+    events_max: u64,
+) -> Result<Position, LogError> {
+    let last = after.plus(events_max).min(until);
+    let positions: Vec<Position> = (after.next().get()..=last.get()).map(Position::new).collect();
+    let count = log.count_within(&positions, PAGE_BYTES_MAX).await?;
+    Ok(after.plus(count as u64).min(last))
+}

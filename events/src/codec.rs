@@ -95,6 +95,17 @@ pub fn decode(stored: &[u8]) -> Result<Bytes, CodecError> {
     })
 }
 
+/// The most bytes in which a stored form says how large its body is.
+pub(crate) const HEADER_BYTES_MAX: usize = 18;
+
+/// How large the body is by its first [`HEADER_BYTES_MAX`] bytes; 0 where they do not tell, or more than is read back:
+/// such a body is refused when it is read.
+pub(crate) fn size_of_body(header: &[u8]) -> usize {
+    let told = zstd::zstd_safe::get_frame_content_size(header).ok().flatten();
+    let told = told.and_then(|size| usize::try_from(size).ok());
+    told.filter(|size| *size <= PAYLOAD_BYTES_MAX).unwrap_or(0)
+}
+
 thread_local! {
     /// The last decompressor of this thread with its dictionary's number: making one costs more than
     /// decompressing a resource.

@@ -13,6 +13,8 @@ use super::store::{Need, Store, StoreArguments};
 
 /// Events that are read at once.
 const PAGE: u64 = 500;
+/// Bytes of bodies, as they are stored and unpacked, that are read at once, but for a single larger one.
+const PAGE_BYTES_MAX: usize = 32 << 20;
 /// Bytes of bodies beyond which nothing is recorded: a recording is read into memory.
 const BYTES_MAX: usize = 256 << 20;
 
@@ -90,7 +92,10 @@ async fn read(store: &Store, until: u64, progress: &mut Progress) -> anyhow::Res
     let mut bytes = 0;
     while (events.len() as u64) < until {
         let first = events.len() as u64 + 1;
-        let positions: Vec<Position> = (first..=until.min(first + PAGE - 1)).map(Position::new).collect();
+        let mut positions: Vec<Position> = (first..=until.min(first + PAGE - 1)).map(Position::new).collect();
+        let count =
+            store.log.count_within(&positions, PAGE_BYTES_MAX).await.context("the log cannot be read")?;
+        positions.truncate(count);
         let page = store.log.stored(&positions).await.context("the log cannot be read")?;
         if page.len() < positions.len() {
             anyhow::bail!("events are missing from position {first} on; `anamnesis verify` tells more");

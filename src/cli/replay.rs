@@ -20,6 +20,9 @@ use crate::api::event_line;
 /// Events that are read at once.
 const PAGE: usize = 500;
 
+/// Bytes of bodies, as they are stored and unpacked, that are read at once, but for a single larger one.
+const PAGE_BYTES_MAX: usize = 32 << 20;
+
 /// Print the history of a store, straight from its log
 ///
 /// One line an event: position, time, operation, version, who, transaction, the beginning of the hash. With --json each
@@ -123,13 +126,20 @@ async fn all(
     while after < until {
         let last = until.min(after.plus(PAGE as u64));
         let positions: Vec<Position> = (after.next().get()..=last.get()).map(Position::new).collect();
-        let events = store.log.stored(&positions).await.context("the log cannot be read")?;
-        if !printer.page(&positions, &events)? {
+        let positions = first(store, &positions).await?;
+        let events = store.log.stored(positions).await.context("the log cannot be read")?;
+        if !printer.page(positions, &events)? {
             break;
         }
-        after = last;
+        after = positions.last().copied().unwrap_or(last);
     }
     Ok(())
+}
+
+/// As many of the first positions as have bodies that fit into a page together; never none of some.
+async fn first<'a>(store: &Store, positions: &'a [Position]) -> anyhow::Result<&'a [Position]> {
+    let count = store.log.count_within(positions, PAGE_BYTES_MAX).await.context("the log cannot be read")?;
+    Ok(positions.get(..count).unwrap_or(positions))
 }
 
 async fn of_resource(
@@ -142,7 +152,10 @@ async fn of_resource(
     if !trail.exists {
         anyhow::bail!("{resource} has never existed in the workspace {}", store.log.workspace());
     }
-    for positions in trail.positions.chunks(PAGE) {
+    let mut rest = trail.positions.as_slice();
+    while !rest.is_empty() {
+        let positions = first(store, rest.get(..PAGE).unwrap_or(rest)).await?;
+        rest = rest.get(positions.len()..).unwrap_or_default();
         let events = store.log.stored(positions).await.context("the log cannot be read")?;
         if !printer.page(positions, &events)? {
             break;

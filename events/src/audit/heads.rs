@@ -161,7 +161,9 @@ async fn leads_to(log: &Log, head: Position, position: Position) -> Result<bool,
     Ok(!rows.is_empty())
 }
 
-/// Both in one statement, so that they are of the same moment.
+/// Both in one statement, so that they are of the same moment: identifiers come and go while a server writes, and no table
+/// has the way from an identifier back to its head. This is the one snapshot that is kept for as long as it takes to read
+/// two tables (see decision 11).
 async fn compare_identifiers(log: &Log, faults: &mut Faults) -> Result<(), LogError> {
     let statement = "SELECT (SELECT count(*) FROM anamnesis.identifier WHERE log = $1),
         (SELECT coalesce(sum(length(h.identifiers) / 16), 0)::bigint FROM anamnesis.head AS h WHERE h.log = $1)";

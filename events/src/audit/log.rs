@@ -7,13 +7,15 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::chain::Chain;
-use super::{Faults, Positions};
+use super::{Faults, Positions, end_of_page};
 use crate::log::decide::compartment_key;
 use crate::log::row::COLUMNS;
 use crate::{Log, LogError, Position, envelope};
 
-/// Events in one page: few enough that a page of large ones fits into memory.
+/// Events in one page, where their bodies are small.
 const PAGE_EVENTS: u64 = 500;
+/// Links in one page.
+const PAGE_LINKS: i64 = 10_000;
 /// Pages that may wait for being checked.
 const PAGES_WAITING_MAX: usize = 2;
 
@@ -66,7 +68,7 @@ pub async fn log(
     let mut links = 0;
     let mut after = range.after;
     while after < range.until {
-        let until = after.plus(PAGE_EVENTS).min(range.until);
+        let until = end_of_page(log, after, range.until, PAGE_EVENTS).await?;
         let rows = Arc::new(read(log, after, until).await?);
         if pages.send(Arc::clone(&rows)).await.is_err() {
             // The check has failed; its error is told below.
@@ -163,9 +165,22 @@ async fn check_links(log: &Log, rows: &[Row], faults: &mut Faults) -> Result<u64
     Ok(keys.len() as u64)
 }
 
+/// Counted in pages, by the primary key: there is no index by position, and one statement over the whole table would keep
+/// its snapshot for as long as that takes. What comes meanwhile is behind the range.
 async fn count_links(log: &Log, range: &Range) -> Result<u64, LogError> {
-    let statement = "SELECT count(*) FROM anamnesis.link WHERE log = $1 AND seq > $2 AND seq <= $3";
-    let rows = log.query(statement, &[&log.number(), &range.after.to_sql(), &range.until.to_sql()]).await?;
-    let count: i64 = rows.first().map_or(Ok(0), |row| row.try_get(0))?;
-    Ok(u64::try_from(count).unwrap_or(0))
+    let statement = "SELECT compartment, seq FROM anamnesis.link
+        WHERE log = $1 AND (compartment, seq) > ($2, $3) ORDER BY compartment, seq LIMIT $4";
+    let (mut compartment, mut seq) = (Uuid::nil(), i64::MIN);
+    let mut count = 0;
+    loop {
+        let rows = log.query(statement, &[&log.number(), &compartment, &seq, &PAGE_LINKS]).await?;
+        for row in &rows {
+            (compartment, seq) = (row.try_get(0)?, row.try_get(1)?);
+            let position = Position::from_sql(seq);
+            count += u64::from(position > range.after && position <= range.until);
+        }
+        if rows.is_empty() {
+            return Ok(count);
+        }
+    }
 }

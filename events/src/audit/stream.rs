@@ -8,13 +8,15 @@ use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use async_nats::jetstream::stream::{State, Stream};
 use futures::StreamExt;
 
-use super::Faults;
+use super::{Faults, end_of_page};
 use crate::message::{Received, decode};
 use crate::stream::{StreamError, stream_name};
-use crate::{Event, Log, Position};
+use crate::{Event, Log, LogError, Position};
 
 /// Events of one page of the log.
-const PAGE_EVENTS: usize = 500;
+const PAGE_EVENTS: u64 = 500;
+/// Messages that are missing and have not been told of yet: the stream may have let go of them by its limits.
+const MISSING_MAX: usize = 500;
 /// How long the broker may be silent before the check gives up.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
@@ -90,6 +92,34 @@ async fn state(stream: &Stream) -> Result<State, StreamError> {
     Ok(stream.get_info().await.map_err(StreamError::nats)?.state)
 }
 
+/// The next events, never none; `None` in the place of one that is not there or cannot be read.
+async fn page(log: &Log, after: Position, end: Position) -> Result<Vec<(Position, Option<Event>)>, LogError> {
+    let last = end_of_page(log, after, end, PAGE_EVENTS).await?;
+    match read(log, after, last.get() - after.get()).await? {
+        Some(events) if !events.is_empty() => {
+            Ok(events.into_iter().map(|event| (event.position, Some(event))).collect())
+        }
+        // One of them at least; the sound ones are compared.
+        _ => {
+            let mut page = Vec::new();
+            for position in (after.get()..last.get()).map(Position::new) {
+                let event = read(log, position, 1).await?.and_then(|mut events| events.pop());
+                page.push((position.next(), event));
+            }
+            Ok(page)
+        }
+    }
+}
+
+/// `None` where one of the events is not there or cannot be read.
+async fn read(log: &Log, after: Position, events: u64) -> Result<Option<Vec<Event>>, LogError> {
+    match log.read(after, usize::try_from(events).unwrap_or(usize::MAX)).await {
+        Ok(events) => Ok(Some(events)),
+        Err(LogError::Broken { .. } | LogError::UnknownKind { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 async fn compare(
     log: &Log,
     stream: &Stream,
@@ -101,30 +131,26 @@ async fn compare(
     let mut after = begin;
     let mut missing: Vec<Position> = Vec::new();
     while after < end {
-        let limit = usize::try_from(end.get() - after.get()).unwrap_or(PAGE_EVENTS).min(PAGE_EVENTS);
-        let events = match log.read(after, limit).await {
-            Ok(events) if !events.is_empty() => events,
-            // The walk over the log tells what is wrong with it.
-            Ok(_) | Err(crate::LogError::Broken { .. } | crate::LogError::UnknownKind { .. }) => {
-                found.faults.add(after.next(), "the log cannot be read here, so messages cannot be compared");
-                break;
-            }
-            Err(error) => return Err(error.into()),
-        };
-        for event in &events {
-            after = event.position;
-            match messages.at(after).await? {
-                None => missing.push(after),
-                Some(message) => {
+        for (position, event) in page(log, after, end).await? {
+            after = position;
+            let message = messages.at(after).await?;
+            match (message, event) {
+                (_, None) => {
+                    // The walk over the log tells what is wrong with it.
+                    let reason = "the log cannot be read here, so the message cannot be compared";
+                    found.faults.add(after, reason);
+                }
+                (None, Some(_)) => missing.push(after),
+                (Some(message), Some(event)) => {
                     found.messages += 1;
-                    match fault(&message, event) {
+                    match fault(&message, &event) {
                         Ok(true) => found.bodies += 1,
                         Ok(false) => {}
                         Err(reason) => found.faults.add(after, reason),
                     }
                 }
             }
-            if missing.len() >= PAGE_EVENTS {
+            if missing.len() >= MISSING_MAX {
                 tell_missing(stream, &mut missing, &mut found.faults).await?;
             }
         }

@@ -5,6 +5,7 @@ use tokio_postgres::Row;
 use super::Log;
 use super::read::check_limit;
 use super::row::{self, COLUMNS, event_at};
+use crate::codec::{self, HEADER_BYTES_MAX};
 use crate::{Event, LogError, Position, envelope};
 
 /// An event as it is stored, in the version of its kind in which it was written.
@@ -31,7 +32,8 @@ impl Stored {
 
 impl Log {
     /// The events at these positions as they are stored, in the order of their positions. Positions that the log does
-    /// not have are left out; what cannot be read is told in its place.
+    /// not have are left out; what cannot be read is told in its place. All bodies are in memory at once:
+    /// [`Log::count_within`] tells how many positions are not too many.
     ///
     /// # Errors
     /// When the database cannot be read, or more than [`crate::READ_EVENTS_MAX`] are asked for.
@@ -48,6 +50,32 @@ impl Log {
         );
         let rows = self.query(&statement, &[&self.inner.number, &wanted]).await?;
         rows.iter().map(|row| self.stored_of(row)).collect()
+    }
+
+    /// How many of the first of these positions have bodies that take at most `bytes_max` bytes together, as they are
+    /// stored and unpacked; never none where any are asked for. Reads where bodies begin, and not the bodies.
+    ///
+    /// # Errors
+    /// When the database cannot be read, or more than [`crate::READ_EVENTS_MAX`] are asked for.
+    pub async fn count_within(&self, positions: &[Position], bytes_max: usize) -> Result<usize, LogError> {
+        check_limit(positions.len())?;
+        let wanted: Vec<i64> = positions.iter().map(|position| position.to_sql()).collect();
+        let statement = format!(
+            "SELECT wanted.at, octet_length(e.payload), substr(e.payload, 1, {HEADER_BYTES_MAX})
+             FROM unnest($2::bigint[]) WITH ORDINALITY AS wanted (seq, at) {} ORDER BY wanted.at",
+            event_at("wanted.seq")
+        );
+        let mut bytes = 0_usize;
+        for row in self.query(&statement, &[&self.inner.number, &wanted]).await? {
+            let (at, stored): (i64, i32) = (row.try_get(0)?, row.try_get(1)?);
+            let body = codec::size_of_body(row.try_get(2)?);
+            bytes = bytes.saturating_add(usize::try_from(stored).unwrap_or(0)).saturating_add(body);
+            if bytes > bytes_max {
+                // Those before this one, which are not there included.
+                return Ok(usize::try_from(at - 1).unwrap_or(0).max(1));
+            }
+        }
+        Ok(positions.len())
     }
 
     fn stored_of(&self, row: &Row) -> Result<Stored, LogError> {

@@ -174,6 +174,41 @@ async fn a_part_is_checked_from_a_hash_that_is_known() {
 }
 
 #[tokio::test]
+async fn pages_end_where_bodies_are_large() {
+    let database = database().await;
+    let log = open(&database).await;
+    // So alike that hardly anything of them is stored: what counts is how large they are in memory.
+    let large = "x".repeat(1 << 20);
+    for name in ["a", "b", "c", "d"] {
+        log.append(Group::single(write(key(name), 1, &large))).await.unwrap();
+    }
+    let all = [1, 2, 3, 4].map(Position::new);
+    for (bytes, count) in [(1, 1), (1 << 20, 1), (5 << 19, 2), (5 << 20, 4)] {
+        assert_eq!(log.count_within(&all, bytes).await.unwrap(), count, "{bytes}");
+    }
+    // What is not there is read with what is before it.
+    let holes = [1, 900, 901, 2].map(Position::new);
+    assert_eq!(log.count_within(&holes, 3 << 19).await.unwrap(), 3);
+    assert_eq!(log.count_within(&[], 1).await.unwrap(), 0);
+    log.close().await;
+}
+
+#[tokio::test]
+async fn a_walk_takes_large_bodies_in_small_pages() {
+    let database = database().await;
+    let log = open(&database).await;
+    let large = "x".repeat(20 << 20);
+    for name in ["a", "b"] {
+        log.append(Group::single(write(key(name), 1, &large))).await.unwrap();
+    }
+    let mut told = Vec::new();
+    let walked = walk(&log, whole(Position::new(2)), &mut |at| told.push(at.get())).await.unwrap();
+    assert_eq!((walked.faults.kept(), walked.events), (&[][..], 2));
+    assert_eq!(told, [1, 2]);
+    log.close().await;
+}
+
+#[tokio::test]
 async fn a_store_that_is_being_written_passes() {
     let database = database().await;
     let log = open(&database).await;
@@ -271,6 +306,16 @@ async fn a_stream_is_compared_message_by_message() {
     // What left by its age is no fault.
     stream_of_log.purge().sequence(6).await.unwrap();
     assert_eq!(told(&check().await), expected[1..]);
+    // What cannot be read in the log hides nothing else: neither before nor behind it in the same page.
+    let break_body =
+        "UPDATE anamnesis.event SET payload = overlay(payload PLACING '\\x00'::bytea FROM 1) WHERE seq = 10";
+    tamper(&database, &format!("CREATE TABLE kept AS TABLE anamnesis.event; {break_body}")).await;
+    let unreadable = "position 10: the log cannot be read here, so the message cannot be compared";
+    let found = check().await;
+    assert_eq!((told(&found), found.messages), (vec![unreadable.to_owned(), expected[1].to_owned()], 5));
+    tamper(&database, "DELETE FROM anamnesis.event WHERE seq = 10").await;
+    assert_eq!(told(&check().await), [unreadable, expected[1]]);
+    tamper(&database, "INSERT INTO anamnesis.event SELECT * FROM kept WHERE seq = 10").await;
     // A stranger's message, and one beyond the log.
     let subject = "anamnesis.default.fhir.Observation.update.0";
     for _ in 0..2 {

@@ -28,8 +28,10 @@ use crate::{Parked, ProjectionError, parked};
 use keys::Keys;
 use narrow::Sums;
 
-/// Rows of one page: as many bodies are in memory.
+/// Rows of one page.
 const PAGE_ROWS: i64 = 250;
+/// Bytes of bodies, as they are stored and unpacked, that are read at once, but for a single larger one.
+const PAGE_BYTES_MAX: usize = 32 << 20;
 /// Events that are read one by one, before the next ones are asked for together again.
 const SINGLE_MAX: usize = 8;
 
@@ -295,7 +297,8 @@ impl Audit<'_> {
     /// The events that can be read, of the first of these positions: how many these are is told, and never none. There
     /// are fewer where their bodies are large. The walk over the log tells of what cannot be read.
     async fn events(&self, positions: &[Position]) -> Result<(Vec<Event>, usize), ProjectionError> {
-        let mut now = positions;
+        let count = self.log.count_within(positions, PAGE_BYTES_MAX).await?;
+        let mut now = positions.get(..count).unwrap_or(positions);
         loop {
             match self.log.fetch(now).await {
                 Err(LogError::TooManyBytes { .. }) if now.len() > 1 => {

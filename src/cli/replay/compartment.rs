@@ -6,7 +6,7 @@ use anamnesis_events::{Event, HistoryRange, HistoryScope, Position, ResourceKey,
 use anamnesis_fhir::definitions::r4;
 use anyhow::Context as _;
 
-use super::{PAGE, Printer};
+use super::{PAGE, Printer, first};
 use crate::cli::store::Store;
 
 /// Reads the name of a compartment: a patient, or a shared one such as `Organization/~17`, where resources live that
@@ -48,9 +48,10 @@ pub(super) async fn print(
             ..HistoryRange::default()
         };
         let positions = positions(store, name, range).await?;
+        let positions = first(store, &positions).await?;
         let Some(last) = positions.last().copied() else { break };
-        let events = store.log.stored(&positions).await.context("the log cannot be read")?;
-        if !printer.page(&positions, &events)? {
+        let events = store.log.stored(positions).await.context("the log cannot be read")?;
+        if !printer.page(positions, &events)? {
             return Ok(());
         }
         let missed = seen.take(&events);
@@ -105,25 +106,41 @@ async fn complain(
     printer: &mut Printer<'_>,
 ) -> anyhow::Result<()> {
     let wanted: Vec<Position> = missed.iter().map(|(position, _)| *position).collect();
-    let found = store.log.stored(&wanted).await.context("the log cannot be read")?;
-    let touches = |event: &Event| event.touches.iter().any(|one| one == name);
-    for (position, from) in missed {
-        match found.iter().find(|stored| stored.position == position) {
-            None => {
-                let reason = match position < from {
-                    true => format!("the event is missing, which the one at position {from} follows"),
-                    false => "the event is missing, at which the head of its resource stands".to_owned(),
-                };
-                printer.complain(position, &reason);
-            }
-            Some(Stored { event: Ok(event), .. }) if touches(event) => {
-                printer.complain(position, "the event touches the compartment, but is not found in it");
-            }
-            // One that cannot be read may be of another compartment.
-            Some(_) => {}
+    let mut rest = wanted.as_slice();
+    let mut missed = missed.into_iter();
+    while !rest.is_empty() {
+        let now = first(store, rest).await?;
+        rest = rest.get(now.len()..).unwrap_or_default();
+        let found = store.log.stored(now).await.context("the log cannot be read")?;
+        for (position, from) in missed.by_ref().take(now.len()) {
+            let found = found.iter().find(|stored| stored.position == position);
+            complain_of(name, (position, from), found, printer);
         }
     }
     Ok(())
+}
+
+fn complain_of(
+    name: &str,
+    (position, from): (Position, Position),
+    found: Option<&Stored>,
+    printer: &mut Printer<'_>,
+) {
+    let touches = |event: &Event| event.touches.iter().any(|one| one == name);
+    match found {
+        None => {
+            let reason = match position < from {
+                true => format!("the event is missing, which the one at position {from} follows"),
+                false => "the event is missing, at which the head of its resource stands".to_owned(),
+            };
+            printer.complain(position, &reason);
+        }
+        Some(Stored { event: Ok(event), .. }) if touches(event) => {
+            printer.complain(position, "the event touches the compartment, but is not found in it");
+        }
+        // One that cannot be read may be of another compartment.
+        Some(_) => {}
+    }
 }
 
 /// Complains where a resource stands at an event that is not there.
