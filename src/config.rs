@@ -104,6 +104,12 @@ impl Settings {
             ("http.body_bytes_max", self.http.body_bytes_max),
             ("http.workers", self.http.workers),
             ("http.connections_max", self.http.connections_max),
+            // None of these would ever let anything through.
+            ("http.bodies_bytes_max", self.http.bodies_bytes_max),
+            ("actors.queue_max", self.actors.queue_max),
+            ("actors.resident_max", self.actors.resident_max),
+            ("actors.memory_bytes_max", self.actors.memory_bytes_max),
+            ("feed.replicas", self.feed.replicas),
             ("fhir.bundle_entries_max", self.fhir.bundle_entries_max),
             ("fhir.page_size", self.fhir.page_size),
             ("database.connections_max", self.database.connections_max),
@@ -114,6 +120,12 @@ impl Settings {
         }
         if self.http.body_bytes_max > self.http.bodies_bytes_max {
             return refuse("http.body_bytes_max must not be larger than http.bodies_bytes_max".to_owned());
+        }
+        if self.feed.age_max_days == 0 {
+            return refuse("feed.age_max_days must be at least 1".to_owned());
+        }
+        if self.feed.bytes_max == Some(0) {
+            return refuse("feed.bytes_max must be at least 1".to_owned());
         }
         if self.fhir.page_size > self.fhir.page_size_max {
             return refuse("fhir.page_size must not be larger than fhir.page_size_max".to_owned());

@@ -103,6 +103,18 @@ fn names_that_cannot_stand_in_addresses_and_zero_limits_are_refused() {
     assert!(load("[workspaces.a]\nservices = {}\n", &[], vec![]).unwrap_err().contains("no service"));
     assert!(load("workspaces = {}\n", &[], vec![]).unwrap_err().contains("at least one workspace"));
     assert!(load("[http]\nworkers = 0\n", &[], vec![]).unwrap_err().contains("http.workers"));
+    for (table, key) in [
+        ("actors", "queue_max"),
+        ("actors", "resident_max"),
+        ("actors", "memory_bytes_max"),
+        ("http", "bodies_bytes_max"),
+        ("feed", "replicas"),
+        ("feed", "age_max_days"),
+        ("feed", "bytes_max"),
+    ] {
+        let refused = load(&format!("[{table}]\n{key} = 0\n"), &[], vec![]).unwrap_err();
+        assert!(refused.contains(&format!("{table}.{key} must be at least 1")), "{refused}");
+    }
     assert!(load("[fhir]\npage_size = 2000\n", &[], vec![]).unwrap_err().contains("page_size_max"));
 }
 
