@@ -57,12 +57,15 @@ pub fn configure(services: Services) -> impl FnOnce(&mut ServiceConfig) {
     move |config| {
         config
             .app_data(web::Data::new(services))
-            .route("/{workspace}/$actors", web::get().to(actors::list))
-            .route("/{workspace}/$events", web::get().to(feed::serve))
-            .route("/{workspace}/$projections", web::get().to(projections::list))
-            .route("/{workspace}/$rebuild", web::post().to(rebuild::start))
-            .route("/{workspace}/$rebuild", web::delete().to(rebuild::cancel))
-            .route("/{workspace}/$unpark", web::post().to(unpark::unpark))
+            .service(operator::at("$actors", "GET").route(web::get().to(actors::list)))
+            .service(operator::at("$events", "GET").route(web::get().to(feed::serve)))
+            .service(operator::at("$projections", "GET").route(web::get().to(projections::list)))
+            .service(
+                operator::at("$rebuild", "POST, DELETE")
+                    .route(web::post().to(rebuild::start))
+                    .route(web::delete().to(rebuild::cancel)),
+            )
+            .service(operator::at("$unpark", "POST").route(web::post().to(unpark::unpark)))
             .service(web::scope("/{workspace}/{service}").default_service(web::to(http::serve)));
     }
 }

@@ -138,6 +138,22 @@ pub(crate) async fn is_parked(
     row.try_get(0)
 }
 
+/// Whether any version has parked events of the resource.
+pub(crate) async fn is_parked_anywhere(
+    client: &impl GenericClient,
+    (name, log): (&str, i16),
+    key: &ResourceKey,
+) -> Result<bool, tokio_postgres::Error> {
+    let row = client
+        .query_one(
+            "SELECT EXISTS (SELECT FROM anamnesis.projection_parked
+             WHERE name = $1 AND log = $2 AND resource_type = $3 AND resource_id = $4)",
+            &[&name, &log, &&*key.resource_type, &key.id],
+        )
+        .await?;
+    row.try_get(0)
+}
+
 /// The first resources that a version has parked after a position, each with its first parked event, in their order;
 /// at most `count_max`.
 pub(crate) async fn firsts(

@@ -263,11 +263,16 @@ impl Supervisor {
     }
 
     /// Offers the parked events of a resource again, in order, to every version that is written. One that is taken
-    /// away meanwhile needs them no more.
+    /// away meanwhile needs them no more. Where nothing of it is parked, that is no resource.
     ///
     /// # Errors
     /// When the database or the log fails, or a runner does not answer; when no version is left.
     pub async fn unpark(&self, key: &ResourceKey) -> Result<Unparked, ProjectionError> {
+        let client = self.database.get().await?;
+        if !parked::is_parked_anywhere(&**client, (self.name, self.log), key).await? {
+            return Ok(Unparked::default());
+        }
+        drop(client);
         let mut unparked = Unparked { resources: 1, ..Unparked::default() };
         let mut left = 0;
         for (number, runner) in self.shared.runners() {
@@ -302,7 +307,7 @@ impl Supervisor {
         let mut all = Unparked::default();
         for (position, key) in &found {
             let one = self.unpark(key).await?;
-            all.resources += 1;
+            all.resources += one.resources;
             all.events += one.events;
             all.still_parked += one.still_parked;
             all.next = Some(*position);

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, ORIGIN};
-use actix_web::web::Payload;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::web::{self, Payload};
+use actix_web::{HttpRequest, HttpResponse, Resource};
 use anamnesis_projections::{ProjectionError, Supervisor};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -23,6 +23,15 @@ use crate::telemetry::RequestIds;
 const BODY_BYTES_MAX: usize = 16 << 10;
 /// The projection that is meant where none is named: today there is one.
 const DEFAULT: &str = "search";
+
+/// An address of each workspace. What is not among the methods that it allows is answered with them.
+pub(super) fn at(name: &str, allow: &'static str) -> Resource {
+    let refuse = move |request: HttpRequest| async move {
+        let failure = Failure::not_allowed(allow);
+        respond(Err(failure), &RequestIds::given_to(&request), Style::default())
+    };
+    web::resource(format!("/{{workspace}}/{name}")).default_service(web::to(refuse))
+}
 
 /// The projection of a workspace with this name; `search` where none is given.
 ///

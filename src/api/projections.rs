@@ -35,7 +35,11 @@ async fn describe(request: &HttpRequest, workspace: &str, services: &Services) -
     let projection = operator::projection(services, workspace, None)?;
     let status = projection.status().await.map_err(|error| operator::failed(&error))?;
     let active = status.iter().find(|one| one.version.state == State::Active).map(|one| one.version.number);
-    let shown = number(&query, "version")?.or(active);
+    let asked = number(&query, "version")?;
+    if asked.is_some_and(|asked| !status.iter().any(|one| one.version.number == asked)) {
+        return Err(Failure::not_found("The projection has no such version."));
+    }
+    let shown = asked.or(active);
     let parked = match shown {
         Some(version) => projection.parked(version, after, count).await,
         None => Ok(Vec::new()),

@@ -58,6 +58,9 @@ async fn offer(
         _ => return Err(Failure::invalid("Either a resource or all of them are un-parked.")),
     };
     let unparked = unparked.map_err(|error| operator::failed(&error))?;
+    if order.resource.is_some() && unparked.resources == 0 {
+        return Err(Failure::not_found("Nothing of this resource is parked."));
+    }
     Ok(json!({
         "resources": unparked.resources,
         "events": unparked.events,

@@ -210,6 +210,18 @@ fn orders_that_are_not_understood_are_refused() {
         let body = r#"{"projection":"search","all":true}"#;
         assert_eq!(server.workspace("POST", "/$unpark", &plain, body).await.status, 415);
         assert_eq!(server.workspace("POST", "/$rebuild", &plain, body).await.status, 415);
+        let unknown = r#"{"projection":"search","resource":"Patient/nope"}"#;
+        assert_eq!(order(unknown).await, 404, "nothing of it is parked");
+        assert_eq!(server.workspace("GET", "/$projections?version=99", &[], "").await.status, 404);
+        for (method, name, allow) in [
+            ("PUT", "$projections", "GET"),
+            ("POST", "$events", "GET"),
+            ("GET", "$rebuild", "POST, DELETE"),
+            ("DELETE", "$unpark", "POST"),
+        ] {
+            let refused = server.workspace(method, &format!("/{name}"), &[], "").await;
+            assert_eq!((refused.status.as_u16(), refused.header("allow")), (405, allow), "{method} {name}");
+        }
         for bad in ["_count=x", "after=-1", "version=one"] {
             let path = format!("/$projections?{bad}");
             assert_eq!(server.workspace("GET", &path, &[], "").await.status, 400, "{bad}");
