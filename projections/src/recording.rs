@@ -23,8 +23,11 @@ const EVENTS_COMPRESSED: &str = "events.ndjson.zst";
 const EXPECTED: &str = "expected.json";
 /// A recording that is longer than this, in bytes, is compressed: text is easier to look at.
 const PLAIN_BYTES_MAX: usize = 64 << 10;
-/// The level of compression: written once, kept for ever.
+/// The level of compression: a small recording is written once and kept for ever, beside programs.
 const LEVEL: i32 = 19;
+/// A longer one, in bytes of text, is compressed at a lower level: it would take minutes otherwise, and become a tenth smaller.
+const SMALL_BYTES_MAX: usize = 8 << 20;
+const LEVEL_OF_LARGE: i32 = 9;
 /// The longest recording that is read, in bytes. It is held in memory.
 const BYTES_MAX: u64 = 1 << 30;
 
@@ -192,7 +195,7 @@ impl Recording {
         }
         let (name, bytes) = match text.len() > PLAIN_BYTES_MAX {
             true => {
-                let compressed = zstd::bulk::compress(&text, LEVEL);
+                let compressed = zstd::bulk::compress(&text, level(text.len()));
                 (EVENTS_COMPRESSED, compressed.map_err(RecordingError::io(folder))?)
             }
             false => (EVENTS, text),
@@ -220,6 +223,10 @@ fn make_file(path: &Path) -> std::io::Result<std::fs::File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
+}
+
+fn level(bytes: usize) -> i32 {
+    if bytes <= SMALL_BYTES_MAX { LEVEL } else { LEVEL_OF_LARGE }
 }
 
 fn read_events(folder: &Path) -> Result<(PathBuf, String), RecordingError> {

@@ -1,9 +1,10 @@
 //! How far a long command has come: a bar on a terminal, else a line now and then; on standard error.
 
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::clock;
 
@@ -22,10 +23,14 @@ pub(super) struct Progress {
 impl Progress {
     pub(super) fn new() -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let bar = if terminal { ProgressBar::new(0) } else { ProgressBar::hidden() };
-        let look = "{msg:>8} {bar:30} {percent:>3}% {human_pos}/{human_len} {per_sec} (still {eta})";
+        // Nothing is shown before there is something to do.
+        let bar = ProgressBar::hidden();
+        let look = "{msg:>8} {bar:30} {percent:>3}% {human_pos}/{human_len} {rate} (still {eta})";
         if let Ok(style) = ProgressStyle::with_template(look) {
-            bar.set_style(style);
+            bar.set_style(style.with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
+                // A line on the terminal that cannot be put together is left out.
+                let _ = write!(out, "{}/s", HumanCount(state.per_sec() as u64));
+            }));
         }
         Self { bar, terminal, what: "", total: 0, last_line: clock::elapsed() }
     }
@@ -33,9 +38,15 @@ impl Progress {
     /// Begins a piece of work with so many steps.
     pub(super) fn begin(&mut self, what: &'static str, total: u64) {
         (self.what, self.total) = (what, total);
+        self.bar.finish_and_clear();
+        self.bar.set_draw_target(ProgressDrawTarget::hidden());
         self.bar.reset();
         self.bar.set_length(total);
         self.bar.set_message(what);
+        // A bar of nothing would be full at once.
+        if self.terminal && total > 0 {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
     }
 
     /// Begins a piece of work of which so many steps were done before.
