@@ -32,10 +32,10 @@ pub enum EngineError {
         /// The major version of the program.
         here: String,
     },
-    /// Another server has the data folder.
+    /// Another process has the data folder: a server, or a command that runs engines of its own.
     #[error(
-        "the data folder {} is in use by the server with process id {pid}; \
-         stop that server first, or give this one another folder with --data", folder.display()
+        "the data folder {} is in use by another anamnesis process, {pid}: a server, or a command \
+         that looks at the store; end that first, or name another folder with --data", folder.display()
     )]
     InUse {
         /// The data folder.
@@ -45,7 +45,7 @@ pub enum EngineError {
     },
     /// A server has the data folder, but has not said where its engines are.
     #[error(
-        "the server with process id {pid} on the data folder {} is starting or stopping; \
+        "the anamnesis process {pid} on the data folder {} is starting or stopping; \
          try again when it is done", folder.display()
     )]
     Unsettled {

@@ -21,9 +21,18 @@ pub(crate) struct PrivateEngines {
 impl PrivateEngines {
     /// Starts the engines that no address is configured for.
     pub(crate) async fn start(settings: &Settings, surroundings: &Surroundings) -> anyhow::Result<Self> {
+        Self::start_some(settings, surroundings, true).await
+    }
+
+    /// The same, without NATS where it is not needed; its address is empty then.
+    pub(crate) async fn start_some(
+        settings: &Settings,
+        surroundings: &Surroundings,
+        needs_nats: bool,
+    ) -> anyhow::Result<Self> {
         let mut options = EngineOptions::new(&settings.data);
         options.postgres = settings.database.url.is_none();
-        options.nats = settings.nats.url.is_none();
+        options.nats = needs_nats && settings.nats.url.is_none();
         options.path = surroundings.path.clone();
         options.runtime = surroundings.runtime.clone();
         options.programs.extend(settings.engines.programs.clone());
@@ -41,10 +50,11 @@ impl PrivateEngines {
         let private = |url: fn(&Engines) -> Option<&str>| engines.as_ref().and_then(url).map(str::to_owned);
         let database = settings.database.url.clone().or_else(|| private(Engines::database_url));
         let nats = settings.nats.url.clone().or_else(|| private(Engines::nats_url));
-        let addresses = Addresses {
-            database: database.context("there is no database")?,
-            nats: nats.context("there is no NATS")?,
+        let nats = match needs_nats {
+            true => nats.context("there is no NATS")?,
+            false => nats.unwrap_or_default(),
         };
+        let addresses = Addresses { database: database.context("there is no database")?, nats };
         Ok(Self { addresses, engines, _reports: reports })
     }
 

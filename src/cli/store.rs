@@ -172,7 +172,17 @@ async fn reach(
             settings.data.display()
         );
     }
-    let engines = PrivateEngines::start(settings, surroundings).await?;
+    // A NATS that is started where there was none would be empty, and would stay in the folder.
+    let has_nats = settings.nats.url.is_some() || settings.data.join("nats").exists();
+    if need == Need::DatabaseAndStream && !has_nats {
+        anyhow::bail!(
+            "the NATS of the store is not known: there is none in {}. Name nats.url as the server's configuration does, or \
+             check without the stream: --only log,heads,search",
+            settings.data.display()
+        );
+    }
+    // Beside this command another one may run, which wants the stream.
+    let engines = PrivateEngines::start_some(settings, surroundings, has_nats).await?;
     Ok((engines.addresses.clone(), Some(engines)))
 }
 

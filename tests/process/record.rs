@@ -45,5 +45,13 @@ fn a_recording_is_the_log_and_says_what_follows() {
     assert!(code == 1 && refused.contains("the log ends at position 3"), "{refused}");
     let (code, told, _) = on_store(folder.path(), &["record", &other, "--to", "2"]);
     assert!(code == 0 && told.contains("2 events recorded"), "{told}");
+
+    let entry = r#"{"resource":{"resourceType":"Patient"},"request":{"method":"POST","url":"Patient"}}"#;
+    let bundle =
+        format!(r#"{{"resourceType":"Bundle","type":"transaction","entry":[{entry},{entry},{entry}]}}"#);
+    assert!(server.exchange("POST", "/default/fhir", &bundle).unwrap().starts_with("HTTP/1.1 200"));
+    let third = format!("{out}-3");
+    let (code, _, refused) = on_store(folder.path(), &["record", &third, "--to", "5"]);
+    assert!(code == 1 && refused.contains("--to 3 is the event before it, --to 6 is its end"), "{refused}");
     server.stop();
 }

@@ -22,9 +22,29 @@ fn a_second_server_on_a_data_folder() {
     let first = Server::start(folder.path());
     let (code, message) = run(&mut serve(folder.path()));
     assert_eq!(code, 1);
-    assert!(message.contains(&format!("in use by the server with process id {}", first.pid())), "{message}");
+    assert!(message.contains(&format!("in use by another anamnesis process, {}", first.pid())), "{message}");
     first.wait_until_ready();
     first.stop();
+}
+
+#[test]
+fn a_check_of_a_stream_that_is_not_known() {
+    let folder = folder();
+    let server = Server::start(folder.path());
+    server.wait_until_ready();
+    let url = anamnesis_engines::running(folder.path()).unwrap().unwrap().database_url.unwrap();
+    let nowhere = folder.path().join("nowhere");
+    let verify = |more: &[&str]| {
+        let mut command = Command::new(program());
+        clean(&mut command);
+        command.env("ANAMNESIS_DATABASE_URL", &url);
+        run(command.arg("verify").args(more).arg("--data").arg(&nowhere))
+    };
+    let (code, message) = verify(&[]);
+    assert!(code == 1 && message.contains("the NATS of the store is not known"), "{message}");
+    assert!(!nowhere.exists(), "nothing was made");
+    assert_eq!(verify(&["--only", "log,heads"]), (0, String::new()));
+    server.stop();
 }
 
 #[test]

@@ -189,7 +189,7 @@ impl Server {
     }
 
     /// The whole answer to a request on a connection of its own; `None` when there is nobody to answer.
-    fn exchange(&self, method: &str, path: &str, body: &str) -> Option<String> {
+    pub(crate) fn exchange(&self, method: &str, path: &str, body: &str) -> Option<String> {
         let mut stream = TcpStream::connect(&self.address).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).ok()?;
         let head = format!(
