@@ -1,8 +1,11 @@
 //! How much a check of the search index looks at again: little on a busy store, and right with any bound.
 
+use std::time::{Duration, Instant};
+
 use anamnesis_events::audit::Fault;
 use anamnesis_fhir::search::SearchRegistry;
 use anamnesis_projections::search::{AuditOptions, Audited, audit};
+use anamnesis_projections::{Database, DatabaseOptions};
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -74,6 +77,47 @@ async fn one_bucket_in_which_something_differs_is_looked_at() {
         );
         assert_eq!(audited.again, again, "{buckets}");
     }
+}
+
+/// How many entries the connections of the check have read of an index, once they have told; they do when they end.
+async fn entries_read(client: &tokio_postgres::Client, index: &str) -> i64 {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let open = "SELECT FROM pg_stat_activity WHERE application_name = 'the-check' LIMIT 1";
+    while client.query_opt(open, &[]).await.unwrap().is_some() {
+        assert!(Instant::now() < deadline, "the connections of the check do not end");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let read = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = $1";
+    client.query_one(read, &[&index]).await.unwrap().get(0)
+}
+
+#[tokio::test]
+async fn what_is_looked_at_again_is_read_through_indexes() {
+    let world = World::new().await;
+    world.bundle((0..1000).map(patient)).await;
+    world.settle().await;
+    execute(&world, "UPDATE anamnesis.search_v1_span SET high = high + 1 WHERE seq = 17").await;
+    let (client, connection) = tokio_postgres::connect(&world.url, tokio_postgres::NoTls).await.unwrap();
+    let driver = tokio::spawn(connection);
+    let indexes = ["search_v1_resource_pkey", "search_v1_span_low", "search_v1_text_resource"];
+    let mut before = Vec::new();
+    for index in indexes {
+        before.push(entries_read(&client, index).await);
+    }
+    let separator = if world.url.contains('?') { '&' } else { '?' };
+    let url = format!("{}{separator}application_name=the-check", world.url);
+    let database = Database::new(&url, &DatabaseOptions::default()).unwrap();
+    let (registry, options) = (SearchRegistry::r4().clone(), AuditOptions::default());
+    let audited = audit(&database, &world.log, registry, options, &mut |_| {}).await.unwrap();
+    assert_eq!(told(&audited), ["position 17: the table of spans has other rows than the resource gives"]);
+    drop(database);
+    // The rows of resources are read once, in their order. Nothing else is read as a whole.
+    for ((index, before), at_most) in indexes.into_iter().zip(before).zip([1020, 20, 20]) {
+        let read = entries_read(&client, index).await - before;
+        assert!(read > 0 && read <= at_most, "{index}: {read} entries for one suspect of 1000");
+    }
+    drop(client);
+    driver.await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -151,7 +151,7 @@ impl Audit<'_> {
         if keys.are_too_many() {
             return Ok(());
         }
-        self.scan(&self.tables.span, "seq, key, low, high", "", &mut |row| {
+        self.scan(&self.tables.span, "seq, key, low, high", &mut |row| {
             let (seq, key) = (row.try_get(0)?, row.try_get(1)?);
             if keys.are_of_log(key) {
                 take(seq, [key, row.try_get(2)?, row.try_get(3)?]);
@@ -163,9 +163,12 @@ impl Audit<'_> {
 
     /// Every text of this log.
     async fn scan_texts(&self, take: &mut (dyn FnMut(i64, i64, &str) + Send)) -> Result<(), ProjectionError> {
-        let of_log = format!("log = {} AND", self.log.number());
-        self.scan(&self.tables.text, "seq, key, text", &of_log, &mut |row| {
-            take(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        // Told apart here: with a condition on the log each page would be read through the index by it, as a whole.
+        let log = self.log.number();
+        self.scan(&self.tables.text, "seq, key, text, log", &mut |row| {
+            if row.try_get::<_, i16>(3)? == log {
+                take(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            }
             Ok(())
         })
         .await
@@ -176,7 +179,6 @@ impl Audit<'_> {
         &self,
         table: &str,
         columns: &str,
-        condition: &str,
         take: &mut (dyn FnMut(&tokio_postgres::Row) -> Result<(), tokio_postgres::Error> + Send),
     ) -> Result<(), ProjectionError> {
         let client = self.database.get().await?;
@@ -186,9 +188,8 @@ impl Audit<'_> {
         // Rows that come behind the end meanwhile are of resources that have been written meanwhile.
         while from <= blocks {
             let until = from + PAGE_BLOCKS;
-            let page = format!(
-                "SELECT {columns} FROM {table} WHERE {condition} ctid >= '({from},0)' AND ctid < '({until},0)'"
-            );
+            let page =
+                format!("SELECT {columns} FROM {table} WHERE ctid >= '({from},0)' AND ctid < '({until},0)'");
             for row in client.query(&page, &[]).await? {
                 take(&row)?;
             }
