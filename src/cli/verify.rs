@@ -270,10 +270,11 @@ async fn search(store: &Store, progress: &mut Progress) -> anyhow::Result<Row> {
         "version {} up to position {}, {} rows",
         audited.version, audited.reached, audited.rows
     ));
-    let head = store.log.head().await.context("the log cannot be read")?;
-    let behind = head.get().saturating_sub(audited.reached.get());
-    if behind > 0 {
-        row.note(format!("{behind} behind the log"));
+    // What was found is worth more than this.
+    match store.log.head().await.map(|head| head.get().saturating_sub(audited.reached.get())) {
+        Ok(0) => {}
+        Ok(behind) => row.note(format!("{behind} behind the log")),
+        Err(_) => row.note("how far it is behind the log cannot be told".to_owned()),
     }
     if audited.is_shared {
         row.note(

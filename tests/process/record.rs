@@ -2,10 +2,11 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use anamnesis_projections::recording::{Expected, Recording};
 
-use crate::support::{Server, folder, on_store, until};
+use crate::support::{Server, clean, folder, on_store, program, until};
 use crate::verify::put;
 
 #[test]
@@ -53,5 +54,16 @@ fn a_recording_is_the_log_and_says_what_follows() {
     let third = format!("{out}-3");
     let (code, _, refused) = on_store(folder.path(), &["record", &third, "--to", "5"]);
     assert!(code == 1 && refused.contains("--to 3 is the event before it, --to 6 is its end"), "{refused}");
+
+    // No file may grow: what was begun is taken away again.
+    let fourth = format!("{out}-4");
+    let mut command = Command::new("sh");
+    clean(&mut command);
+    command.args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\""]).arg(program());
+    command.args(["record", &fourth, "--data"]).arg(folder.path()).stdin(Stdio::null());
+    let output = command.output().unwrap();
+    let refused = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && refused.contains("events.ndjson: "), "{refused}");
+    assert!(!Path::new(&fourth).exists());
     server.stop();
 }
