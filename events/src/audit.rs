@@ -37,8 +37,5 @@ async fn end_of_page(
     until: Position,
     events_max: u64,
 ) -> Result<Position, LogError> {
-    let last = after.plus(events_max).min(until);
-    let positions: Vec<Position> = (after.next().get()..=last.get()).map(Position::new).collect();
-    let count = log.count_within(&positions, PAGE_BYTES_MAX).await?;
-    Ok(after.plus(count as u64).min(last))
+    log.end_within(after, after.plus(events_max).min(until), PAGE_BYTES_MAX).await
 }

@@ -65,17 +65,27 @@ impl Log {
              FROM unnest($2::bigint[]) WITH ORDINALITY AS wanted (seq, at) {} ORDER BY wanted.at",
             event_at("wanted.seq")
         );
-        let mut bytes = 0_usize;
-        for row in self.query(&statement, &[&self.inner.number, &wanted]).await? {
-            let (at, stored): (i64, i32) = (row.try_get(0)?, row.try_get(1)?);
-            let body = codec::size_of_body(row.try_get(2)?);
-            bytes = bytes.saturating_add(usize::try_from(stored).unwrap_or(0)).saturating_add(body);
-            if bytes > bytes_max {
-                // Those before this one, which are not there included.
-                return Ok(usize::try_from(at - 1).unwrap_or(0).max(1));
-            }
-        }
-        Ok(positions.len())
+        let rows = self.query(&statement, &[&self.inner.number, &wanted]).await?;
+        // Those before the first one that is too much, which are not there included.
+        let at = first_beyond(&rows, bytes_max)?.and_then(|at| usize::try_from(at - 1).ok());
+        Ok(at.map_or(positions.len(), |before| before.max(1)))
+    }
+
+    /// The last position behind `after`, and not behind `until`, up to which bodies take at most `bytes_max` bytes, as
+    /// [`Log::count_within`] has it.
+    pub(crate) async fn end_within(
+        &self,
+        after: Position,
+        until: Position,
+        bytes_max: usize,
+    ) -> Result<Position, LogError> {
+        let statement = format!(
+            "SELECT e.seq, octet_length(e.payload), substr(e.payload, 1, {HEADER_BYTES_MAX})
+             FROM anamnesis.event AS e WHERE e.log = $1 AND e.seq > $2 AND e.seq <= $3 ORDER BY e.seq"
+        );
+        let rows = self.query(&statement, &[&self.inner.number, &after.to_sql(), &until.to_sql()]).await?;
+        let beyond = first_beyond(&rows, bytes_max)?;
+        Ok(beyond.map_or(until, |seq| Position::from_sql(seq - 1).max(after.next())))
     }
 
     fn stored_of(&self, row: &Row) -> Result<Stored, LogError> {
@@ -92,4 +102,18 @@ impl Log {
         };
         Ok(Stored { position, event, previous_hash })
     }
+}
+
+/// The first column of the row whose body is too much, of rows with the stored size and the beginning of a body behind it.
+fn first_beyond(rows: &[Row], bytes_max: usize) -> Result<Option<i64>, LogError> {
+    let mut bytes = 0_usize;
+    for row in rows {
+        let stored: i32 = row.try_get(1)?;
+        let body = codec::size_of_body(row.try_get(2)?);
+        bytes = bytes.saturating_add(usize::try_from(stored).unwrap_or(0)).saturating_add(body);
+        if bytes > bytes_max {
+            return Ok(Some(row.try_get(0)?));
+        }
+    }
+    Ok(None)
 }
