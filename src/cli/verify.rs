@@ -250,6 +250,12 @@ async fn stream(
     if streamed.behind() > 0 {
         row.note(format!("{} behind the log", streamed.behind()));
     }
+    if streamed.is_early {
+        row.note(format!(
+            "messages before {} are gone although they are younger than the stream's age: was it lower once?",
+            streamed.first
+        ));
+    }
     row.faults = streamed.faults;
     Ok(row)
 }

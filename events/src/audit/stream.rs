@@ -20,6 +20,12 @@ const MISSING_MAX: usize = 500;
 /// How long the broker may be silent before the check gives up.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
+/// By how much the clocks of the broker and the database may differ.
+const CLOCKS_DIFFER_MAX: Duration = Duration::from_secs(3600);
+
+/// The lowest age that a server can be told to keep messages for.
+const AGE_MIN: Duration = Duration::from_secs(86_400);
+
 /// What the comparison found.
 #[derive(Debug)]
 pub struct Streamed {
@@ -33,6 +39,9 @@ pub struct Streamed {
     pub messages: u64,
     /// How many of them carry the body, which was compared as well.
     pub bodies: u64,
+    /// Messages before the first have left the stream although they are younger than its age. They may have left by a
+    /// lower one, of before; those of the last day cannot, which is a fault.
+    pub is_early: bool,
     /// What is wrong.
     pub faults: Faults,
 }
@@ -62,17 +71,28 @@ pub async fn stream(
         let head = log.head().await?;
         faults.add(Position::ZERO, format!("there is no stream {name}"));
         let (first, last) = (Position::ZERO, Position::ZERO);
-        return Ok(Streamed { first, last, head, messages: 0, bodies: 0, faults });
+        return Ok(Streamed { first, last, head, messages: 0, bodies: 0, is_early: false, faults });
     };
     let state = state(&stream).await?;
     // Read after the stream's end, which is never beyond the log that it is of.
     let head = log.head().await?;
     let (first, last) = (Position::new(state.first_sequence), Position::new(state.last_sequence));
-    let mut found = Streamed { first, last, head, messages: 0, bodies: 0, faults };
+    let mut found = Streamed { first, last, head, messages: 0, bodies: 0, is_early: false, faults };
     if last > head {
         found.faults.add(last, format!("the stream goes on beyond the log, which ends at {head}"));
     }
-    let begin = after.max(Position::new(state.first_sequence.saturating_sub(1)));
+    let gone = Position::new(state.first_sequence.saturating_sub(1));
+    if gone > after && gone <= head {
+        match has_gone(log, &stream, gone).await? {
+            Gone::InTime => {}
+            Gone::Early => found.is_early = true,
+            Gone::TooEarly => {
+                let reason = "this message and those before it have left the stream before their time, and it has no other limit";
+                found.faults.add(gone, reason);
+            }
+        }
+    }
+    let begin = after.max(gone);
     let end = until.min(last).min(head);
     if state.messages > 0 && begin < end {
         compare(log, &stream, (begin, end), &mut found, progress).await?;
@@ -90,6 +110,41 @@ async fn find(context: &Context, name: &str) -> Result<Option<Stream>, StreamErr
 
 async fn state(stream: &Stream) -> Result<State, StreamError> {
     Ok(stream.get_info().await.map_err(StreamError::nats)?.state)
+}
+
+/// How the last message that the stream no longer has may have left it.
+enum Gone {
+    /// By a limit of the stream.
+    InTime,
+    /// Only by a limit that was lower then.
+    Early,
+    /// By none that a server can have set: somebody has taken it away.
+    TooEarly,
+}
+
+/// Compares with the stream's age where nothing else bounds it. A message is never older than its event.
+async fn has_gone(log: &Log, stream: &Stream, gone: Position) -> Result<Gone, StreamError> {
+    let config = &stream.cached_info().config;
+    let begins_there = config.first_sequence.is_some_and(|first| gone.get() < first);
+    let bounds = [config.max_bytes, config.max_messages, config.max_messages_per_subject];
+    if begins_there || bounds.iter().any(|bound| *bound > 0) {
+        return Ok(Gone::InTime);
+    }
+    let before = Position::new(gone.get().saturating_sub(1));
+    let Some([event]) = read(log, before, 1).await?.and_then(|events| <[Event; 1]>::try_from(events).ok())
+    else {
+        return Ok(Gone::InTime);
+    };
+    let now = log.database_time().await?;
+    let age = now.signed_duration_since(event.recorded_at).to_std().unwrap_or_default();
+    let age = age.saturating_add(CLOCKS_DIFFER_MAX);
+    let max_age = if config.max_age.is_zero() { Duration::MAX } else { config.max_age };
+    let is_in_time = age >= max_age;
+    Ok(match age >= AGE_MIN {
+        _ if is_in_time => Gone::InTime,
+        true => Gone::Early,
+        false => Gone::TooEarly,
+    })
 }
 
 /// The next events, never none; `None` in the place of one that is not there or cannot be read.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::Log;
@@ -42,6 +43,12 @@ impl Log {
             found.insert(key, Stand { position: Position::from_sql(seq), version });
         }
         Ok(wanted.iter().map(|key| found.get(key).copied()).collect())
+    }
+
+    /// What the time is, as the database has it.
+    pub(crate) async fn database_time(&self) -> Result<DateTime<Utc>, LogError> {
+        let rows = self.query("SELECT now()", &[]).await?;
+        rows.first().map_or(Ok(DateTime::UNIX_EPOCH), |row| Ok(row.try_get(0)?))
     }
 
     /// A page of the positions at which living resources stand, in no useful order, and where the next one goes on;

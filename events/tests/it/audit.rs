@@ -303,7 +303,10 @@ async fn a_stream_is_compared_message_by_message() {
         "position 12: the stream does not have the message",
     ];
     assert_eq!(told(&check().await), expected);
-    // What left by its age is no fault.
+    // What left by its limits is no fault.
+    let mut config = stream_of_log.get_info().await.unwrap().config;
+    config.max_age = std::time::Duration::from_secs(600);
+    context.update_stream(&config).await.unwrap();
     stream_of_log.purge().sequence(6).await.unwrap();
     assert_eq!(told(&check().await), expected[1..]);
     // What cannot be read in the log hides nothing else: neither before nor behind it in the same page.
@@ -331,5 +334,43 @@ async fn a_stream_is_compared_message_by_message() {
             "position 14: the stream goes on beyond the log, which ends at 13",
         ]
     );
+    log.close().await;
+}
+
+#[tokio::test]
+async fn messages_that_left_a_stream_before_their_time_are_told() {
+    let nats = Nats::start().await;
+    let database = database().await;
+    let log = open(&database).await;
+    history(&log).await;
+    let client = async_nats::connect(nats.url()).await.unwrap();
+    let context = async_nats::jetstream::new(client.clone());
+    let relay = Relay::start(log.clone(), client, RelayOptions::new("default", "fhir"));
+    let mut status = relay.status();
+    status.wait_for(|status| status.published >= Position::new(12)).await.unwrap();
+    relay.stop().await;
+    let check = async || {
+        let all = (Position::ZERO, Position::new(u64::MAX));
+        let found = stream(&log, &context, all, &mut |_| {}).await.unwrap();
+        let told: Vec<String> = found.faults.kept().iter().map(Fault::to_string).collect();
+        (told, found.messages, found.is_early)
+    };
+    let stream_of_log = context.get_stream(stream_name("default")).await.unwrap();
+    let early = |position: u64| {
+        let why = "have left the stream before their time, and it has no other limit";
+        vec![format!("position {position}: this message and those before it {why}")]
+    };
+    // They are far from the stream's age.
+    stream_of_log.purge().sequence(6).await.unwrap();
+    assert_eq!(check().await, (early(5), 7, false));
+    // An age that was lower once would do.
+    let change =
+        |by: &str| format!("UPDATE anamnesis.event SET recorded_at = recorded_at {by} WHERE seq = 5");
+    tamper(&database, &change("- interval '2 days'")).await;
+    assert_eq!(check().await, (vec![], 7, true));
+    tamper(&database, &change("- interval '29 days'")).await;
+    assert_eq!(check().await, (vec![], 7, false), "it has reached the stream's age");
+    stream_of_log.purge().await.unwrap();
+    assert_eq!(check().await, (early(12), 0, false));
     log.close().await;
 }
