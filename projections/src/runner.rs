@@ -123,13 +123,7 @@ impl Runner {
         // Read after the checkpoint, which is never beyond the log that it is of.
         let end = source.end().await?;
         if position > end {
-            tracing::warn!(
-                projection = name.name,
-                checkpoint = position.get(),
-                head = end.get(),
-                "the projection stands at position {position}, the log ends at {end}: \
-                 it is of another history and is built again"
-            );
+            tell_other_history(&name, position, end);
             position = checkpoint::forget_everything(&database, &projection, &name).await?;
         }
         let (events, resources) = parked::all(&**client, &name).await?;
@@ -207,4 +201,14 @@ impl Runner {
             let _ = task.await;
         }
     }
+}
+
+fn tell_other_history(name: &Name, position: Position, end: Position) {
+    tracing::warn!(
+        projection = name.name,
+        checkpoint = position.get(),
+        head = end.get(),
+        "the projection stands at position {position}, the log ends at {end}: \
+         it is of another history and is built again"
+    );
 }

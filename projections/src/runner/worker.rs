@@ -315,8 +315,8 @@ impl<P: Projection, S: Source> Worker<P, S> {
         self.checked_at = Instant::now();
         let reached = *self.reached.borrow();
         match self.read_standing().await {
-            Ok(standing) if standing == self.standing() => true,
-            Ok(Standing { position, .. }) => {
+            Ok((standing, end)) if standing == self.standing() && standing.position <= end => true,
+            Ok((Standing { position, .. }, _)) => {
                 if position < reached {
                     tracing::warn!(
                         projection = self.name.name,
@@ -363,14 +363,23 @@ impl<P: Projection, S: Source> Worker<P, S> {
         }
     }
 
-    async fn read_standing(&mut self) -> Result<Standing, ProjectionError> {
-        let client = self.database.get().await?;
-        checkpoint::read(&**client, &self.name).await
-    }
-
-    async fn read_state(&mut self) -> Result<(Standing, parked::All), ProjectionError> {
+    /// Where the checkpoint stands, and where the log ends: read after it, so that it is never beyond the log that it is of.
+    async fn read_standing(&mut self) -> Result<(Standing, Position), ProjectionError> {
         let client = self.database.get().await?;
         let standing = checkpoint::read(&**client, &self.name).await?;
+        drop(client);
+        Ok((standing, self.source.end().await?))
+    }
+
+    /// A checkpoint beyond the log's end is of another history, as when a runner starts.
+    async fn read_state(&mut self) -> Result<(Standing, parked::All), ProjectionError> {
+        let (mut standing, end) = self.read_standing().await?;
+        if standing.position > end {
+            super::tell_other_history(&self.name, standing.position, end);
+            standing.position =
+                checkpoint::forget_everything(&self.database, &self.projection, &self.name).await?;
+        }
+        let client = self.database.get().await?;
         Ok((standing, parked::all(&**client, &self.name).await?))
     }
 

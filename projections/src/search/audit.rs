@@ -112,6 +112,14 @@ async fn once(
     let parked = parked::list(&**client, &name, Position::ZERO, usize::MAX).await?;
     let keys = Keys::of(&**client, &name).await?;
     drop(client);
+    let mut faults = Faults::default();
+    // Read after the checkpoint, which is never beyond the log that it is of.
+    let end = log.head().await?;
+    if reached > end {
+        faults.add(reached, format!("the index says that it has come so far, but the log ends at {end}"));
+    }
+    // What is behind the end is not looked at; there is a bit for each position.
+    let reached = reached.min(end);
     let audit = Audit {
         database,
         log,
@@ -132,7 +140,7 @@ async fn once(
         digest: Sha256::new(),
         resources: 0,
         steps: 0,
-        faults: Faults::default(),
+        faults,
     };
     audit.rows(&mut seen, progress).await?;
     audit.heads(&mut seen, &parked, progress).await?;
@@ -247,8 +255,27 @@ impl Audit<'_> {
         // What is in the index is in the log before.
         if seen.last > self.log.head().await? {
             seen.faults.add(seen.last, "the index has a resource whose event is not there");
+        } else if seen.last > self.reached && self.is_behind_its_rows().await? {
+            seen.faults.add(
+                seen.last,
+                "the index has a resource from beyond the position that it says it has come to",
+            );
         }
         Ok(())
+    }
+
+    /// Whether there are rows of events that are behind the checkpoint: both are written together.
+    async fn is_behind_its_rows(&self) -> Result<bool, ProjectionError> {
+        let statement = format!(
+            "SELECT FROM anamnesis.projection_checkpoint AS c
+             WHERE c.name = $1 AND c.version = $2 AND c.log = $3 AND EXISTS (
+                 SELECT FROM {} AS m WHERE m.log = $3 AND m.seq > c.seq)",
+            self.tables.resource
+        );
+        let client = self.database.get().await?;
+        let found =
+            client.query_opt(&statement, &[&self.name.name, &self.name.version, &self.log.number()]).await?;
+        Ok(found.is_some())
     }
 
     async fn compare_rows(&self, page: &[(Position, &Row)], seen: &mut Seen) -> Result<(), ProjectionError> {

@@ -161,3 +161,27 @@ async fn an_index_that_was_never_made_is_unknown() {
     let refused = check(&world, &world.log).await;
     assert!(matches!(refused, Err(ProjectionError::Unknown { .. })), "{refused:?}");
 }
+
+#[tokio::test]
+async fn a_checkpoint_that_is_not_where_the_rows_are_is_a_fault() {
+    let world = World::new().await;
+    history(&world).await;
+    world.runner.stop().await;
+    let stands_at = |by: &str| format!("UPDATE anamnesis.projection_checkpoint SET seq = {by}");
+    for (by, expected) in [
+        (
+            "19",
+            vec![
+                "position 20: the index has a resource from beyond the position that it says it has come to",
+            ],
+        ),
+        (
+            "10000000000000",
+            vec!["position 10000000000000: the index says that it has come so far, but the log ends at 20"],
+        ),
+        ("20", vec![]),
+    ] {
+        tamper(&world, &stands_at(by)).await;
+        assert_eq!(faults(&world).await, expected, "{by}");
+    }
+}

@@ -329,3 +329,20 @@ async fn a_projection_of_a_longer_history_is_built_again() {
     assert_eq!(digest(&world.database, world.log.number(), 1).await.unwrap(), expected);
     runner.stop().await;
 }
+
+#[tokio::test]
+async fn a_checkpoint_beyond_the_log_is_noticed_by_who_runs() {
+    let world = World::new().await;
+    history(&world).await;
+    let expected = world.digest().await;
+    let head = world.log.head().await.unwrap();
+    lose_everything(&world, i64::try_from(head.get()).unwrap() + 10).await;
+    let built_again = async {
+        while digest(&world.database, world.log.number(), 1).await.unwrap() != expected {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), built_again).await.unwrap();
+    world.runner.progress().wait_for(head, Duration::from_secs(60)).await.unwrap();
+    assert_eq!(world.runner.progress().reached(), head);
+}
