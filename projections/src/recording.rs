@@ -25,7 +25,8 @@ const EXPECTED: &str = "expected.json";
 const PLAIN_BYTES_MAX: usize = 64 << 10;
 /// The level of compression: a small recording is written once and kept for ever, beside programs.
 const LEVEL: i32 = 19;
-/// A longer one, in bytes of text, is compressed at a lower level: it would take minutes otherwise, and become a tenth smaller.
+/// A longer one, in bytes of text, is compressed at a lower level: most of the time would go into it otherwise, 45 s of it
+/// for 88 000 events.
 const SMALL_BYTES_MAX: usize = 8 << 20;
 const LEVEL_OF_LARGE: i32 = 9;
 /// The longest recording that is read, in bytes. It is held in memory.

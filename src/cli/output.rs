@@ -33,6 +33,18 @@ pub(super) fn goes_on(written: io::Result<()>) -> anyhow::Result<bool> {
     }
 }
 
+/// The same for work that ended with an error: a closed pipe is none.
+///
+/// # Errors
+/// Every other one.
+pub(super) fn unless_closed(outcome: anyhow::Result<()>) -> anyhow::Result<()> {
+    match outcome.map_err(anyhow::Error::downcast::<io::Error>) {
+        Ok(()) => Ok(()),
+        Err(Ok(error)) => goes_on(Err(error)).map(|_goes_on| ()),
+        Err(Err(error)) => Err(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

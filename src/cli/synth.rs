@@ -13,6 +13,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use flate2::Compression as GzipLevel;
 use flate2::write::GzEncoder;
 
+use super::output;
 use crate::clock;
 use crate::synth::{GeneratedBundle, Generator, SharedResources};
 
@@ -149,10 +150,13 @@ fn write_all(arguments: &Arguments, generator: &Generator, tally: &mut Tally) ->
         if io::stdout().is_terminal() && arguments.compress != Compression::None {
             anyhow::bail!("compressed output is not written to a terminal");
         }
-        let mut lines = Lines::new(io::stdout().lock(), arguments.compress)?;
-        lines.add(&directory, tally)?;
-        each(generator, numbers, Ok, |_, bundle| lines.add(&bundle, tally))?;
-        return Ok(lines.finish()?);
+        let print = || {
+            let mut lines = Lines::new(io::stdout().lock(), arguments.compress)?;
+            lines.add(&directory, tally)?;
+            each(generator, numbers, Ok, |_, bundle| lines.add(&bundle, tally))?;
+            Ok(lines.finish()?)
+        };
+        return output::unless_closed(print());
     }
     let out = &arguments.out;
     fs::create_dir_all(out).with_context(|| out.display().to_string())?;

