@@ -107,6 +107,25 @@ impl Memory {
         share.grow(bytes).then_some(share)
     }
 
+    /// Takes memory for the actor that a command needs. One that was let in although it is larger than the bound, because
+    /// it is the only one, gets its actor too: it would be refused for ever otherwise, whatever else is put to rest.
+    pub(super) fn take_actor(&self, bytes: usize, command: &Share) -> Option<Share> {
+        let mut share = Share { memory: self.clone(), part: Part::Actor, bytes: 0 };
+        if share.grow(bytes) {
+            return Some(share);
+        }
+        let mut parts = self.parts();
+        let without = parts.actors.saturating_add(parts.cached).saturating_add(bytes);
+        if parts.commands != command.bytes || without > self.0.bytes_max {
+            return None;
+        }
+        parts.actors = parts.actors.saturating_add(bytes);
+        share.bytes = bytes;
+        parts.peak = parts.peak.max(parts.sum());
+        drop(parts);
+        Some(share)
+    }
+
     /// Whether a resource of that cost could be remembered if no other one were.
     pub(super) fn is_cacheable(&self, bytes: usize) -> bool {
         bytes <= self.0.cached_max
@@ -230,6 +249,24 @@ mod tests {
         assert!(memory.take(Part::Command, 7000).is_some());
         drop(actor);
         assert!(memory.take(Part::Actor, 500).is_some());
+    }
+
+    #[test]
+    fn a_command_that_is_larger_than_the_bound_gets_its_actor_beside_others() {
+        let memory = Memory::new(1000, 1000);
+        let idle = memory.take(Part::Actor, 300).unwrap();
+        let command = memory.take(Part::Command, 5000).unwrap();
+        assert!(memory.take(Part::Actor, 300).is_none());
+        let own = memory.take_actor(300, &command).unwrap();
+        assert!(memory.take_actor(500, &command).is_none(), "actors alone stay within the bound");
+        assert_eq!(memory.usage().bytes, 5600);
+        drop((idle, own, command));
+        let (one, other) =
+            (memory.take(Part::Command, 600).unwrap(), memory.take(Part::Command, 400).unwrap());
+        let actor = memory.take_actor(300, &one).unwrap();
+        assert!(memory.take_actor(300, &one).is_none(), "it is not the only command");
+        drop((actor, one, other));
+        assert_eq!(memory.usage().bytes, 0);
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl Compartments {
         let share = self.take(weight::of_command(&command))?;
         let mut work = Work { command, provenance, terms, share };
         for _ in 0..WAKE_TRIES_MAX {
-            let (slot, under_way) = self.wake(&home)?;
+            let (slot, under_way) = self.wake(&home, &work.share)?;
             let (sender, answer) = oneshot::channel();
             match slot.address.try_send(Submit { work, reply: Reply { sender, under_way } }) {
                 Ok(()) => return answer.await.unwrap_or(Err(WriteError::Interrupted)),
@@ -146,7 +146,7 @@ impl Compartments {
         let share = self.take(weight::of_group(&group))?;
         let mut commit = Commit { group, kept, share };
         for _ in 0..WAKE_TRIES_MAX {
-            let (slot, under_way) = self.wake(home)?;
+            let (slot, under_way) = self.wake(home, &commit.share)?;
             let (sender, answer) = oneshot::channel();
             match slot.address.try_send(SubmitGroup { commit, reply: Reply { sender, under_way } }) {
                 Ok(()) => {
@@ -243,7 +243,7 @@ impl Compartments {
     /// The actor of a compartment, started where it is not resident, and a place in its queue. The place is taken under
     /// the lock of the actor's place in the registry, so that nobody puts it to rest in between. No guard of the map
     /// outlives this call.
-    fn wake(&self, home: &str) -> Result<(Slot, UnderWay), WriteError> {
+    fn wake(&self, home: &str, command: &Share) -> Result<(Slot, UnderWay), WriteError> {
         let enter = |slot: &Slot| {
             let under_way = slot.gauge.enter(self.options().queue_max).ok_or_else(|| self.busy())?;
             Ok((slot.clone(), under_way))
@@ -263,7 +263,7 @@ impl Compartments {
         match self.0.actors.entry(Arc::from(home)) {
             Entry::Occupied(slot) => enter(slot.get()),
             Entry::Vacant(place) => {
-                let share = self.memory().take(Part::Actor, ACTOR_BYTES).ok_or_else(|| self.crowded())?;
+                let share = self.memory().take_actor(ACTOR_BYTES, command).ok_or_else(|| self.crowded())?;
                 let gauge = Gauge::new();
                 // The queue is bounded by the gauge; the mailbox holds all of it, and notes to forget.
                 let (sender, receiver) = channel(self.options().queue_max.saturating_add(16));
