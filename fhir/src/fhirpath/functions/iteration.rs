@@ -102,7 +102,7 @@ pub(super) fn sort<'a>(call: &Call<'_, 'a>, input: Collection<'a>) -> Outcome<'a
     let count = keyed.len();
     call.step(count.saturating_mul(1 + count.checked_ilog2().unwrap_or(0) as usize))?;
     let mut mismatch = false;
-    keyed.sort_by(|(left, _), (right, _)| {
+    let sorted = merge_sort(keyed, &mut |(left, _): &(Vec<Key<'_>>, _), (right, _): &(Vec<Key<'_>>, _)| {
         left.iter()
             .zip(right)
             .map(|(left, right)| key_order(left, right, &mut mismatch))
@@ -111,7 +111,30 @@ pub(super) fn sort<'a>(call: &Call<'_, 'a>, input: Collection<'a>) -> Outcome<'a
     if mismatch {
         return call.error(EvalErrorKind::Operands);
     }
-    Ok(keyed.into_iter().map(|(_, item)| item).collect())
+    Ok(sorted.into_iter().map(|(_, item)| item).collect())
+}
+
+/// A stable sort that takes any order. That of items is none where some cannot be compared (a day and an hour of it, two
+/// quantities of different dimensions), and the standard library's sorts may panic then.
+fn merge_sort<T>(mut items: Vec<T>, order: &mut impl FnMut(&T, &T) -> Ordering) -> Vec<T> {
+    if items.len() < 2 {
+        return items;
+    }
+    let second = items.split_off(items.len() / 2);
+    let mut first = merge_sort(items, order).into_iter().peekable();
+    let mut second = merge_sort(second, order).into_iter().peekable();
+    let mut merged = Vec::with_capacity(first.len() + second.len());
+    loop {
+        let next = match (first.peek(), second.peek()) {
+            (Some(left), Some(right)) if order(left, right).is_gt() => second.next(),
+            (Some(_), _) => first.next(),
+            (None, _) => second.next(),
+        };
+        match next {
+            Some(item) => merged.push(item),
+            None => return merged,
+        }
+    }
 }
 
 type Key<'a> = (Option<Item<'a>>, bool);

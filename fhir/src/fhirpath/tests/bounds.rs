@@ -96,3 +96,16 @@ proptest! {
         let _ = compiled.evaluate(document.root(), &context).map(|found| super::shown(&found));
     }
 }
+
+#[test]
+fn items_without_a_total_order_are_refused_and_do_not_panic() {
+    let document = document(RESOURCE);
+    for expression in
+        ["descendants().distinct().sort()", "descendants().sort()", "descendants().sort(-$this)"]
+    {
+        let compiled = Compiled::new(expression, None).unwrap();
+        let context = Context::of(document.root()).with_now(now());
+        let error = compiled.evaluate(document.root(), &context).map(|found| found.len()).unwrap_err();
+        assert_eq!(error.kind, EvalErrorKind::Operands, "{expression}");
+    }
+}
