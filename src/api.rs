@@ -22,6 +22,8 @@ mod http;
 pub(crate) mod idempotency;
 mod interaction;
 pub mod negotiate;
+mod operation;
+mod operations;
 mod operator;
 mod page;
 mod pretty;
@@ -36,7 +38,6 @@ mod service;
 mod subset;
 mod unpark;
 mod update;
-mod versions;
 mod vread;
 mod write;
 

@@ -106,6 +106,12 @@ fn too_large(bytes_max: usize) -> Failure {
     )
 }
 
+/// Whether a request says that it brings no body: neither a length nor a type.
+pub(super) fn is_empty(headers: &HeaderMap) -> bool {
+    let length = declared_length(headers).unwrap_or(0);
+    length == 0 && !headers.contains_key(header::TRANSFER_ENCODING)
+}
+
 fn declared_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::answer::Answer;
 use super::call::Call;
 use super::interaction::{Listed, TABLE};
+use super::operation::{self, OPERATIONS};
 use super::route::resource_types;
 use crate::clock;
 use crate::decide::{Rules, Versioning};
@@ -68,10 +69,7 @@ fn statement(rules: &Rules) -> Vec<u8> {
             }),
             "searchParam": search_parameters("Resource"),
             "compartment": r4().compartments().iter().map(|compartment| compartment.url).collect::<Vec<_>>(),
-            "operation": [{
-                "name": "versions",
-                "definition": "http://hl7.org/fhir/OperationDefinition/CapabilityStatement-versions",
-            }],
+            "operation": operations(operation::Operation::is_of_system),
         }],
     });
     serde_json::to_vec(&statement).unwrap_or_default()
@@ -82,7 +80,7 @@ fn resource(name: &str, rules: &Rules) -> Value {
         Versioning::Versioned => "versioned",
         Versioning::VersionedUpdate => "versioned-update",
     };
-    json!({
+    let mut resource = json!({
         "type": name,
         "profile": format!("http://hl7.org/fhir/StructureDefinition/{name}"),
         "interaction": listed(|listed| match listed {
@@ -98,7 +96,23 @@ fn resource(name: &str, rules: &Rules) -> Value {
         "conditionalDelete": "multiple",
         "referencePolicy": ["literal", "logical", "local"],
         "searchParam": search_parameters(name),
-    })
+    });
+    let operations = operations(|operation| operation.is_of_type(name));
+    if let (false, Some(members)) = (operations.is_empty(), resource.as_object_mut()) {
+        // FHIR knows no empty arrays (R4 json.html).
+        members.insert("operation".to_owned(), operations.into());
+    }
+    resource
+}
+
+/// The operations that are offered at a place, by name and definition.
+fn operations(is_offered: impl Fn(&operation::Operation) -> bool) -> Vec<Value> {
+    let offered = OPERATIONS.iter().filter(|operation| is_offered(operation));
+    let described = |operation: &operation::Operation| {
+        let name = operation.name.trim_start_matches('$');
+        json!({ "name": name, "definition": operation.definition })
+    };
+    offered.map(described).collect()
 }
 
 /// The search parameters of a type that the index has: all that have an expression, but for two types of parameters.

@@ -7,12 +7,13 @@ use actix_web::http::{Method, StatusCode, header};
 use super::answer::Answer;
 use super::call::{Body, Call, Request};
 use super::interaction::{self, Interaction};
+use super::operation::Invocation;
 use super::query::Query;
 use super::route::Place;
 use super::service::Service;
 use super::{
     capabilities, conditional_create, conditional_delete, conditional_update, create, delete, history,
-    idempotency, read, search, update, versions, vread,
+    idempotency, read, search, update, vread,
 };
 use crate::error::Failure;
 
@@ -49,7 +50,7 @@ pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request
     let Some(interaction) = found else {
         return Err(Failure::not_allowed(interaction::allow(&place)));
     };
-    let work = interact(&call, interaction, place, request.body);
+    let work = interact(&call, interaction, place, (request.method, request.body));
     match &call.once {
         None => work.await,
         Some(once) => idempotency::answer(&call, interaction, once, work).await,
@@ -61,7 +62,7 @@ async fn interact(
     call: &Call,
     interaction: Interaction,
     place: Place,
-    body: Body,
+    (method, body): (Method, Body),
 ) -> Result<Answer, Failure> {
     match (interaction, place) {
         (Interaction::Read, Place::Instance(key)) => read::read(call, &key).await,
@@ -91,7 +92,9 @@ async fn interact(
             Place::Compartment(owner, name) | Place::CompartmentSearch(owner, name),
         ) => search::of_compartment(call, &owner, name.as_ref()).await,
         (Interaction::Capabilities, _) => capabilities::capabilities(call),
-        (Interaction::Versions, _) => versions::versions(call),
+        (Interaction::Operation(operation), Place::Operation(_, level)) => {
+            (operation.run)(call, Invocation { level, method, body }).await
+        }
         (_, place) => Err(Failure::not_allowed(interaction::allow(&place))),
     }
 }

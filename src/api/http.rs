@@ -104,6 +104,10 @@ async fn receive(
         let not_text = |_| Failure::invalid("The form is not UTF-8.");
         return String::from_utf8(form).map(Received::Form).map_err(not_text);
     }
+    if matches!(place, Place::Operation(..)) && body::is_empty(headers) {
+        // All that an operation needs may stand in its path and query.
+        return Ok(Received::Body(Body::None));
+    }
     negotiate::body_type(headers)?;
     let bytes = body::read(headers, payload, service.options.body_bytes_max, arriving).await?;
     Ok(Received::Body(Body::Bytes(bytes)))

@@ -2,6 +2,7 @@
 
 use actix_web::http::Method;
 
+use super::operation::Operation;
 use super::route::Place;
 
 /// Something that a client can do (R4 http.html).
@@ -23,7 +24,8 @@ pub(super) enum Interaction {
     SearchType,
     SearchCompartment,
     Capabilities,
-    Versions,
+    /// A `$operation`, which has a table of its own.
+    Operation(&'static Operation),
 }
 
 impl Interaction {
@@ -37,6 +39,7 @@ impl Interaction {
             | Self::ConditionalDelete
             | Self::Transaction
             | Self::Batch => true,
+            Self::Operation(operation) => operation.writes,
             Self::Read
             | Self::VersionRead
             | Self::HistoryOfInstance
@@ -45,8 +48,7 @@ impl Interaction {
             | Self::SearchSystem
             | Self::SearchType
             | Self::SearchCompartment
-            | Self::Capabilities
-            | Self::Versions => false,
+            | Self::Capabilities => false,
         }
     }
 
@@ -68,7 +70,7 @@ impl Interaction {
             Self::SearchType => "fhir/search-type",
             Self::SearchCompartment => "fhir/search-compartment",
             Self::Capabilities => "fhir/capabilities",
-            Self::Versions => "fhir/versions",
+            Self::Operation(operation) => operation.label,
         }
     }
 }
@@ -78,7 +80,6 @@ impl Interaction {
 pub(super) enum PlaceKind {
     System,
     Metadata,
-    Versions,
     SystemHistory,
     SystemSearch,
     Type,
@@ -89,6 +90,8 @@ pub(super) enum PlaceKind {
     Version,
     Compartment,
     CompartmentSearch,
+    /// Not in this table: see [`super::operation`].
+    Operation,
 }
 
 /// Where the CapabilityStatement lists an interaction.
@@ -98,7 +101,7 @@ pub(super) enum Listed {
     OfType(&'static str),
     /// In `rest.interaction`, with this code.
     OfSystem(&'static str),
-    /// Elsewhere: as a flag of the type, an operation, or not at all.
+    /// Elsewhere: as a flag of the type, or not at all.
     Elsewhere,
 }
 
@@ -146,12 +149,14 @@ pub(super) const TABLE: &[Row] = &[
     row(Method::GET, PlaceKind::Compartment, Interaction::SearchCompartment, Listed::Elsewhere),
     row(Method::POST, PlaceKind::CompartmentSearch, Interaction::SearchCompartment, Listed::Elsewhere),
     row(Method::GET, PlaceKind::Metadata, Interaction::Capabilities, Listed::Elsewhere),
-    row(Method::GET, PlaceKind::Versions, Interaction::Versions, Listed::Elsewhere),
 ];
 
 /// The interaction of a method at a place; a HEAD is a GET whose body is left out when the answer is written.
 pub(super) fn find(method: &Method, place: &Place) -> Option<Interaction> {
     let method = if *method == Method::HEAD { &Method::GET } else { method };
+    if let Place::Operation(operation, _) = place {
+        return operation.methods.contains(method).then_some(Interaction::Operation(operation));
+    }
     let kind = place.kind();
     TABLE.iter().find(|row| row.place == kind && row.method == *method).map(|row| row.interaction)
 }
@@ -159,12 +164,12 @@ pub(super) fn find(method: &Method, place: &Place) -> Option<Interaction> {
 /// The methods that are served at a place, for the header `Allow`.
 pub(super) fn allow(place: &Place) -> String {
     let kind = place.kind();
-    let mut methods: Vec<&str> = Vec::new();
-    for row in TABLE.iter().filter(|row| row.place == kind) {
-        methods.push(row.method.as_str());
-        if row.method == Method::GET {
-            methods.push("HEAD");
-        }
+    let mut methods: Vec<&str> = match place {
+        Place::Operation(operation, _) => operation.methods.iter().map(Method::as_str).collect(),
+        _ => TABLE.iter().filter(|row| row.place == kind).map(|row| row.method.as_str()).collect(),
+    };
+    if methods.contains(&"GET") {
+        methods.push("HEAD");
     }
     methods.sort_unstable();
     methods.dedup();

@@ -9,6 +9,7 @@ use anamnesis_fhir::definitions::r4;
 use percent_encoding::percent_decode_str;
 
 use super::interaction::PlaceKind;
+use super::operation::{self, Level, Operation};
 use crate::error::{Failure, IssueCode};
 
 /// What a path names. Resource types are known ones and ids are well formed.
@@ -18,8 +19,6 @@ pub(super) enum Place {
     System,
     /// `/metadata`
     Metadata,
-    /// `/$versions`
-    Versions,
     /// `/_history`
     SystemHistory,
     /// `/_search`
@@ -40,6 +39,8 @@ pub(super) enum Place {
     Compartment(ResourceKey, Option<Arc<str>>),
     /// `/Patient/1/Observation/_search`
     CompartmentSearch(ResourceKey, Option<Arc<str>>),
+    /// `/$name`, `/Patient/$name`, `/Patient/1/$name`
+    Operation(&'static Operation, Level),
 }
 
 impl Place {
@@ -48,7 +49,6 @@ impl Place {
         match self {
             Self::System => PlaceKind::System,
             Self::Metadata => PlaceKind::Metadata,
-            Self::Versions => PlaceKind::Versions,
             Self::SystemHistory => PlaceKind::SystemHistory,
             Self::SystemSearch => PlaceKind::SystemSearch,
             Self::Type(_) => PlaceKind::Type,
@@ -59,6 +59,7 @@ impl Place {
             Self::Version(..) => PlaceKind::Version,
             Self::Compartment(..) => PlaceKind::Compartment,
             Self::CompartmentSearch(..) => PlaceKind::CompartmentSearch,
+            Self::Operation(..) => PlaceKind::Operation,
         }
     }
 
@@ -81,26 +82,20 @@ impl Place {
         Ok(match segments.as_slice() {
             [] => Self::System,
             ["metadata"] => Self::Metadata,
-            ["$versions"] => Self::Versions,
             ["_history"] => Self::SystemHistory,
             ["_search"] => Self::SystemSearch,
+            [name] if name.starts_with('$') => operation_at(name, Level::System)?,
             [one] => Self::Type(resource_type(one)?),
             [one, "_history"] => Self::TypeHistory(resource_type(one)?),
             [one, "_search"] => Self::TypeSearch(resource_type(one)?),
-            [one, operation] if operation.starts_with('$') => {
-                resource_type(one)?;
-                return Err(unknown_operation());
-            }
+            [one, name] if name.starts_with('$') => operation_at(name, Level::Type(resource_type(one)?))?,
             [one, id] => Self::Instance(key(one, id)?),
             [one, id, "_history"] => Self::InstanceHistory(key(one, id)?),
             [one, id, "_history", version] => {
                 let key = key(one, id)?;
                 Self::Version(key, self::version(version)?)
             }
-            [one, id, operation] if operation.starts_with('$') => {
-                key(one, id)?;
-                return Err(unknown_operation());
-            }
+            [one, id, name] if name.starts_with('$') => operation_at(name, Level::Instance(key(one, id)?))?,
             [one, id, target] => Self::Compartment(compartment(one, id)?, target_type(target)?),
             [one, id, target, "_search"] => {
                 Self::CompartmentSearch(compartment(one, id)?, target_type(target)?)
@@ -127,9 +122,6 @@ pub(crate) fn resource_type(name: &str) -> Result<Arc<str>, Failure> {
     let names = NAMES.get_or_init(|| resource_types().map(|name| (name, Arc::from(name))).collect());
     if let Some(known) = names.get(name) {
         return Ok(known.clone());
-    }
-    if name.starts_with('$') {
-        return Err(unknown_operation());
     }
     if name == WITHOUT_ENDPOINT {
         let text = "Parameters go in and out of operations; R4 gives them no endpoint.";
@@ -189,12 +181,15 @@ fn bad_id() -> Failure {
     )
 }
 
-fn unknown_operation() -> Failure {
-    Failure::new(
-        crate::error::FailureKind::NotFound,
-        IssueCode::NotSupported,
-        "This server does not offer an operation of this name here.",
-    )
+fn operation_at(name: &str, level: Level) -> Result<Place, Failure> {
+    match operation::find(name, &level) {
+        Some(operation) => Ok(Place::Operation(operation, level)),
+        None => Err(Failure::new(
+            crate::error::FailureKind::NotFound,
+            IssueCode::NotSupported,
+            "This server does not offer an operation of this name here.",
+        )),
+    }
 }
 
 fn decode(segment: &str) -> Result<Cow<'_, str>, Failure> {

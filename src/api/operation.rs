@@ -1,0 +1,134 @@
+//! The table of operations: which `$name` is offered on what, and the function that carries it out (R4
+//! operations.html). Routes, `Allow`, the dispatcher and `/metadata` follow it.
+//!
+//! A new operation is a file below `operations/` and a row here.
+
+#![allow(dead_code, reason = "the levels and inputs that no operation uses yet")]
+
+use std::fmt;
+use std::sync::Arc;
+
+use actix_web::http::Method;
+use anamnesis_events::ResourceKey;
+use futures::future::LocalBoxFuture;
+
+use super::answer::Answer;
+use super::call::{Body, Call};
+use super::operations;
+use crate::error::Failure;
+
+/// One operation.
+pub(super) struct Operation {
+    /// Its name in the path, with the dollar sign.
+    pub(super) name: &'static str,
+    /// Its name in metrics and spans.
+    pub(super) label: &'static str,
+    /// The canonical address of its OperationDefinition.
+    pub(super) definition: &'static str,
+    /// Whether it can be called on the whole service.
+    pub(super) on_system: bool,
+    /// The types on which it can be called.
+    pub(super) on_types: Types,
+    /// The types whose instances it can be called on.
+    pub(super) on_instances: Types,
+    /// The methods that are served; HEAD is served with GET.
+    pub(super) methods: &'static [Method],
+    /// Whether it writes, so that an `Idempotency-Key` means something.
+    pub(super) writes: bool,
+    /// Carries it out.
+    pub(super) run: Run,
+}
+
+/// A choice of resource types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Types {
+    None,
+    All,
+    Only(&'static [&'static str]),
+}
+
+/// What an operation is called on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Level {
+    /// The service.
+    System,
+    /// A type.
+    Type(Arc<str>),
+    /// A resource.
+    Instance(ResourceKey),
+}
+
+/// One call of an operation. Its query is that of the [`Call`]; see [`operations::Input`] for what it was given.
+pub(super) struct Invocation {
+    /// What it is called on.
+    pub(super) level: Level,
+    /// How it is called.
+    pub(super) method: Method,
+    /// What came with it.
+    pub(super) body: Body,
+}
+
+/// The function behind an operation.
+pub(super) type Run = for<'a> fn(&'a Call, Invocation) -> Work<'a>;
+/// What it does.
+pub(super) type Work<'a> = LocalBoxFuture<'a, Result<Answer, Failure>>;
+
+/// What is offered, by name.
+pub(super) const OPERATIONS: &[Operation] = &[Operation {
+    name: "$versions",
+    label: "fhir/$versions",
+    definition: "http://hl7.org/fhir/OperationDefinition/CapabilityStatement-versions",
+    on_system: true,
+    on_types: Types::None,
+    on_instances: Types::None,
+    methods: &[Method::GET],
+    writes: false,
+    run: operations::versions::run,
+}];
+
+/// The operation of this name that can be called on this.
+pub(super) fn find(name: &str, level: &Level) -> Option<&'static Operation> {
+    let is_offered = |operation: &&Operation| match level {
+        Level::System => operation.on_system,
+        Level::Type(of) => operation.on_types.contains(of),
+        Level::Instance(key) => operation.on_instances.contains(&key.resource_type),
+    };
+    OPERATIONS.iter().filter(|operation| operation.name == name).find(is_offered)
+}
+
+impl Operation {
+    /// Whether it can be called on the service.
+    pub(super) fn is_of_system(&self) -> bool {
+        self.on_system
+    }
+
+    /// Whether it can be called on this type or on its instances.
+    pub(super) fn is_of_type(&self, name: &str) -> bool {
+        self.on_types.contains(name) || self.on_instances.contains(name)
+    }
+}
+
+impl Types {
+    fn contains(self, name: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Only(names) => names.contains(&name),
+        }
+    }
+}
+
+impl PartialEq for Operation {
+    /// Rows are told apart by where they stand: there is one of each.
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+impl Eq for Operation {}
+
+impl fmt::Debug for Operation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name)
+    }
+}
