@@ -10,4 +10,5 @@ pub mod fhirpath;
 pub mod json;
 pub mod references;
 pub mod search;
+pub mod terminology;
 pub mod validate;
