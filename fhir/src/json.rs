@@ -19,6 +19,7 @@ mod splice;
 mod text;
 mod value;
 
+pub(crate) use parse::line_and_column;
 pub use parse::{Limits, ParseError, ParseErrorKind};
 pub use splice::{Splice, SpliceError};
 pub use text::{escape_into, quote};

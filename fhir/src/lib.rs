@@ -12,3 +12,4 @@ pub mod references;
 pub mod search;
 pub mod terminology;
 pub mod validate;
+pub mod xml;

@@ -64,14 +64,19 @@ pub struct ParseError {
     pub path: String,
 }
 
+/// Line and column, in characters, of a byte of a text; both count from 1.
+pub(crate) fn line_and_column(text: &[u8], offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = 1 + memchr::memchr_iter(b'\n', before).count();
+    let line_start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
+    let in_line = before.get(line_start..).unwrap_or(&[]);
+    // Continuation bytes of UTF-8 do not start a character.
+    (line, 1 + in_line.iter().filter(|byte| (*byte & 0xC0) != 0x80).count())
+}
+
 impl ParseError {
     fn new(kind: ParseErrorKind, text: &[u8], offset: usize, path: String) -> Self {
-        let before = text.get(..offset).unwrap_or(text);
-        let line = 1 + memchr::memchr_iter(b'\n', before).count();
-        let line_start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
-        let in_line = before.get(line_start..).unwrap_or(&[]);
-        // Continuation bytes of UTF-8 do not start a character.
-        let column = 1 + in_line.iter().filter(|byte| (*byte & 0xC0) != 0x80).count();
+        let (line, column) = line_and_column(text, offset);
         Self { kind, offset, line, column, path }
     }
 

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::xml::character;
+
 /// Deepest nesting of elements.
 const DEPTH_MAX: usize = 100;
 const NAMESPACE: &str = "http://www.w3.org/1999/xhtml";
@@ -310,28 +312,6 @@ fn plain_text(value: &str) -> String {
     }
     plain.push_str(rest);
     plain
-}
-
-/// The character that a reference (between `&` and `;`) stands for. XHTML in FHIR is XML without a document
-/// type, so only the five entities of XML are known (narrative.html).
-fn character(reference: &str) -> Option<char> {
-    let number = match reference.strip_prefix('#') {
-        None => {
-            return Some(match reference {
-                "amp" => '&',
-                "lt" => '<',
-                "gt" => '>',
-                "quot" => '"',
-                "apos" => '\'',
-                _ => return None,
-            });
-        }
-        Some(number) => match number.strip_prefix('x') {
-            Some(hexadecimal) => u32::from_str_radix(hexadecimal, 16).ok()?,
-            None => number.parse().ok()?,
-        },
-    };
-    char::from_u32(number).filter(|letter| *letter >= ' ' || matches!(letter, '\t' | '\r' | '\n'))
 }
 
 /// Checks text between tags: every `&` begins a reference that is known, and no control characters.
