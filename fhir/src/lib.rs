@@ -8,6 +8,7 @@ pub mod datetime;
 pub mod definitions;
 pub mod fhirpath;
 pub mod json;
+pub mod patch;
 pub mod references;
 pub mod search;
 pub mod terminology;

@@ -119,6 +119,16 @@ impl<'a> Node<'a> {
         Self { value: Some(value), companion: None, structure }
     }
 
+    /// The same with the `_name` companion of a primitive, which may be all that there is.
+    #[must_use]
+    pub fn with_companion(
+        value: Option<Value<'a>>,
+        companion: Option<Value<'a>>,
+        structure: Option<&'static Structure>,
+    ) -> Self {
+        Self { value, companion, structure }
+    }
+
     /// The JSON value; `None` for a primitive that has only an id or extensions.
     #[must_use]
     pub fn value(&self) -> Option<Value<'a>> {
