@@ -35,8 +35,8 @@ bench: ## Measure
 setup: ## Only get what is missing: Postgres and nats-server
 	@scripts/setup.sh
 
-definitions: ## Make the table of R4 again: make definitions PACKAGE=folder of hl7.fhir.r4.core
-	cargo run --locked -p anamnesis-fhir --example generate_definitions -- $(PACKAGE) fhir/definitions/r4.json.zst
+definitions: ## Make the tables of R4 again: make definitions PACKAGE=folder of hl7.fhir.r4.core
+	cargo run --locked -p anamnesis-fhir --example generate_definitions -- $(PACKAGE) fhir/definitions
 
 fmt: ## Format the code
 	cargo fmt --all

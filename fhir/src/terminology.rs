@@ -1,8 +1,8 @@
 //! Terminology: which codes a value set has, and which concepts lie above and below another.
 //!
 //! [`Terminology`] is what validation (bindings) and search (`:in`, `:below`, `:above`) ask. It is pure and
-//! answers at once; who has to fetch something first puts a snapshot behind it. [`Published`] answers from
-//! R4's own definitions alone.
+//! answers at once. The [`Engine`] answers from a [`Library`] of definitions; [`Published`] is the one of R4 itself.
+//! A library that has to fetch something first says so ([`Found::Pending`]), fetches it, and is asked again.
 //!
 //! ```
 //! use anamnesis_fhir::terminology::{Membership, Published, Terminology};
@@ -13,10 +13,29 @@
 //! assert_eq!(Published.validate_code("http://example.org/none", None, "a"), Membership::Unknown);
 //! ```
 
+mod code_system;
+mod concept_map;
+mod engine;
+mod expand;
 pub mod grammar;
+mod hierarchy;
+mod library;
+mod part;
 mod published;
+#[cfg(test)]
+mod tests;
+mod validate;
+mod value_set;
 
+pub use code_system::{CodeSystem, Concept, ConceptId, Designation, Property};
+pub use concept_map::{ConceptMap, Dependency, Match, Translation, translate};
+pub use engine::Engine;
+pub use expand::{Contained, EXPANSION_CODES_MAX, Expansion, ExpansionRequest, words};
+pub use hierarchy::{Looked, Subsumption};
+pub use library::{Canonical, Extent, Found, Library, MapQuery, grammar_of};
 pub use published::Published;
+pub use validate::{Coded, Terms, Verdict};
+pub use value_set::{Filter, Listed, Part, ValueSet};
 
 /// Whether a code belongs to a value set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +73,9 @@ pub enum ListError {
     /// No value set has this address.
     #[error("the value set {0} is not known")]
     UnknownValueSet(String),
+    /// No concept map fits.
+    #[error("no concept map is known for {0}")]
+    UnknownConceptMap(String),
     /// No code system has this address, or only some of its concepts are known.
     #[error("the code system {0} is not known")]
     UnknownCodeSystem(String),
@@ -66,6 +88,9 @@ pub enum ListError {
     /// There are more than were asked for.
     #[error("there are more than {0} codes")]
     TooCostly(usize),
+    /// Something has to be fetched first; then the question is to be put again.
+    #[error("definitions are being fetched")]
+    Pending,
     /// The definition asks for something that is not understood; it is said what.
     #[error("{0}")]
     Unsupported(String),

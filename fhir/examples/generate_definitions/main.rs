@@ -1,8 +1,8 @@
-//! Makes the compact table of R4 definitions (`fhir/definitions/r4.json.zst`) from HL7's published package.
+//! Makes the compact tables of R4 (`fhir/definitions/r4.json.zst`, `r4-terminology.tsv.zst`) from HL7's package.
 //!
 //! ```text
 //! make definitions PACKAGE=folder
-//! cargo run -p anamnesis-fhir --example generate_definitions -- folder fhir/definitions/r4.json.zst
+//! cargo run -p anamnesis-fhir --example generate_definitions -- folder fhir/definitions
 //! ```
 //!
 //! `folder` holds the package `hl7.fhir.r4.core` 4.0.1 (licence CC0-1.0): either as published, one `.json`
@@ -20,6 +20,7 @@
 mod package;
 mod search;
 mod structures;
+mod terminology;
 mod value_sets;
 
 use std::error::Error;
@@ -36,8 +37,9 @@ const FHIR_VERSION: &str = "4.0.1";
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [folder, output] = arguments.as_slice() else {
-        return Err("usage: generate_definitions FOLDER OUTPUT".into());
+        return Err("usage: generate_definitions FOLDER OUTPUT_FOLDER".into());
     };
+    let output = Path::new(output);
     let package = Package::read(Path::new(folder))?;
     let mut value_sets = value_sets::Collector::new(&package);
     let (structures, constraints) = structures::rows(&package, &mut value_sets)?;
@@ -51,17 +53,20 @@ fn main() -> Result<(), Box<dyn Error>> {
         compartments: search::compartments(&package),
         operations: search::operations(&package),
     };
-    let text = serde_json::to_vec(&table)?;
-    let packed = zstd::encode_all(text.as_slice(), COMPRESSION_LEVEL)?;
-    std::fs::write(output, &packed)?;
     println!(
-        "{output}: {} structures, {} invariants, {} value sets, {} search parameters; {} bytes, packed {}",
+        "{} structures, {} invariants, {} value sets, {} search parameters",
         table.structures.len(),
         table.constraints.len(),
         table.value_sets.len(),
         table.search_parameters.len(),
-        text.len(),
-        packed.len()
     );
+    write(&output.join("r4.json.zst"), &serde_json::to_vec(&table)?)?;
+    write(&output.join("r4-terminology.tsv.zst"), &terminology::lines(&package)?)
+}
+
+fn write(path: &Path, text: &[u8]) -> Result<(), Box<dyn Error>> {
+    let packed = zstd::encode_all(text, COMPRESSION_LEVEL)?;
+    std::fs::write(path, &packed)?;
+    println!("{}: {} bytes, packed {}", path.display(), text.len(), packed.len());
     Ok(())
 }
