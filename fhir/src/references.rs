@@ -27,6 +27,8 @@ pub use target::{Conditional, Target};
 use std::borrow::Cow;
 use std::ops::Range;
 
+use find::Wanted;
+
 use crate::json::{Kind, Splice, Value, escape_into};
 
 /// What kind of place a link stands at.
@@ -73,8 +75,19 @@ impl Link<'_> {
 #[must_use]
 pub fn links<'a>(root: Value<'a>, resource_type: &str) -> Vec<Link<'a>> {
     let mut found = Vec::new();
-    find::each_link(root, resource_type, &mut |link| found.push(link));
+    find::each_link(root, resource_type, Wanted::All, &mut |link| found.push(link));
     found
+}
+
+/// Hands over the text of each `Reference.reference` of a resource in the order of its text, those of contained
+/// resources with them, but none of resources that stand in the entries of a Bundle or in Parameters: those are
+/// resources of their own.
+pub fn each_reference<'a>(root: Value<'a>, resource_type: &str, each: &mut impl FnMut(Cow<'a, str>)) {
+    find::each_link(root, resource_type, Wanted::References, &mut |link| {
+        if link.kind == LinkKind::Reference {
+            each(link.text);
+        }
+    });
 }
 
 /// The edits that put other links in the place of those for which `replace` gives one. The new text is plain; the
@@ -85,7 +98,7 @@ pub fn rewrite<'a>(
     mut replace: impl FnMut(&Link<'a>) -> Option<String>,
 ) -> Splice {
     let mut splice = Splice::new();
-    find::each_link(root, resource_type, &mut |link| {
+    find::each_link(root, resource_type, Wanted::All, &mut |link| {
         let Some(new) = replace(&link) else { return };
         let plain = if link.kind == LinkKind::Narrative { narrative::escape(&new) } else { new };
         let mut bytes = Vec::with_capacity(plain.len());

@@ -1,7 +1,8 @@
 //! Recorded logs: the events of a log in a folder, as they were stored, and what projections must make of them.
 //!
 //! A recording is text: `events.ndjson` (or `events.ndjson.zst`) has one event a line with every field of its envelope
-//! and its body to the byte, `expected.json` what follows from them. Projections are replayed from it without a log:
+//! and its body to the byte, `expected.json` what follows from them, and `expected-2.json` and its like what follows in
+//! later forms of the rows. Projections are replayed from it without a log:
 //! the same digests, however the events are cut and delivered, today and with every later version of this program.
 
 mod expected;
@@ -20,7 +21,6 @@ pub use replay::{Replay, ReplayFeed};
 /// The names of the files.
 const EVENTS: &str = "events.ndjson";
 const EVENTS_COMPRESSED: &str = "events.ndjson.zst";
-const EXPECTED: &str = "expected.json";
 /// A recording that is longer than this, in bytes, is compressed: text is easier to look at.
 const PLAIN_BYTES_MAX: usize = 64 << 10;
 /// The level of compression: a small recording is written once and kept for ever, beside programs.
@@ -158,7 +158,7 @@ impl Recording {
     /// # Errors
     /// When a file is missing or not what it must be.
     pub fn read(folder: &Path) -> Result<(Self, Expected), RecordingError> {
-        let expected = Expected::read(&folder.join(EXPECTED))?;
+        let expected = Expected::read_all(folder)?;
         let (path, text) = read_events(folder)?;
         let events = text.lines().enumerate().map(|(at, text)| {
             line::parse(text).map_err(|reason| RecordingError::Line {
@@ -181,7 +181,8 @@ impl Recording {
         let written = self.write_files(folder, expected);
         if written.is_err() {
             // These files and the folder itself, if nobody has put anything else into it.
-            for name in [EVENTS, EVENTS_COMPRESSED, EXPECTED] {
+            let names = expected.texts().into_iter().map(|(name, _)| name);
+            for name in [EVENTS, EVENTS_COMPRESSED].map(str::to_owned).into_iter().chain(names) {
                 let _ = std::fs::remove_file(folder.join(name));
             }
             let _ = std::fs::remove_dir(folder);
@@ -201,7 +202,8 @@ impl Recording {
             }
             false => (EVENTS, text),
         };
-        for (name, bytes) in [(name, bytes), (EXPECTED, expected.text().into_bytes())] {
+        let expected = expected.texts().into_iter().map(|(name, text)| (name, text.into_bytes()));
+        for (name, bytes) in [(name.to_owned(), bytes)].into_iter().chain(expected) {
             let path = folder.join(name);
             let file = make_file(&path);
             file.and_then(|mut file| file.write_all(&bytes)).map_err(RecordingError::io(&path))?;

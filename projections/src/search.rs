@@ -58,6 +58,7 @@ mod special;
 mod sql;
 mod string;
 mod tables;
+mod target;
 mod token;
 mod uri;
 mod value;

@@ -3,11 +3,15 @@
 use std::path::Path;
 
 use anamnesis_events::Position;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::line::{hex, unhex};
 use super::{Recording, RecordingError, Replay};
 use crate::search;
+
+/// The file of what is expected of the events.
+const FILE: &str = "expected.json";
 
 /// What follows from the events of a recording.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,21 +85,51 @@ impl Expected {
         unhex(&self.hash)
     }
 
-    pub(super) fn text(&self) -> String {
-        // Texts and numbers always have a form in JSON.
-        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
-        text.push('\n');
-        text
+    /// What is expected of the form of rows with this number, where it was recorded.
+    #[must_use]
+    pub fn of_form(&self, schema: i32) -> Option<&ExpectedSearch> {
+        self.search.iter().find(|search| search.schema == schema)
     }
 
-    pub(super) fn read(path: &Path) -> Result<Self, RecordingError> {
-        let text = std::fs::read_to_string(path).map_err(RecordingError::io(path))?;
-        serde_json::from_str(&text).map_err(|error| RecordingError::Line {
-            path: path.to_owned(),
-            line: error.line(),
-            reason: error.to_string(),
-        })
+    /// The files in which it is written: what is expected of the events and of the first form that is known, and a file
+    /// for each other form, so that one can be added without a change of what is there.
+    pub(super) fn texts(&self) -> Vec<(String, String)> {
+        let (first, others) = self.search.split_at(self.search.len().min(1));
+        let mut texts = vec![(FILE.to_owned(), pretty(&Self { search: first.to_vec(), ..self.clone() }))];
+        texts.extend(others.iter().map(|form| (file_of(form.schema), pretty(form))));
+        texts
     }
+
+    pub(super) fn read_all(folder: &Path) -> Result<Self, RecordingError> {
+        let mut expected: Self = read(&folder.join(FILE))?;
+        for form in 1..=search::SearchProjection::SCHEMA {
+            let path = folder.join(file_of(form));
+            if path.exists() {
+                expected.search.push(read(&path)?);
+            }
+        }
+        Ok(expected)
+    }
+}
+
+fn file_of(schema: i32) -> String {
+    format!("expected-{schema}.json")
+}
+
+fn pretty(value: &impl Serialize) -> String {
+    // Texts and numbers always have a form in JSON.
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<T, RecordingError> {
+    let text = std::fs::read_to_string(path).map_err(RecordingError::io(path))?;
+    serde_json::from_str(&text).map_err(|error| RecordingError::Line {
+        path: path.to_owned(),
+        line: error.line(),
+        reason: error.to_string(),
+    })
 }
 
 fn of_search(replay: &Replay) -> ExpectedSearch {

@@ -9,10 +9,10 @@ use anamnesis_fhir::search::{Extracted, SearchParameter, SearchParameterKind, Se
 use super::alias::Aliases;
 use super::entries::Entries;
 use super::key::{Class, ParameterKey};
-use super::{date, number, quantity, reference, special, string, token, uri};
+use super::{date, number, quantity, reference, string, token, uri};
 use crate::Poison;
 
-/// Parameters that [`special`] indexes by itself.
+/// Parameters that are indexed with every resource.
 const SPECIAL: [&str; 2] = ["_id", "_lastUpdated"];
 
 /// Knows the keys of all parameters of a log that are indexed.
@@ -52,7 +52,7 @@ impl Extractor {
         let keys = self.keys.get(resource_type);
         let keys = keys.ok_or_else(|| Poison::new(format!("{resource_type} is no resource type of R4")))?;
         let mut entries = Entries::default();
-        special::index_id(self.log, resource_type, id, &mut entries);
+        reference::index_targets(self.log, resource_type, id, root, &mut entries);
         self.registry.extract_all(resource_type, root, |parameter, extracted| {
             if let Some(key) = keys.get(parameter.code()) {
                 index(key, parameter, extracted, &mut entries);

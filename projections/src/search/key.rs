@@ -1,9 +1,14 @@
 //! 64-bit keys of everything that is searched for exactly: a hash over log, resource type, parameter and value.
 //!
-//! A key is the first eight bytes of a SHA-256, so that nobody can make two values meet on purpose. The log and the
-//! type are part of it: one index serves all, and a search never looks at another workspace's rows.
+//! A key is the beginning of a SHA-256, so that nobody can make a value meet that of somebody else. The log and the
+//! type are part of it: one index serves all, and a search never looks at another workspace's rows. Keys lie between
+//! [`KEY_MIN`] and [`super::target::TARGET_MIN`]; what is outside says which resource a row is of, and which ones it
+//! refers to, see [`super::target`].
 
 use sha2::{Digest, Sha256};
+
+/// The least key: a quarter of the numbers lies below it, and a quarter above the greatest.
+pub(crate) const KEY_MIN: i64 = i64::MIN >> 1;
 
 /// What kind of statement about a parameter's values a key stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +23,7 @@ pub(crate) enum Class {
     System,
     /// Token: the code, without a system.
     NoSystem,
-    /// Reference: `Type/id` on this server, or an address elsewhere.
+    /// Reference: the number with which [`super::target::Target::referred_by`] makes the keys of targets.
     Target,
     /// Reference: system and value of the target's identifier.
     IdentifierSystemValue,
@@ -68,7 +73,10 @@ impl Class {
 
 /// Makes the keys of one search parameter of one resource type in one log.
 #[derive(Debug, Clone)]
-pub(crate) struct ParameterKey([u8; 16]);
+pub(crate) struct ParameterKey {
+    log: i16,
+    seed: [u8; 16],
+}
 
 impl ParameterKey {
     pub(crate) fn new(log: i16, resource_type: &str, code: &str) -> Self {
@@ -79,22 +87,37 @@ impl ParameterKey {
         hash.update(code);
         let mut seed = [0; 16];
         seed.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);
-        Self(seed)
+        Self { log, seed }
     }
 
     /// The key of a statement with these parts. Parts are kept apart: `["a", "bc"]` is not `["ab", "c"]`.
     pub(crate) fn of(&self, class: Class, parts: &[&str]) -> i64 {
         let mut hash = Sha256::new();
-        hash.update(self.0);
+        hash.update(self.seed);
         hash.update([class.tag()]);
         for part in parts {
             hash.update(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
             hash.update(part);
         }
-        let mut key = [0; 8];
-        key.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);
-        i64::from_be_bytes(key)
+        key_of(hash)
     }
+
+    /// The number with which the keys of a reference parameter's targets are made.
+    pub(crate) fn references(&self) -> i64 {
+        self.of(Class::Target, &[])
+    }
+
+    /// The log that it is of.
+    pub(crate) fn log(&self) -> i16 {
+        self.log
+    }
+}
+
+/// The key that a hash gives.
+pub(super) fn key_of(hash: Sha256) -> i64 {
+    let mut key = [0; 8];
+    key.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);
+    i64::from_be_bytes(key) >> 1
 }
 
 /// Makes the key of a family of spans into that of its latest beginning, see [`super::entries::Entries::finish`].
@@ -130,9 +153,18 @@ mod tests {
     fn keys_never_change_within_a_version() {
         assert_eq!(
             ParameterKey::new(1, "Patient", "gender").of(Class::Code, &["male"]),
-            8_955_314_602_353_079_211
+            4_477_657_301_176_539_605
         );
         assert_eq!(type_number("Patient"), 126_823_934);
+    }
+
+    #[test]
+    fn keys_lie_between_those_of_resources() {
+        let key = ParameterKey::new(1, "Patient", "gender");
+        for number in 0..200 {
+            let key = key.of(Class::Code, &[&number.to_string()]);
+            assert!((KEY_MIN..crate::search::target::TARGET_MIN).contains(&key), "{key}");
+        }
     }
 
     #[test]

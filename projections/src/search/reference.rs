@@ -2,12 +2,14 @@
 
 use anamnesis_fhir::definitions;
 use anamnesis_fhir::json::Value;
+use anamnesis_fhir::references::{self, each_reference};
 use anamnesis_fhir::search::Extracted;
 
 use super::Modifier;
 use super::atom::{Atom, Criterion, Yield};
 use super::entries::Entries;
 use super::key::{Class, ParameterKey};
+use super::target::Target;
 use super::value::{Asked, Refusal, split, unescape};
 
 /// R4 datatypes.html#id.
@@ -17,16 +19,18 @@ const ID_LENGTH_MAX: usize = 64;
 pub(super) fn index(key: &ParameterKey, extracted: Extracted<'_>, entries: &mut Entries) {
     let value = extracted.value;
     if let Some(address) = value.as_str() {
-        entries.token(key, Class::Target, &[&address]);
-        if let Some((without_version, _)) = address.rsplit_once('|') {
-            entries.token(key, Class::Target, &[without_version]);
+        for address in with_and_without_version(&address) {
+            let target = Target::of(key.log(), address);
+            let plain = if is_local(address) { target.target() } else { target.target_address() };
+            entries.tokens.extend([plain, target.referred_by(key.references())]);
         }
         return;
     }
     if let Some(reference) = value.get("reference").and_then(Value::as_str)
         && !reference.starts_with('#')
     {
-        entries.token(key, Class::Target, &[without_history(&reference)]);
+        let target = Target::of(key.log(), without_history(&reference));
+        entries.tokens.push(target.referred_by(key.references()));
     }
     let identifier = value.get("identifier");
     let part = |name| identifier.and_then(|identifier| identifier.get(name)).and_then(Value::as_str);
@@ -35,6 +39,22 @@ pub(super) fn index(key: &ParameterKey, extracted: Extracted<'_>, entries: &mut 
         entries.token(key, Class::IdentifierSystemValue, &[&system, &value]);
         entries.token(key, Class::IdentifierValue, &[&value]);
     }
+}
+
+/// Adds what a resource itself is found by where others refer to it, and what refers to others, by a parameter or not.
+pub(super) fn index_targets(log: i16, resource_type: &str, id: &str, root: Value<'_>, entries: &mut Entries) {
+    entries.tokens.push(Target::resource(log, resource_type, id).own());
+    if let Some(url) = root.get("url").and_then(Value::as_str) {
+        entries.tokens.push(Target::of(log, &url).own_address());
+        if let Some(version) = root.get("version").and_then(Value::as_str) {
+            entries.tokens.push(Target::of(log, &format!("{url}|{version}")).own_address());
+        }
+    }
+    each_reference(root, resource_type, &mut |reference| {
+        if is_local(&reference) {
+            entries.tokens.push(Target::of(log, without_history(&reference)).target());
+        }
+    });
 }
 
 /// What a query asks: `id`, `Type/id`, an address; with `:Type` an id of that type, with `:identifier` the token of
@@ -54,7 +74,7 @@ pub(super) fn criterion(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
 
 /// The token of a resource on this server, by which compartments are found too.
 pub(super) fn target_token(key: &ParameterKey, resource_type: &str, id: &str) -> i64 {
-    key.of(Class::Target, &[&format!("{resource_type}/{id}")])
+    Target::resource(key.log(), resource_type, id).referred_by(key.references())
 }
 
 fn targets(
@@ -77,7 +97,8 @@ fn targets(
     {
         return Err(Refusal::BadValue(format!("with modifier :{name} an id is wanted")));
     }
-    atoms.push(Atom::Token(asked.key.of(Class::Target, &[value])));
+    let target = Target::of(asked.key.log(), value);
+    atoms.push(Atom::Token(target.referred_by(asked.key.references())));
     Ok(())
 }
 
@@ -103,6 +124,16 @@ fn identifier(key: &ParameterKey, value: &str) -> Result<Atom, Refusal> {
 /// The reference without a version: searches are about resources (R4 search.html#reference).
 fn without_history(reference: &str) -> &str {
     reference.split_once("/_history/").map_or(reference, |(resource, _)| resource)
+}
+
+/// Whether a reference leads to a resource of this server, whatever address it has.
+fn is_local(reference: &str) -> bool {
+    references::Target::parse(reference).is_some_and(|target| target.base.is_none())
+}
+
+/// A canonical address is asked for with its version and without (R4 references.html#canonical).
+fn with_and_without_version(address: &str) -> impl Iterator<Item = &str> {
+    [Some(address), address.rsplit_once('|').map(|(address, _)| address)].into_iter().flatten()
 }
 
 /// Takes this server's own address off.

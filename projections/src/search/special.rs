@@ -6,28 +6,19 @@ use anamnesis_fhir::search::{SearchParameterKind, SearchRegistry};
 use super::Modifier;
 use super::atom::{Atom, Criterion, Yield};
 use super::date;
-use super::entries::Entries;
 use super::key::{Class, ParameterKey};
 use super::reference::target_token;
 use super::span::{Family, SpanBox};
+use super::target::Target;
 use super::value::{Asked, Refusal, unescape};
-
-/// Adds the token of the resource's id.
-pub(super) fn index_id(log: i16, resource_type: &str, id: &str, entries: &mut Entries) {
-    entries.tokens.push(id_token(log, resource_type, id));
-}
-
-/// The token of a resource's own id.
-pub(super) fn id_token(log: i16, resource_type: &str, id: &str) -> i64 {
-    ParameterKey::new(log, resource_type, "_id").of(Class::Code, &[id])
-}
 
 /// `_id`: one of the ids.
 pub(super) fn id(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
     if *asked.modifier != Modifier::None {
         return Err(asked.unsupported_modifier());
     }
-    let token = |value: &&str| Atom::Token(asked.key.of(Class::Code, &[&unescape(value)]));
+    let (log, resource_type) = (asked.key.log(), asked.parameter.resource_type());
+    let token = |value: &&str| Atom::Token(Target::resource(log, resource_type, &unescape(value)).own());
     Ok(Criterion::any(asked.values.iter().map(token).collect(), Yield::Few))
 }
 
@@ -95,7 +86,7 @@ pub(super) fn compartment(
 ) -> Vec<Atom> {
     let mut atoms = Vec::new();
     if resource_type == owner_type {
-        atoms.push(Atom::Token(id_token(log, resource_type, owner_id)));
+        atoms.push(Atom::Token(Target::resource(log, resource_type, owner_id).own()));
     }
     let definition = definitions::r4().compartment(owner_type);
     let parameters = definition.and_then(|definition| definition.parameters(resource_type));

@@ -1,8 +1,10 @@
 //! The tables of the search index. Their names carry the number of a version, so that another can be built beside.
 
+use super::target::NUMBER_MASK;
+
 /// The form of the rows. Another way to make keys, or other rows for the same resource, is another form: a version
 /// that has them is built beside the one that has not. The number of a version says nothing about it.
-pub(crate) const SCHEMA: i32 = 1;
+pub(crate) const SCHEMA: i32 = 2;
 /// The name of the projection.
 pub(crate) const NAME: &str = "search";
 
@@ -26,6 +28,9 @@ pub(crate) struct Tables {
     pub(crate) token_index: String,
     /// A function: the first position of a type's resources that were updated at a time or later.
     pub(crate) first_since: String,
+    /// A function: the token of what refers to a resource, by its own key or as a target, with the number of a parameter;
+    /// [`super::target::Target::referred_by`] in SQL.
+    pub(crate) reference: String,
 }
 
 impl Tables {
@@ -40,6 +45,7 @@ impl Tables {
             text: name("text"),
             token_index: name("resource_tokens"),
             first_since: name("first_since"),
+            reference: name("reference"),
         }
     }
 
@@ -48,7 +54,7 @@ impl Tables {
     /// The token index collects what a batch writes and takes it in sorted order at the end of the batch (see `write`):
     /// the limit of the pending list is out of reach, so that it never happens in between.
     pub(crate) fn create(&self) -> String {
-        let Self { version, resource, superseded, span, text, first_since, .. } = self;
+        let Self { version, resource, superseded, span, text, first_since, reference, .. } = self;
         format!(
             r#"
         CREATE TABLE IF NOT EXISTS {resource} (
@@ -89,7 +95,12 @@ impl Tables {
                 END IF;
             END LOOP;
             RETURN coalesce(low, 0);
-        END $$;"#
+        END $$;
+        CREATE OR REPLACE FUNCTION {reference}(target bigint, parameter bigint)
+        RETURNS bigint LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+            SELECT ('x' || left(encode(sha256(int8send(target & {NUMBER_MASK}) || int8send(parameter)), 'hex'), 16))
+                ::bit(64)::bigint >> 1
+        $$;"#
         )
     }
 
@@ -101,10 +112,43 @@ impl Tables {
 
     /// Takes the tables away, where they are there.
     pub(crate) fn drop(&self) -> String {
-        let Self { resource, superseded, span, text, first_since, .. } = self;
+        let Self { resource, superseded, span, text, first_since, reference, .. } = self;
         format!(
             "DROP TABLE IF EXISTS {resource}, {superseded}, {span}, {text};
-             DROP FUNCTION IF EXISTS {first_since}(smallint, integer, bigint)"
+             DROP FUNCTION IF EXISTS {first_since}(smallint, integer, bigint);
+             DROP FUNCTION IF EXISTS {reference}(bigint, bigint)"
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anamnesis_engines::testing::postgres;
+    use tokio_postgres::NoTls;
+
+    use super::Tables;
+    use crate::search::target::Target;
+
+    /// What joins rows in SQL must come to what the rows were written with.
+    #[tokio::test]
+    async fn references_are_made_in_sql_as_they_are_written() {
+        let url = postgres().await.fresh_database().await;
+        let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+        let driver = tokio::spawn(connection);
+        let tables = Tables::of(7);
+        client.batch_execute(&format!("CREATE SCHEMA anamnesis; {}", tables.create())).await.unwrap();
+        let made = format!("SELECT {}($1, $2)", tables.reference);
+        for number in 0..100 {
+            let target = Target::resource(1, "Patient", &number.to_string());
+            let parameter = target.referred_by(number) >> 1;
+            for key in [target.own(), target.target(), target.own_address(), target.target_address()] {
+                let row = client.query_one(&made, &[&key, &parameter]).await.unwrap();
+                assert_eq!(row.get::<_, i64>(0), target.referred_by(parameter));
+            }
+        }
+        client.batch_execute(&tables.drop()).await.unwrap();
+        assert!(client.query_one(&made, &[&1_i64, &1_i64]).await.is_err(), "the function is dropped too");
+        drop(client);
+        driver.await.unwrap().unwrap();
     }
 }

@@ -78,7 +78,7 @@ async fn every_fixture_gives_its_digest_in_every_way() {
         let replay = recording.replay().unwrap();
         let outcome = check(&Search, replay.events(), &mut dice).await;
         let outcome = outcome.unwrap_or_else(|ways| panic!("{name}: {ways:#?}"));
-        let of_form = expected.search.iter().find(|search| search.schema == SearchProjection::SCHEMA);
+        let of_form = expected.of_form(SearchProjection::SCHEMA);
         let search = of_form.unwrap_or_else(|| panic!("{name} has no digest of this form of the rows"));
         assert_eq!(outcome.digest, search.digest, "{name}");
         // The words of a reason may change.

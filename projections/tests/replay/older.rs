@@ -3,8 +3,8 @@
 
 use anamnesis_events::upcast::Upcaster;
 use anamnesis_events::{Event, Kind, Operation, Position, ResourceKey, envelope};
-use anamnesis_projections::recording::{Recording, RecordingError};
-use anamnesis_projections::search::{LOG_OF_RECORDINGS, derive};
+use anamnesis_projections::recording::{Expected, Recording, RecordingError};
+use anamnesis_projections::search::{LOG_OF_RECORDINGS, SearchProjection, derive};
 use chrono::Duration;
 
 use crate::dice::Dice;
@@ -54,6 +54,10 @@ fn older(recording: &Recording, dice: &mut Dice) -> Recording {
     Recording::new(recording.workspace(), events.collect())
 }
 
+fn of_this_form(expected: &Expected) -> String {
+    expected.of_form(SearchProjection::SCHEMA).unwrap().digest.clone()
+}
+
 fn newest(_: Kind) -> u16 {
     NEWEST
 }
@@ -71,12 +75,12 @@ async fn events_of_older_versions_give_the_same_digest() {
 
         let replay = old.replay_with(newest, &steps(without_type, an_hour_later)).unwrap();
         let derived = derive(replay.events(), LOG_OF_RECORDINGS);
-        assert_eq!(fixtures::hex(&derived.digest), expected.search[0].digest, "{name}");
+        assert_eq!(fixtures::hex(&derived.digest), of_this_form(&expected), "{name}");
         // Through the runner and the database it is the same for one as for all.
         if name == "poison" {
             let outcome = check(&Search, replay.events(), &mut dice).await;
             let outcome = outcome.unwrap_or_else(|ways| panic!("{name}: {ways:#?}"));
-            assert_eq!(outcome.digest, expected.search[0].digest, "{name}");
+            assert_eq!(outcome.digest, of_this_form(&expected), "{name}");
         }
     }
 }
@@ -90,7 +94,7 @@ async fn steps_that_do_nothing_are_noticed() {
     for steps in [steps(|event| event, an_hour_later), steps(without_type, |event| event)] {
         let replay = old.replay_with(newest, &steps).unwrap();
         let derived = derive(replay.events(), LOG_OF_RECORDINGS);
-        assert_ne!(fixtures::hex(&derived.digest), expected.search[0].digest);
+        assert_ne!(fixtures::hex(&derived.digest), of_this_form(&expected));
     }
 }
 
