@@ -20,6 +20,7 @@ mod feed;
 mod history;
 mod http;
 pub(crate) mod idempotency;
+mod include;
 mod interaction;
 pub mod negotiate;
 mod operation;

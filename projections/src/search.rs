@@ -44,6 +44,7 @@ mod derive;
 mod digest;
 mod entries;
 mod extract;
+mod include;
 mod index;
 mod issue;
 mod key;
@@ -67,7 +68,8 @@ mod write;
 pub use audit::{AuditOptions, Audited, audit};
 pub use derive::{Derived, LOG_OF_RECORDINGS, derive};
 pub use digest::digest;
-pub use index::{SearchIndex, SearchLimits, SearchMatch, SearchPage};
+pub use include::{INCLUDES_COUNT_MAX, INCLUDES_PARAMETER, Include, IncludesToken, Wanted};
+pub use index::{Drawn, SearchIndex, SearchLimits, SearchMatch, SearchPage};
 pub use issue::{Issue, IssueKind, Severity};
 pub use query::{
     COUNT_DEFAULT, COUNT_MAX, Catalogue, Handling, PAGE_PARAMETER, ParseOptions, Scope, SearchQuery, Summary,

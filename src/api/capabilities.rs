@@ -95,6 +95,8 @@ fn resource(name: &str, rules: &Rules) -> Value {
         "conditionalUpdate": true,
         "conditionalDelete": "multiple",
         "referencePolicy": ["literal", "logical", "local"],
+        "searchInclude": includes(name),
+        "searchRevInclude": reverse_includes(name),
         "searchParam": search_parameters(name),
     });
     let operations = operations(|operation| operation.is_of_type(name));
@@ -130,6 +132,31 @@ fn search_parameters(name: &str) -> Vec<Value> {
         })
     };
     registry.parameters(name).iter().filter(is_indexed).map(described).collect()
+}
+
+/// The values of `_include` over a type.
+fn includes(name: &str) -> Vec<String> {
+    let followed = references(name).map(|parameter| format!("{name}:{}", parameter.code()));
+    ["*".to_owned()].into_iter().chain(followed).collect()
+}
+
+/// The values of `_revinclude` over a type: by the parameters that are meant to point at it.
+fn reverse_includes(name: &str) -> Vec<String> {
+    let is_meant =
+        |parameter: &&Arc<SearchParameter>| parameter.targets().iter().any(|target| target == name);
+    let from = |source: &'static str| {
+        let pointing = references(source).filter(is_meant);
+        pointing.map(move |parameter| format!("{source}:{}", parameter.code()))
+    };
+    ["*".to_owned()].into_iter().chain(resource_types().flat_map(from)).collect()
+}
+
+/// The search parameters of a type that includes follow.
+fn references(name: &str) -> impl Iterator<Item = &'static Arc<SearchParameter>> {
+    let is_reference = |parameter: &&Arc<SearchParameter>| {
+        parameter.kind() == SearchParameterKind::Reference && parameter.has_expression()
+    };
+    SearchRegistry::r4().parameters(name).iter().filter(is_reference)
 }
 
 fn listed(code: impl Fn(Listed) -> Option<&'static str>) -> Vec<Value> {

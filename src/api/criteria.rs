@@ -20,7 +20,7 @@ use crate::decide::placement::fnv1a;
 use crate::error::{Failure, FailureKind, IssueCode};
 
 /// Parameters that say how results are given, not which.
-const RESULT: [&str; 12] = [
+const RESULT: [&str; 14] = [
     "_sort",
     "_count",
     "_total",
@@ -28,6 +28,8 @@ const RESULT: [&str; 12] = [
     "_elements",
     "_include",
     "_revinclude",
+    "_includesCount",
+    "includesCt",
     "_contained",
     "_containedType",
     "_type",
@@ -138,7 +140,8 @@ pub(crate) async fn matches_in_turn(
         let text = "A conditional interaction needs criteria; there are none.";
         return Err(Failure::new(FailureKind::PreconditionFailed, IssueCode::Required, text));
     }
-    if let Some((name, _)) = criteria.iter().find(|(name, _)| RESULT.contains(&name.as_str())) {
+    let is_result = |name: &str| RESULT.contains(&name.split_once(':').map_or(name, |(name, _)| name));
+    if let Some((name, _)) = criteria.iter().find(|(name, _)| is_result(name)) {
         let text =
             format!("{name} says how results are given; it is no criterion of a conditional interaction.");
         return Err(Failure::new(FailureKind::Invalid, IssueCode::NotSupported, text));

@@ -96,13 +96,7 @@ fn entry(bundle: &mut Page, call: &Call, event: &Event) {
 
 fn url(here: &str, applied: &[(String, String)], page: Option<&str>) -> String {
     let parameters = applied.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let parameters = parameters.chain(page.map(|page| ("_page", page)));
-    let mut url = here.to_owned();
-    for (index, (name, value)) in parameters.enumerate() {
-        url.push(if index == 0 { '?' } else { '&' });
-        url.push_str(&format!("{}={}", query::encode(name), query::encode(value)));
-    }
-    url
+    query::url(here, parameters.chain(page.map(|page| ("_page", page))))
 }
 
 fn asked(call: &Call) -> Result<Asked, Failure> {

@@ -74,17 +74,30 @@ pub(super) type Run = for<'a> fn(&'a Call, Invocation) -> Work<'a>;
 pub(super) type Work<'a> = LocalBoxFuture<'a, Result<Answer, Failure>>;
 
 /// What is offered, by name.
-pub(super) const OPERATIONS: &[Operation] = &[Operation {
-    name: "$versions",
-    label: "fhir/$versions",
-    definition: "http://hl7.org/fhir/OperationDefinition/CapabilityStatement-versions",
-    on_system: true,
-    on_types: Types::None,
-    on_instances: Types::None,
-    methods: &[Method::GET],
-    writes: false,
-    run: operations::versions::run,
-}];
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation {
+        name: "$versions",
+        label: "fhir/$versions",
+        definition: "http://hl7.org/fhir/OperationDefinition/CapabilityStatement-versions",
+        on_system: true,
+        on_types: Types::None,
+        on_instances: Types::None,
+        methods: &[Method::GET],
+        writes: false,
+        run: operations::versions::run,
+    },
+    Operation {
+        name: "$includes",
+        label: "fhir/$includes",
+        definition: "urn:anamnesis:operation:includes",
+        on_system: true,
+        on_types: Types::All,
+        on_instances: Types::None,
+        methods: &[Method::GET],
+        writes: false,
+        run: operations::includes::run,
+    },
+];
 
 /// The operation of this name that can be called on this.
 pub(super) fn find(name: &str, level: &Level) -> Option<&'static Operation> {

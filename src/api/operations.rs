@@ -1,5 +1,6 @@
 //! The operations, one a file; [`super::operation`] is their table.
 
+pub(super) mod includes;
 mod input;
 pub(super) mod versions;
 

@@ -59,3 +59,13 @@ pub(crate) fn encode(text: &str) -> impl std::fmt::Display {
         .remove(b'/');
     percent_encoding::percent_encode(text.as_bytes(), &KEEP)
 }
+
+/// An address with these parameters.
+pub(crate) fn url<'a>(address: &str, parameters: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut url = address.to_owned();
+    for (index, (name, value)) in parameters.enumerate() {
+        url.push(if index == 0 { '?' } else { '&' });
+        url.push_str(&format!("{}={}", encode(name), encode(value)));
+    }
+    url
+}

@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use anamnesis_events::{Event, Position, ResourceKey};
 use anamnesis_projections::search::{
-    Handling, Issue as SearchIssue, PAGE_PARAMETER, ParseOptions, Scope, SearchMatch, SearchPage, SearchQuery,
+    Handling, IncludesToken, Issue as SearchIssue, PAGE_PARAMETER, ParseOptions, Scope, SearchMatch,
+    SearchPage, SearchQuery,
 };
 
 use super::answer::Answer;
 use super::call::Call;
+use super::include;
 use super::page::{Head, Link, Page};
 use super::query;
 use super::subset::Subset;
@@ -46,31 +48,93 @@ pub(crate) async fn of_compartment(
 }
 
 async fn search(call: &Call, scope: Scope, path: &str) -> Result<Answer, Failure> {
+    let (query, issues) = parse(call, &scope, &call.query.0)?;
+    let mut results = results(call, &query).await?;
+    results.issues.splice(0..0, issues);
+    let page = &results.page;
+    let included = include::of_page(call, &query, page.as_of, &results.matches, 0).await?;
+    let mut links = links(call, path, &query, page);
+    if let Some(skip) = included.skip_next {
+        let url = include::address(call, &scope, &query, page.as_of, skip);
+        links.push(Link { relation: "related", url });
+    }
+    results.issues.extend(included.issues);
+    let entries = Entries { matches: &results.matches, included: &included.events };
+    bundle(call, &links, page.total, &entries, &results.issues)
+}
+
+/// A further portion of the included resources of a page.
+///
+/// # Errors
+/// 400 for a token of another query.
+pub(super) async fn further_includes(
+    call: &Call,
+    scope: Scope,
+    token: IncludesToken,
+) -> Result<Answer, Failure> {
+    let mut parameters = call.query.0.clone();
+    parameters.retain(|(name, _)| name != PAGE_PARAMETER);
+    parameters.extend(token.page.map(|page| (PAGE_PARAMETER.to_owned(), page)));
+    let (query, issues) = parse(call, &scope, &parameters)?;
+    if query.fingerprint_of_page() != token.fingerprint {
+        return Err(Failure::invalid("includesCt does not belong to this query."));
+    }
+    let query = query.at(token.position);
+    let mut results = results(call, &query).await?;
+    results.issues.splice(0..0, issues);
+    let included = include::of_page(call, &query, token.position, &results.matches, token.skip).await?;
+    let own = include::address(call, &scope, &query, token.position, token.skip);
+    let mut links = vec![Link { relation: "self", url: own }];
+    if let Some(skip) = included.skip_next {
+        let url = include::address(call, &scope, &query, token.position, skip);
+        links.push(Link { relation: "next", url });
+    }
+    results.issues.extend(included.issues);
+    let entries = Entries { matches: &[], included: &included.events };
+    bundle(call, &links, None, &entries, &results.issues)
+}
+
+fn parse(
+    call: &Call,
+    scope: &Scope,
+    parameters: &[(String, String)],
+) -> Result<(SearchQuery, Vec<Issue>), Failure> {
     let index = call.service.index()?;
-    let subset = Subset::parse(&call.query)?;
-    let (query, issues) = index.parse(&scope, &call.query.0, &options(call)).map_err(refuse)?;
-    let mut issues: Vec<Issue> = issues.into_iter().map(Issue::from).collect();
+    let (query, issues) = index.parse(scope, parameters, &options(call)).map_err(refuse)?;
+    Ok((query, issues.into_iter().map(Issue::from).collect()))
+}
+
+/// A page of matches with their resources.
+struct Results {
+    page: SearchPage,
+    matches: Vec<Event>,
+    issues: Vec<Issue>,
+}
+
+/// The matches of a query, after the index has come as far as the log is.
+async fn results(call: &Call, query: &SearchQuery) -> Result<Results, Failure> {
+    let index = call.service.index()?;
     let wanted =
         if call.eventual { Position::ZERO } else { call.service.compartments.reads().head().await? };
     // Whether it was in time, the page itself tells.
     let _ = index.wait_for(wanted, call.service.options.search_wait).await;
-    let mut page = index.search(&query).await?;
-    issues.extend(check_reached(call, page.reached, wanted)?);
-    issues.extend(std::mem::take(&mut page.issues).into_iter().chain(page.parked.take()).map(Issue::from));
+    let mut page = index.search(query).await?;
+    let late = check_reached(call, page.reached, wanted)?;
+    let said = std::mem::take(&mut page.issues).into_iter().chain(page.parked.take());
+    let issues = late.into_iter().chain(said.map(Issue::from)).collect();
     let positions: Vec<Position> = page.matches.iter().map(|found| found.position).collect();
-    let events = if positions.is_empty() { Vec::new() } else { call.service.log.fetch(&positions).await? };
-    refuse_strangers(&page, &events)?;
-    let links = links(call, path, &query, &page);
-    Ok(Answer::ok(bundle(call, &links, page.total, &events, &subset, &issues)))
+    let matches = if positions.is_empty() { Vec::new() } else { call.service.log.fetch(&positions).await? };
+    refuse_strangers(&page.matches, &matches)?;
+    Ok(Results { page, matches, issues })
 }
 
 /// Every event must be of the resource that matched. Where one is not, the index and the log are of two histories (a
 /// database that was put together from two backups), and the answer could be another patient's.
-fn refuse_strangers(page: &SearchPage, events: &[Event]) -> Result<(), Failure> {
+pub(super) fn refuse_strangers(found: &[SearchMatch], events: &[Event]) -> Result<(), Failure> {
     let same = |(found, event): (&SearchMatch, &Event)| {
         found.id == event.key.id && *found.resource_type == *event.key.resource_type
     };
-    if page.matches.len() == events.len() && page.matches.iter().zip(events).all(same) {
+    if found.len() == events.len() && found.iter().zip(events).all(same) {
         return Ok(());
     }
     tracing::error!("the search index and the log are of different histories");
@@ -100,13 +164,9 @@ fn check_reached(call: &Call, reached: Position, wanted: Position) -> Result<Opt
 
 fn links(call: &Call, path: &str, query: &SearchQuery, page: &SearchPage) -> Vec<Link> {
     let address = |token: Option<&str>| {
-        let mut url = format!("{}{path}", call.base);
         let applied = query.applied().iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        for (index, (name, value)) in applied.chain(token.map(|token| (PAGE_PARAMETER, token))).enumerate() {
-            url.push(if index == 0 { '?' } else { '&' });
-            url.push_str(&format!("{}={}", query::encode(name), query::encode(value)));
-        }
-        url
+        let page = token.map(|token| (PAGE_PARAMETER, token));
+        query::url(&format!("{}{path}", call.base), applied.chain(page))
     };
     let mut links = vec![Link { relation: "self", url: address(call.query.get(PAGE_PARAMETER)) }];
     for (relation, token) in [("next", &page.next), ("previous", &page.previous)] {
@@ -117,26 +177,37 @@ fn links(call: &Call, path: &str, query: &SearchQuery, page: &SearchPage) -> Vec
     links
 }
 
+/// The resources of a page, by the reason why they are there.
+struct Entries<'a> {
+    matches: &'a [Event],
+    included: &'a [Event],
+}
+
 fn bundle(
     call: &Call,
     links: &[Link],
     total: Option<u64>,
-    events: &[Event],
-    subset: &Subset,
+    entries: &Entries<'_>,
     issues: &[Issue],
-) -> Vec<u8> {
-    let capacity = events.iter().map(|event| event.payload.len() + 192).sum();
+) -> Result<Answer, Failure> {
+    let subset = Subset::parse(&call.query)?;
+    let all = || entries.matches.iter().chain(entries.included);
+    let capacity = all().map(|event| event.payload.len() + 192).sum();
     let head = Head { kind: "searchset", id: &call.correlation_id, total, links };
     let mut page = Page::new(&head, capacity);
-    for event in events {
-        let full_url = call.full_url(&event.key);
-        page.entry(Some(&full_url), Some(&subset.of(&event.payload)), &[("search", r#"{"mode":"match"}"#)]);
+    for (events, search) in
+        [(entries.matches, r#"{"mode":"match"}"#), (entries.included, r#"{"mode":"include"}"#)]
+    {
+        for event in events {
+            let full_url = call.full_url(&event.key);
+            page.entry(Some(&full_url), Some(&subset.of(&event.payload)), &[("search", search)]);
+        }
     }
     if !issues.is_empty() {
         let said = outcome(&call.correlation_id, issues);
         page.entry(None, Some(&said), &[("search", r#"{"mode":"outcome"}"#)]);
     }
-    page.finish()
+    Ok(Answer::ok(page.finish()))
 }
 
 /// A resource that is parked may match or not, and nobody can tell: a second one could be created beside it, or it could

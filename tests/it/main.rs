@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod searchset;
 mod support;
 
 mod actors;
@@ -30,6 +31,7 @@ mod passivation;
 mod read;
 mod rebuild;
 mod search;
+mod search_include;
 mod two_nodes;
 mod update;
 mod validation;

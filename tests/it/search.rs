@@ -1,7 +1,6 @@
 //! `GET /{type}?…`, `POST /{type}/_search`, `GET /Patient/x/Observation`, `GET /?…`
 
-use serde_json::Value;
-
+use crate::searchset::{follow, ids, link, outcomes};
 use crate::support::{Answer, FHIR, Server, test};
 
 async fn fill(server: &Server) {
@@ -15,31 +14,6 @@ async fn fill(server: &Server) {
         );
         assert_eq!(server.put(&format!("/Observation/{id}"), body).await.status, 201);
     }
-}
-
-fn ids(bundle: &Value) -> Vec<String> {
-    let entries = bundle["entry"].as_array().cloned().unwrap_or_default();
-    let matches = entries.iter().filter(|entry| entry["search"]["mode"] == "match");
-    matches.map(|entry| entry["resource"]["id"].as_str().unwrap().to_owned()).collect()
-}
-
-fn outcomes(bundle: &Value) -> Vec<Value> {
-    let entries = bundle["entry"].as_array().cloned().unwrap_or_default();
-    let outcomes = entries.iter().filter(|entry| entry["search"]["mode"] == "outcome");
-    outcomes.map(|entry| entry["resource"].clone()).collect()
-}
-
-fn link(bundle: &Value, relation: &str) -> Option<String> {
-    let links = bundle["link"].as_array()?;
-    links
-        .iter()
-        .find(|link| link["relation"] == relation)
-        .map(|link| link["url"].as_str().unwrap().to_owned())
-}
-
-async fn follow(server: &Server, bundle: &Value, relation: &str) -> Value {
-    let url = link(bundle, relation).unwrap();
-    server.get(url.strip_prefix(&server.base).unwrap()).await.json()
 }
 
 async fn form(server: &Server, path: &str, body: &str) -> Answer {

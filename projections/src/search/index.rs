@@ -1,5 +1,6 @@
 //! Answers searches from the index.
 
+mod include;
 mod memory;
 mod rows;
 
@@ -23,6 +24,7 @@ use super::tables::{NAME, Tables};
 use crate::checkpoint::number;
 use crate::database::Database;
 use crate::{Active, Late, ParkedMarks, Progress, ProjectionError};
+pub use include::Drawn;
 use memory::Memory;
 use rows::{Found, Row};
 
@@ -72,6 +74,8 @@ pub struct SearchPage {
     pub previous: Option<String>,
     /// The position that the index had reached.
     pub reached: Position,
+    /// The position as of which the page shows its resources.
+    pub as_of: Position,
     /// What the client should know about the results, without what is parked.
     pub issues: Vec<Issue>,
     /// The resources of the types asked for that were parked when the query began or when it ended, in the version
@@ -156,28 +160,17 @@ impl SearchIndex {
     /// [`ProjectionError::TooCostly`] when the database takes longer than allowed; others when it fails.
     pub async fn search(&self, query: &SearchQuery) -> Result<SearchPage, ProjectionError> {
         let kinds: Vec<i32> = query.types.iter().map(|name| type_number(name)).collect();
-        let floor = self.floor(query);
-        if self.active.reached() < floor {
-            // Whether it was in time, the page itself tells.
-            let _ = self.active.wait_for(floor, CAUGHT_UP_WITHIN).await;
-        }
-        let mut active = self.active.now().ok_or(ProjectionError::NotReadable { name: NAME })?;
+        let mut active = self.answering(self.floor(query)).await?;
         let mut before = Marked::now(&active);
         let page = match self.page(query, &kinds, &Tables::of(active.version())).await {
-            // Another node has switched and taken the version away, which this one has not noticed yet.
             Err(error) if is_gone(&error) => {
-                active = self.active.after(active.version(), NOTICED_WITHIN).await.ok_or(error)?;
+                active = self.instead_of(&active, error).await?;
                 before = Marked::now(&active);
                 self.page(query, &kinds, &Tables::of(active.version())).await
             }
             page => page,
         };
-        let mut page = page.map_err(|error| match error {
-            ProjectionError::Database(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => {
-                ProjectionError::TooCostly
-            }
-            other => other,
-        })?;
+        let mut page = page.map_err(too_costly)?;
         self.shown.fetch_max(page.reached.get(), Ordering::SeqCst);
         // A resource that was un-parked meanwhile may be missing from what the query saw all the same.
         page.parked = parked(&before.marks.joined(&active.parked()), &query.types);
@@ -185,12 +178,27 @@ impl SearchIndex {
         Ok(page)
     }
 
+    /// The version that answers, which has come as far as `floor` where that was possible in time: whether it was, the
+    /// rows themselves tell.
+    async fn answering(&self, floor: Position) -> Result<Progress, ProjectionError> {
+        if self.active.reached() < floor {
+            let _ = self.active.wait_for(floor, CAUGHT_UP_WITHIN).await;
+        }
+        self.active.now().ok_or(ProjectionError::NotReadable { name: NAME })
+    }
+
+    /// The version that answers instead of one that is gone: another node has switched and taken it away, which this
+    /// one has not noticed yet.
+    async fn instead_of(&self, gone: &Progress, error: ProjectionError) -> Result<Progress, ProjectionError> {
+        self.active.after(gone.version(), NOTICED_WITHIN).await.ok_or(error)
+    }
+
     /// Where the index has to have come for this query: as far as searches of this process have seen it, so that none
     /// goes back in time, and as far as the pages before. Only after a switch is this not so already: two versions are
     /// written one after the other.
     fn floor(&self, query: &SearchQuery) -> Position {
         let shown = Position::new(self.shown.load(Ordering::SeqCst));
-        query.page.as_ref().map_or(shown, |token| token.position.max(shown))
+        query.as_of().map_or(shown, |position| position.max(shown))
     }
 
     /// The page, by one version from beginning to end.
@@ -209,7 +217,7 @@ impl SearchIndex {
             kinds,
             criteria: &query.criteria,
             order: &order,
-            as_of: token.map(|token| number(token.position)),
+            as_of: query.as_of().map(number),
             after: token.map(|token| &token.place),
             // One more tells whether there is another page.
             rows_max: count.saturating_add(1),
@@ -228,17 +236,25 @@ impl SearchIndex {
                 next: None,
                 previous: None,
                 reached,
+                as_of: reached,
                 issues: vec![],
                 parked: None,
                 parked_known: Position::ZERO,
             });
         }
-        let mut found = self.rows(&window).await?;
-        if let Some(token) = token {
-            found.add(self.run(&Statement::superseded(&window), &order).await?, &window);
-            found.incomplete |= found.kept_from > number(token.position) || found.reached < token.position;
-        }
+        let found = match query.as_of() {
+            Some(position) => self.rows_as_of(&window, position).await?,
+            None => self.rows(&window).await?,
+        };
         Ok(self.made(query, &order, found, counted.map(|(total, _)| total)))
+    }
+
+    /// The rows of a window, from the resources as they were at the position that the window is as of.
+    async fn rows_as_of(&self, window: &Window<'_>, position: Position) -> Result<Found, ProjectionError> {
+        let mut found = self.rows(window).await?;
+        found.add(self.run(&Statement::superseded(window), window.order).await?, window);
+        found.incomplete |= found.kept_from > number(position) || found.reached < position;
+        Ok(found)
     }
 
     /// The rows of a window, from the resources as they are now.
@@ -335,7 +351,7 @@ impl SearchIndex {
         if order.backward {
             found.rows.reverse();
         }
-        let position = token.map_or(found.reached, |token| token.position);
+        let position = query.as_of().unwrap_or(found.reached);
         let link = |place: Option<&Place>, backward: bool| {
             let (fingerprint, place) = (query.fingerprint, place?.clone());
             Some(PageToken { fingerprint, position, total, backward, place }.encode())
@@ -361,7 +377,7 @@ impl SearchIndex {
         }
         let matches = found.rows.into_iter().filter_map(|row| self.found(row)).collect();
         let (reached, parked, parked_known) = (found.reached, None, Position::ZERO);
-        SearchPage { matches, total, next, previous, reached, issues, parked, parked_known }
+        SearchPage { matches, total, next, previous, reached, as_of: position, issues, parked, parked_known }
     }
 
     fn found(&self, row: Row) -> Option<SearchMatch> {
@@ -407,6 +423,16 @@ impl Marked {
     fn now(version: &Progress) -> Self {
         let known = version.reached();
         Self { known, marks: version.parked() }
+    }
+}
+
+/// Tells a statement that took too long from one that failed.
+fn too_costly(error: ProjectionError) -> ProjectionError {
+    match error {
+        ProjectionError::Database(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => {
+            ProjectionError::TooCostly
+        }
+        other => other,
     }
 }
 

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 /// First byte of every token: another form gets another number.
 const FORM: u8 = 1;
 /// Sort keys of a query are few; a text key is at most 200 characters.
-const TOKEN_LENGTH_MAX: usize = 8192;
+pub(super) const TOKEN_LENGTH_MAX: usize = 8192;
 
 /// A value that results are sorted by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,6 +1,7 @@
 //! A search query: what was asked, checked against the search parameters and ready for the index.
 
 mod control;
+mod include;
 mod parse;
 mod sort;
 
@@ -8,10 +9,12 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
+use anamnesis_events::Position;
 use anamnesis_fhir::search::SearchRegistry;
 
 use super::alias::Aliases;
 use super::atom::Criterion;
+use super::include::Include;
 use super::page::PageToken;
 pub(crate) use sort::{SortBy, SortKey};
 
@@ -113,6 +116,11 @@ pub struct SearchQuery {
     pub(crate) sort: Vec<SortKey>,
     pub(crate) page: Option<PageToken>,
     pub(crate) fingerprint: u64,
+    pub(crate) includes: Vec<Include>,
+    /// The address under which this server knows its resources.
+    pub(crate) base_url: Option<String>,
+    at: Option<Position>,
+    includes_count: usize,
     applied: Vec<(String, String)>,
     count: usize,
     total: Total,
@@ -150,6 +158,38 @@ impl SearchQuery {
     #[must_use]
     pub fn elements(&self) -> &[String] {
         &self.elements
+    }
+
+    /// What comes with the matches.
+    #[must_use]
+    pub fn includes(&self) -> &[Include] {
+        &self.includes
+    }
+
+    /// Included resources with a page, 1 to [`super::INCLUDES_COUNT_MAX`].
+    #[must_use]
+    pub fn includes_count(&self) -> usize {
+        self.includes_count
+    }
+
+    /// The same query as of a position that a page of it has shown before, and without a total.
+    #[must_use]
+    pub fn at(self, position: Position) -> Self {
+        Self { at: Some(position), total: Total::None, ..self }
+    }
+
+    /// Names the pages of this query: a token for the included resources of a page is of use for this query only.
+    #[must_use]
+    pub fn fingerprint_of_page(&self) -> u64 {
+        // FNV-1a; nothing secret depends on it.
+        let bytes = self.fingerprint.to_be_bytes().into_iter().chain(self.count.to_be_bytes());
+        bytes
+            .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    }
+
+    /// The position that the page is as of, where it does not begin a search.
+    pub(crate) fn as_of(&self) -> Option<Position> {
+        self.page.as_ref().map(|token| token.position).or(self.at)
     }
 
     /// Whether only the total is wanted: `_summary=count` or `_count=0`.

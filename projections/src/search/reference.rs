@@ -122,7 +122,7 @@ fn identifier(key: &ParameterKey, value: &str) -> Result<Atom, Refusal> {
 }
 
 /// The reference without a version: searches are about resources (R4 search.html#reference).
-fn without_history(reference: &str) -> &str {
+pub(super) fn without_history(reference: &str) -> &str {
     reference.split_once("/_history/").map_or(reference, |(resource, _)| resource)
 }
 
@@ -137,7 +137,7 @@ fn with_and_without_version(address: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Takes this server's own address off.
-fn relative_to<'a>(base: &str, address: &'a str) -> &'a str {
+pub(super) fn relative_to<'a>(base: &str, address: &'a str) -> &'a str {
     let rest = address.strip_prefix(base.trim_end_matches('/')).and_then(|rest| rest.strip_prefix('/'));
     rest.unwrap_or(address)
 }

@@ -1,13 +1,15 @@
 //! The parameters that say how results are given, not which (R4 search.html#return).
 
 use super::{COUNT_DEFAULT, COUNT_MAX, PAGE_PARAMETER, Summary, Total};
+use crate::search::include::{INCLUDES_COUNT_MAX, INCLUDES_PARAMETER};
 use crate::search::issue::{Issue, IssueKind, Severity};
 
 /// Parameters of the interaction itself, which the caller has dealt with (R4 http.html#parameters).
-const OF_THE_CALLER: [&str; 2] = ["_format", "_pretty"];
+const OF_THE_CALLER: [&str; 3] = ["_format", "_pretty", INCLUDES_PARAMETER];
 
 pub(super) struct Control {
     pub(super) count: usize,
+    pub(super) includes_count: usize,
     pub(super) total: Total,
     pub(super) summary: Summary,
     pub(super) elements: Vec<String>,
@@ -22,6 +24,7 @@ impl Default for Control {
     fn default() -> Self {
         Self {
             count: COUNT_DEFAULT,
+            includes_count: INCLUDES_COUNT_MAX,
             total: Total::default(),
             summary: Summary::default(),
             elements: Vec::new(),
@@ -46,6 +49,7 @@ impl Control {
             let (name, value) = parameter;
             let understood = match name.as_str() {
                 "_count" => self.count(value, issues),
+                "_includesCount" => self.includes_count(value),
                 "_total" => self.total(value),
                 "_summary" => self.summary(value),
                 "_elements" => replace(&mut self.elements, value),
@@ -96,6 +100,13 @@ impl Control {
             let text = format!("_count: a page has at most {COUNT_MAX} results");
             issues.push(Issue::new(Severity::Information, IssueKind::TooCostly, "_count", text));
         }
+        Ok(())
+    }
+
+    fn includes_count(&mut self, value: &str) -> Result<(), String> {
+        let wanted = value.parse().ok().filter(|wanted| (1..=INCLUDES_COUNT_MAX).contains(wanted));
+        let text = || format!("_includesCount: a number from 1 to {INCLUDES_COUNT_MAX} is wanted");
+        self.includes_count = wanted.ok_or_else(text)?;
         Ok(())
     }
 

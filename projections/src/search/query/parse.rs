@@ -7,7 +7,9 @@ use anamnesis_fhir::search::{SearchParameterKind, SearchRegistry};
 use sha2::{Digest, Sha256};
 
 use super::control::Control;
-use super::{Catalogue, Handling, PAGE_PARAMETER, ParseOptions, Scope, SearchQuery, SortKey, sort};
+use super::{
+    Catalogue, Handling, PAGE_PARAMETER, ParseOptions, Scope, SearchQuery, SortKey, Summary, include, sort,
+};
 use crate::search::Modifier;
 use crate::search::alias::Aliases;
 use crate::search::atom::{Criterion, Yield};
@@ -81,8 +83,18 @@ impl Parser<'_> {
         let rest = control.take(parameters.iter().take(PARAMETERS_MAX), &mut self.issues);
         self.types = self.types_of(scope, &control);
         let mut criteria: Vec<Criterion> = self.compartment(scope).into_iter().collect();
-        let mut applied = Vec::new();
+        let (mut applied, mut includes) = (Vec::new(), Vec::new());
         for (name, value) in rest {
+            if include::is_include(name) {
+                match include::parse(self.registry, name, value) {
+                    Ok(include) => {
+                        includes.push(include);
+                        applied.push((name.clone(), value.clone()));
+                    }
+                    Err(refusal) => self.refuse(name, refusal),
+                }
+                continue;
+            }
             if atoms(&criteria) > ATOMS_MAX {
                 break;
             }
@@ -100,17 +112,12 @@ impl Parser<'_> {
             );
             self.issues.push(Issue::new(Severity::Error, IssueKind::TooCostly, "", text));
         }
-        let mut sort = Vec::new();
-        for text in control.sort.iter().take(SORT_KEYS_MAX) {
-            match self.sort_key(text) {
-                Some(key) => sort.push(key),
-                None => {
-                    let text = "results can be sorted by _id, _lastUpdated, and by parameters of type date, number, \
-                                quantity and string of the one type that is searched";
-                    self.refuse("_sort", Refusal::Unsupported(text.to_owned()));
-                }
-            }
+        if !includes.is_empty() && control.summary == Summary::Text {
+            // R4 search.html#summary says so.
+            let text = "_summary=text cannot be combined with _include and _revinclude";
+            self.issues.push(Issue::new(Severity::Error, IssueKind::Invalid, "_summary", text));
         }
+        let sort = self.sort(&control.sort);
         control.sort_applied = sort.len() == control.sort.len();
         let fingerprint = fingerprint(scope, &self.types, &applied, &control.sort);
         let page = control.page.take().and_then(|text| self.page(&text, fingerprint, &sort));
@@ -121,6 +128,10 @@ impl Parser<'_> {
             sort,
             page,
             fingerprint,
+            includes,
+            base_url: self.options.base_url.clone(),
+            at: None,
+            includes_count: control.includes_count,
             applied,
             count: control.count,
             total: control.total,
@@ -204,6 +215,21 @@ impl Parser<'_> {
             }
         }
         joined.ok_or_else(|| unknown("any type that is searched"))
+    }
+
+    fn sort(&mut self, asked: &[String]) -> Vec<SortKey> {
+        let mut sort = Vec::new();
+        for text in asked.iter().take(SORT_KEYS_MAX) {
+            match self.sort_key(text) {
+                Some(key) => sort.push(key),
+                None => {
+                    let text = "results can be sorted by _id, _lastUpdated, and by parameters of type date, number, \
+                                quantity and string of the one type that is searched";
+                    self.refuse("_sort", Refusal::Unsupported(text.to_owned()));
+                }
+            }
+        }
+        sort
     }
 
     fn sort_key(&self, text: &str) -> Option<SortKey> {
