@@ -14,9 +14,9 @@ use anamnesis_fhir::definitions;
 use anamnesis_fhir::json::{Document, Limits, Value};
 use anamnesis_fhir::search::{Extracted, SearchParameter, SearchParameterKind, SearchRegistry};
 
-use super::key::{Class, ParameterKey, type_number};
+use super::key::{ParameterKey, type_number};
 use super::reference::{relative_to, target_token, without_history};
-use super::special::id_token;
+use super::target::Target;
 pub use token::IncludesToken;
 
 /// The most included resources with one page; `_includesCount` asks for fewer.
@@ -121,12 +121,9 @@ impl Follower<'_> {
     /// What a reference or a canonical address points at.
     fn to(&self, include: &Include, parameter: &SearchParameter, found: &Extracted<'_>, wanted: &mut Wanted) {
         if let Some(address) = found.value.as_str() {
-            let address = address.rsplit_once('|').map_or(&*address, |(address, _)| address);
+            let own = Target::of(self.log, &address).own_address();
             for name in parameter.targets().iter().filter(|name| include.is_to(name)) {
-                if self.registry.get(name, "url").is_some() {
-                    let url = ParameterKey::new(self.log, name, "url");
-                    wanted.add(name, url.of(Class::Uri, &[address]));
-                }
+                wanted.add(name, own);
             }
             return;
         }
@@ -134,7 +131,7 @@ impl Follower<'_> {
         let reference = self.base_url.map_or(&*reference, |base| relative_to(base, &reference));
         let Some((name, id)) = without_history(reference).split_once('/') else { return };
         if include.is_to(name) && definitions::r4().resource_types().contains(&name) {
-            wanted.add(name, id_token(self.log, name, id));
+            wanted.add(name, Target::resource(self.log, name, id).own());
         }
     }
 
