@@ -7,6 +7,7 @@ mod audit_scale;
 mod complaints;
 mod date;
 mod forms;
+mod model;
 mod number;
 mod paging;
 mod parked;
