@@ -4,7 +4,8 @@
 //!
 //! Measured are, by these names: `read`, `search`, `transaction`, `create`, `latency` (until a write is searchable and in
 //! the feed, at half the rate of creates), `store` (bytes, memory), `rebuild` (of the search
-//! index), `replay`, `start`. Prints the machine, its fsync rate, and medians over the runs with CPU time per request of everything that serves.
+//! index), `replay`, `start`; and `shapes`, which is only measured when it is named: thirty-five shapes of queries over a
+//! store of its own, of `--patients 8200` invented patients (a million resources). Prints the machine, its fsync rate, and medians over the runs with CPU time per request of everything that serves.
 //! Without `--server` it starts the release server on a fresh folder under the target directory.
 
 mod client;
@@ -15,6 +16,7 @@ mod rebuild;
 mod report;
 mod seed;
 mod server;
+mod shapes;
 mod store;
 mod workload;
 
@@ -31,6 +33,8 @@ pub(crate) struct Options {
     pub(crate) length: Duration,
     /// Observations in the store before reading and searching is measured.
     pub(crate) resources: usize,
+    /// Invented patients of the store that shapes of queries are asked of; one has about 122 resources.
+    pub(crate) patients: usize,
     /// Names of the workloads to run; empty for all.
     pub(crate) only: Vec<String>,
     /// Address of a running service (`http://127.0.0.1:8080/default/fhir`) instead of an own server.
@@ -42,11 +46,15 @@ pub(crate) struct Options {
 /// Writes a second at which latencies are measured where creates are not: half of the goal for them.
 const RATE: f64 = 1750.0;
 
+/// The name of what has a store of its own.
+const SHAPES: &str = "shapes";
+
 fn options() -> anyhow::Result<Options> {
     let mut options = Options {
         runs: 5,
         length: Duration::from_secs(5),
         resources: 100_000,
+        patients: 8200,
         only: Vec::new(),
         server: None,
         data: None,
@@ -61,6 +69,7 @@ fn options() -> anyhow::Result<Options> {
             "--runs" => options.runs = value.parse()?,
             "--seconds" => options.length = Duration::from_secs_f64(value.parse()?),
             "--resources" => options.resources = value.parse()?,
+            "--patients" => options.patients = value.parse()?,
             "--only" => options.only = value.split(',').map(str::to_owned).collect(),
             "--server" => options.server = Some(value),
             "--data" => options.data = Some(value.into()),
@@ -81,7 +90,10 @@ fn main() -> anyhow::Result<()> {
     let options = options()?;
     machine::print()?;
     let mut server = server::Server::start(&options)?;
-    let outcome = measure(&options, &mut server);
+    let outcome = match options.only.as_slice() {
+        [only] if only == SHAPES => shapes::run(&options, &server),
+        _ => measure(&options, &mut server),
+    };
     server.stop()?;
     outcome
 }
