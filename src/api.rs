@@ -6,6 +6,7 @@
 
 mod actors;
 mod answer;
+mod binary;
 mod body;
 mod call;
 mod capabilities;
@@ -41,6 +42,7 @@ mod unpark;
 mod update;
 mod vread;
 mod write;
+mod xml;
 
 use actix_web::web::{self, ServiceConfig};
 

@@ -200,6 +200,17 @@ impl Failure {
         self
     }
 
+    /// The same without lines and columns: those of JSON that was made of a client's XML say nothing to the client.
+    #[must_use]
+    pub fn without_places(mut self) -> Self {
+        for issue in &mut self.0.issues {
+            if let Some((said, _)) = issue.diagnostics.rsplit_once(" (line ") {
+                issue.diagnostics = said.to_owned().into();
+            }
+        }
+        self
+    }
+
     /// What kind it is.
     #[must_use]
     pub fn kind(&self) -> FailureKind {

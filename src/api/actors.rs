@@ -21,7 +21,7 @@ pub(crate) async fn list(
     services: Data<Services>,
 ) -> HttpResponse {
     let ids = RequestIds::given_to(&request);
-    let style = Style { media_type: "application/json", pretty: false };
+    let style = Style::PLAIN_JSON;
     respond(describe(&request, &workspace, &services), &ids, style)
 }
 

@@ -3,14 +3,15 @@
 use std::time::SystemTime;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderName, HeaderValue, HttpDate};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue, HttpDate};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use anamnesis_events::{Position, Version};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::negotiate::FHIR_JSON;
-use super::pretty;
+use super::negotiate::{self, FHIR_JSON, Offer};
+use super::query::Query;
+use super::{pretty, xml};
 use crate::error::Failure;
 use crate::telemetry::RequestIds;
 
@@ -29,8 +30,10 @@ pub struct Answer {
     pub position: Option<Position>,
     /// Whether this request has recorded something.
     pub recorded: bool,
-    /// JSON; `None` for no body.
+    /// JSON, or what `content_type` says; `None` for no body.
     pub body: Option<Bytes>,
+    /// Of a body that is sent as it is; `None` for JSON, which goes out in the form that the client wants.
+    pub content_type: Option<String>,
     /// Headers that one interaction alone has.
     pub headers: Vec<(HeaderName, String)>,
 }
@@ -47,6 +50,7 @@ impl Answer {
             position: None,
             recorded: false,
             body: None,
+            content_type: None,
             headers: Vec::new(),
         }
     }
@@ -58,16 +62,37 @@ impl Answer {
     }
 }
 
-/// How the client wants JSON: its media type and whether it is for people.
+/// How the client wants resources: as JSON or XML, for machines or for people.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Style {
-    pub(crate) media_type: &'static str,
+    /// The value of the header `Content-Type`.
+    pub(crate) content_type: &'static str,
+    pub(crate) is_xml: bool,
     pub(crate) pretty: bool,
 }
 
 impl Default for Style {
     fn default() -> Self {
-        Self { media_type: FHIR_JSON, pretty: false }
+        Self::of(FHIR_JSON)
+    }
+}
+
+impl Style {
+    /// For what is JSON but no FHIR.
+    pub(crate) const PLAIN_JSON: Self =
+        Self { content_type: "application/json", is_xml: false, pretty: false };
+
+    fn of(offer: Offer) -> Self {
+        Self { content_type: offer.content_type, is_xml: offer.is_xml, pretty: false }
+    }
+
+    /// What a request asks for.
+    ///
+    /// # Errors
+    /// 406 where that is not offered.
+    pub(crate) fn asked(headers: &HeaderMap, query: &Query) -> Result<Self, Failure> {
+        let offer = negotiate::answer_type(headers, query.get("_format"))?;
+        Ok(Self { pretty: query.get("_pretty") == Some("true"), ..Self::of(offer) })
     }
 }
 
@@ -98,7 +123,10 @@ fn success(answer: Answer, ids: &RequestIds, style: Style) -> HttpResponse {
         response.insert_header((name, value));
     }
     match answer.body {
-        Some(body) => render(response, body, style),
+        Some(body) => match answer.content_type {
+            Some(content_type) => response.insert_header((header::CONTENT_TYPE, content_type)).body(body),
+            None => render(response, body, style),
+        },
         None => response.finish(),
     }
 }
@@ -129,6 +157,14 @@ fn identify(response: &mut HttpResponseBuilder, ids: &RequestIds) {
 }
 
 fn render(mut response: HttpResponseBuilder, body: Bytes, style: Style) -> HttpResponse {
-    let body = if style.pretty { pretty::indent(&body).into() } else { body };
-    response.insert_header((header::CONTENT_TYPE, style.media_type)).body(body)
+    let (body, style) = match style {
+        // What cannot be XML is an answer all the same, above all where it is a failure.
+        Style { is_xml: true, pretty, .. } => match xml::written(&body, pretty) {
+            Ok(xml) => (xml.into(), style),
+            Err(_) => (body, Style::default()),
+        },
+        Style { pretty: true, .. } => (pretty::indent(&body).into(), style),
+        _ => (body, style),
+    };
+    response.insert_header((header::CONTENT_TYPE, style.content_type)).body(body)
 }

@@ -59,7 +59,7 @@ fn statement(rules: &Rules) -> Vec<u8> {
         "kind": "instance",
         "software": { "name": "Anamnesis", "version": env!("CARGO_PKG_VERSION") },
         "fhirVersion": r4().fhir_version(),
-        "format": ["application/fhir+json", "json"],
+        "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
         "rest": [{
             "mode": "server",
             "resource": resources,

@@ -10,7 +10,7 @@ use super::call::{Body, Conditions, Request};
 use super::interaction::Interaction;
 use super::route::Place;
 use super::service::{Service, Services};
-use super::{body, dispatch, idempotency, interaction, negotiate, query};
+use super::{binary, body, dispatch, idempotency, interaction, negotiate, query, xml};
 use crate::error::Failure;
 use crate::telemetry::{RequestIds, RouteLabel};
 
@@ -22,13 +22,19 @@ pub(crate) async fn serve(request: HttpRequest, services: Data<Services>, payloa
     let ids = RequestIds::given_to(&request);
     let mut style = Style::default();
     let outcome = answer(&request, &services, payload, &ids, &mut style).await;
+    let outcome = match outcome {
+        Ok(answer) if style.is_xml => xml::answer(answer, style, &ids.correlation).await,
+        outcome => outcome,
+    };
     respond(outcome, &ids, style)
 }
 
 /// Answers every path that nothing is mounted at.
 pub async fn not_found(request: HttpRequest) -> HttpResponse {
     let ids = RequestIds::given_to(&request);
-    respond(Err(Failure::not_found("There is nothing at this path.")), &ids, Style::default())
+    let query = query::Query::parse(request.query_string());
+    let style = query.and_then(|query| Style::asked(request.headers(), &query)).unwrap_or_default();
+    respond(Err(Failure::not_found("There is nothing at this path.")), &ids, style)
 }
 
 async fn answer(
@@ -40,23 +46,33 @@ async fn answer(
 ) -> Result<Answer, Failure> {
     let headers = request.headers();
     let name = |name| request.match_info().get(name).unwrap_or_default();
+    // First of all, so that every refusal comes in the form that was asked for.
+    let asked = query::Query::parse(request.query_string()).map(|query| {
+        let asked = Style::asked(headers, &query);
+        *style = *asked.as_ref().unwrap_or(style);
+        (query, asked)
+    });
     let service = services
         .find(name("workspace"), name("service"))
         .ok_or_else(|| Failure::not_found("There is no such workspace or service."))?;
-    let query = query::Query::parse(request.query_string())?;
-    style.pretty = query.get("_pretty") == Some("true");
-    style.media_type = negotiate::answer_type(headers, query.get("_format"))?;
+    let (query, asked) = asked?;
     let path = below_base(request.uri().path());
     let place = Place::parse(path)?;
+    let is_raw = binary::is_wanted_raw(request.method(), &place, headers, &query);
+    match is_raw {
+        true => *style = Style::default(),
+        false => drop(asked?),
+    }
     let label = interaction::find(request.method(), &place).map_or("fhir/none", Interaction::label);
     request.extensions_mut().insert(RouteLabel(label));
     let mut query = request.query_string().to_owned();
-    let body = match receive(request, payload, service, &place).await? {
-        Received::Body(body) => body,
+    let (body, was_xml) = match receive(request, payload, service, &place).await? {
+        Received::Body(body) => (body, false),
+        Received::Xml(bytes) => (Body::Bytes(bytes), true),
         Received::Form(form) => {
             query.push('&');
             query.push_str(&form);
-            Body::None
+            (Body::None, false)
         }
     };
     let request = Request {
@@ -72,12 +88,18 @@ async fn answer(
         base: base(request, service),
         correlation_id: ids.correlation.clone(),
     };
-    dispatch::serve(service, place, request).await
+    match dispatch::serve(service, place, request).await {
+        Ok(answer) if is_raw => binary::raw(answer),
+        Err(failure) if was_xml => Err(failure.without_places()),
+        outcome => outcome,
+    }
 }
 
 /// What came in the body.
 enum Received {
     Body(Body),
+    /// JSON that was made of XML.
+    Xml(Vec<u8>),
     /// Parameters of a search, joined to those of the query (R4 http.html section 3.1.0.11).
     Form(String),
 }
@@ -108,9 +130,17 @@ async fn receive(
         // All that an operation needs may stand in its path and query.
         return Ok(Received::Body(Body::None));
     }
-    negotiate::body_type(headers)?;
-    let bytes = body::read(headers, payload, service.options.body_bytes_max, arriving).await?;
-    Ok(Received::Body(Body::Bytes(bytes)))
+    let bytes_max = service.options.body_bytes_max;
+    if let Some(binary) = binary::Incoming::of(headers, place) {
+        let bytes = body::read(headers, payload, binary::raw_bytes_max(bytes_max), arriving).await?;
+        return Ok(Received::Body(Body::Bytes(binary.resource(&bytes))));
+    }
+    let offer = negotiate::body_type(headers)?;
+    let bytes = body::read(headers, payload, bytes_max, arriving).await?;
+    match offer.is_xml && !bytes.is_empty() {
+        true => xml::received(bytes, service.options.inline_bytes_max).await.map(Received::Xml),
+        false => Ok(Received::Body(Body::Bytes(bytes))),
+    }
 }
 
 /// The path behind `/{workspace}/{service}`.

@@ -9,10 +9,40 @@ use super::call::Conditions;
 use crate::decide::Expected;
 use crate::error::{Failure, FailureKind, IssueCode};
 
-/// The media type that R4 gives to JSON.
-pub(crate) const FHIR_JSON: &str = "application/fhir+json; charset=utf-8";
-const PLAIN_JSON: &str = "application/json; charset=utf-8";
-const FORMATS: &str = "application/fhir+json, application/json and text/json";
+/// A form of resources that is offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Offer {
+    /// The media type without parameters.
+    media: &'static str,
+    /// The value of the header `Content-Type`.
+    pub(crate) content_type: &'static str,
+    pub(crate) is_xml: bool,
+}
+
+const fn offer(media: &'static str, content_type: &'static str, is_xml: bool) -> Offer {
+    Offer { media, content_type, is_xml }
+}
+
+/// The media type that R4 gives to JSON: what a client gets that does not care.
+pub(crate) const FHIR_JSON: Offer =
+    offer("application/fhir+json", "application/fhir+json; charset=utf-8", false);
+
+/// What is offered, the better ones first.
+const OFFERS: [Offer; 6] = [
+    FHIR_JSON,
+    offer("application/fhir+xml", "application/fhir+xml; charset=utf-8", true),
+    offer("application/json", "application/json; charset=utf-8", false),
+    offer("application/xml", "application/xml; charset=utf-8", true),
+    offer("text/json", "text/json; charset=utf-8", false),
+    offer("text/xml", "text/xml; charset=utf-8", true),
+];
+const FORMATS: &str =
+    "application/fhir+json, application/fhir+xml, application/json, application/xml, text/json and text/xml";
+
+/// The offer with this media type.
+pub(crate) fn offered(media: &str) -> Option<Offer> {
+    OFFERS.into_iter().find(|offer| offer.media.eq_ignore_ascii_case(media))
+}
 
 /// What a client prefers to get back from a write (R4 http.html section 3.1.0.1.9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,57 +83,82 @@ pub(crate) fn prefer(headers: &HeaderMap) -> Prefer {
     prefer
 }
 
-/// Chooses the media type of the answer: `_format` goes before `Accept`.
+/// Chooses the form of the answer: `_format` goes before `Accept`.
 ///
 /// # Errors
 /// 406 that says what is offered.
-pub(crate) fn answer_type(headers: &HeaderMap, format: Option<&str>) -> Result<&'static str, Failure> {
+pub(crate) fn answer_type(headers: &HeaderMap, format: Option<&str>) -> Result<Offer, Failure> {
     if let Some(format) = format {
         // A plus sign in a query is a space unless it was percent-encoded; accept both.
         let format = format.replace(' ', "+");
         let plain = format.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        return match plain.as_str() {
-            "json" | "application/fhir+json" => Ok(FHIR_JSON),
-            "application/json" | "text/json" => Ok(PLAIN_JSON),
-            _ => Err(not_acceptable("_format")),
+        let found = match plain.as_str() {
+            "json" => Some(FHIR_JSON),
+            "xml" => offered("application/fhir+xml"),
+            media => offered(media),
         };
+        return found.ok_or_else(|| not_acceptable("_format"));
     }
-    let mut seen = false;
-    let mut plain = false;
-    for line in headers.get_all(header::ACCEPT) {
-        seen = true;
-        for range in line.to_str().unwrap_or_default().split(',') {
-            match media_range(range) {
-                Some(FHIR_JSON) => return Ok(FHIR_JSON),
-                Some(_) => plain = true,
-                None => {}
-            }
+    let lines: Vec<&str> =
+        headers.get_all(header::ACCEPT).map(|line| line.to_str().unwrap_or_default()).collect();
+    if lines.is_empty() {
+        return Ok(FHIR_JSON);
+    }
+    let ranges: Vec<MediaRange<'_>> =
+        lines.iter().flat_map(|line| line.split(',')).enumerate().filter_map(media_range).collect();
+    let wanted = OFFERS.into_iter().filter_map(|offer| {
+        // The range that says most about a type decides (RFC 9110 section 12.5.1).
+        let range = ranges.iter().filter(|range| range.takes(offer)).max_by_key(|range| range.exactness())?;
+        let rank = (range.weight, range.exactness(), std::cmp::Reverse(range.place));
+        (range.weight > 0).then_some((rank, offer))
+    });
+    // The first of the best; `max_by_key` would give the last.
+    let best = wanted.reduce(|best, next| if next.0 > best.0 { next } else { best });
+    best.map(|(_, offer)| offer).ok_or_else(|| not_acceptable("the header Accept"))
+}
+
+/// One range of `Accept`.
+struct MediaRange<'h> {
+    media: &'h str,
+    /// Thousandths of the quality value.
+    weight: u16,
+    /// Its place in the header.
+    place: usize,
+}
+
+impl MediaRange<'_> {
+    fn takes(&self, offer: Offer) -> bool {
+        match self.media.strip_suffix('*') {
+            Some("*/") => true,
+            Some(family) => offer.media.get(..family.len()).is_some_and(|f| f.eq_ignore_ascii_case(family)),
+            None => offer.media.eq_ignore_ascii_case(self.media),
         }
     }
-    match (seen, plain) {
-        (false, _) => Ok(FHIR_JSON),
-        (true, true) => Ok(PLAIN_JSON),
-        (true, false) => Err(not_acceptable("the header Accept")),
+
+    fn exactness(&self) -> u8 {
+        match self.media {
+            "*/*" => 0,
+            media if media.ends_with('*') => 1,
+            _ => 2,
+        }
     }
 }
 
-/// The type that one range of `Accept` allows; `None` where it allows none that is offered.
-fn media_range(range: &str) -> Option<&'static str> {
+/// Reads a range; `None` for one of another version of FHIR.
+fn media_range((place, range): (usize, &str)) -> Option<MediaRange<'_>> {
     let mut parts = range.split(';').map(str::trim);
     let media = parts.next().unwrap_or_default();
+    let mut weight = 1000;
     for parameter in parts {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         match name.trim().to_ascii_lowercase().as_str() {
-            "q" if value.trim().parse::<f32>().is_ok_and(|q| q <= 0.0) => return None,
+            // What is no number is passed over, as an unknown parameter is.
+            "q" => weight = value.trim().parse::<f32>().map_or(1000, |q| (q.clamp(0.0, 1.0) * 1000.0) as u16),
             "fhirversion" if value.trim().trim_matches('"') != "4.0" => return None,
             _ => {}
         }
     }
-    match media.to_ascii_lowercase().as_str() {
-        "*/*" | "application/*" | "application/fhir+json" => Some(FHIR_JSON),
-        "application/json" | "text/json" | "text/*" => Some(PLAIN_JSON),
-        _ => None,
-    }
+    Some(MediaRange { media, weight, place })
 }
 
 fn not_acceptable(what: &str) -> Failure {
@@ -111,23 +166,22 @@ fn not_acceptable(what: &str) -> Failure {
     Failure::new(FailureKind::NotAcceptable, IssueCode::NotSupported, text)
 }
 
-/// Checks that a body is JSON in UTF-8.
+/// Checks that a body is JSON or XML in UTF-8, and says which.
 ///
 /// # Errors
 /// 415 that says what is taken.
-pub(crate) fn body_type(headers: &HeaderMap) -> Result<(), Failure> {
+pub(crate) fn body_type(headers: &HeaderMap) -> Result<Offer, Failure> {
     let refuse = |text: String| Failure::new(FailureKind::UnsupportedMedia, IssueCode::NotSupported, text);
     let Some(line) = headers.get(header::CONTENT_TYPE) else {
         return Err(refuse(format!("The header Content-Type is missing. This server takes {FORMATS}.")));
     };
     let line = line.to_str().unwrap_or_default();
     let mut parts = line.split(';').map(str::trim);
-    let media = parts.next().unwrap_or_default().to_ascii_lowercase();
-    if !matches!(media.as_str(), "application/fhir+json" | "application/json" | "text/json") {
+    let Some(found) = offered(parts.next().unwrap_or_default()) else {
         return Err(refuse(format!(
             "A body of this Content-Type is not taken. This server takes {FORMATS}."
         )));
-    }
+    };
     for parameter in parts {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         let value = value.trim().trim_matches('"').to_ascii_lowercase();
@@ -141,7 +195,7 @@ pub(crate) fn body_type(headers: &HeaderMap) -> Result<(), Failure> {
             _ => {}
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Checks that a body is a form, as a search by POST has it (R4 http.html section 3.1.0.11).

@@ -91,7 +91,7 @@ pub(super) async fn order<T: DeserializeOwned>(
 
 /// An answer as plain JSON.
 pub(super) fn answer(request: &HttpRequest, outcome: Result<(StatusCode, Value), Failure>) -> HttpResponse {
-    let style = Style { media_type: "application/json", pretty: false };
+    let style = Style::PLAIN_JSON;
     let outcome = outcome.and_then(|(status, value)| {
         let body = serde_json::to_vec(&value).map_err(|_bug| Failure::internal())?;
         Ok(Answer { body: Some(body.into()), ..Answer::new(status) })

@@ -3,6 +3,7 @@
 use anamnesis_events::{AppendError, ConflictKind, LogError};
 use anamnesis_fhir::json::{ParseError, ParseErrorKind};
 use anamnesis_fhir::validate;
+use anamnesis_fhir::xml::{Unwritable, XmlError, XmlErrorKind};
 use anamnesis_projections::{ProjectionError, search};
 
 use super::{Failure, FailureKind, Issue, IssueCode, Severity};
@@ -159,6 +160,28 @@ impl From<ParseError> for Failure {
         };
         let issue = Issue::error(code, format!("The body is not acceptable JSON: {error}."));
         Self::with_issues(kind, vec![issue])
+    }
+}
+
+impl From<XmlError> for Failure {
+    fn from(error: XmlError) -> Self {
+        let (kind, code) = match error.kind {
+            XmlErrorKind::TooLong => (FailureKind::TooLarge, IssueCode::TooLong),
+            XmlErrorKind::TooDeep | XmlErrorKind::TooManyAttributes => {
+                (FailureKind::Invalid, IssueCode::TooLong)
+            }
+            XmlErrorKind::Value(_) => (FailureKind::Invalid, IssueCode::Value),
+            _ => (FailureKind::Invalid, IssueCode::Structure),
+        };
+        let failure = Self::new(kind, code, format!("The body is not acceptable XML: {error}."));
+        if error.path.is_empty() { failure } else { failure.at(error.path) }
+    }
+}
+
+impl From<Unwritable> for Failure {
+    fn from(reason: Unwritable) -> Self {
+        let text = format!("The answer cannot be written as XML: {reason}. Ask for JSON.");
+        Self::new(FailureKind::NotAcceptable, IssueCode::NotSupported, text)
     }
 }
 

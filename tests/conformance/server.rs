@@ -73,9 +73,10 @@ impl Server {
         self.client.request(method, address)
     }
 
-    /// The answer to a GET.
+    /// The answer to a GET. It asks for a resource by name: without, a Binary comes as its content.
     pub(crate) async fn get(&self, address: &str) -> Answer {
-        Answer::of(self.request(Method::GET, address).send().await.unwrap()).await
+        let request = self.request(Method::GET, address).header("accept", "application/fhir+json");
+        Answer::of(request.send().await.unwrap()).await
     }
 
     /// The answer to a resource that is sent.

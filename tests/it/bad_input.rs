@@ -135,7 +135,7 @@ fn media_types_are_checked() {
     test(|server| async move {
         let body = r#"{"resourceType":"Patient","active":true}"#;
         for bad in [
-            "application/fhir+xml",
+            "application/fhir+turtle",
             "text/plain",
             "application/fhir+json; charset=iso-8859-1",
             "application/fhir+json; charset=utf-16",
@@ -161,7 +161,8 @@ fn media_types_are_checked() {
             ("application/fhir+json", 200),
             ("application/json", 200),
             ("text/html, */*;q=0.1", 200),
-            ("application/fhir+xml", 406),
+            ("application/fhir+xml", 200),
+            ("text/turtle", 406),
             ("text/html", 406),
             ("application/fhir+json;q=0", 406),
             ("application/fhir+json; fhirVersion=4.0", 200),
@@ -175,8 +176,9 @@ fn media_types_are_checked() {
             ("application/fhir%2Bjson", 200),
             ("application/fhir+json", 200),
             ("text/json", 200),
-            ("xml", 406),
-            ("application/fhir%2Bxml", 406),
+            ("xml", 200),
+            ("application/fhir%2Bxml", 200),
+            ("ttl", 406),
             ("html", 406),
         ] {
             let path = format!("/metadata?_format={format}");

@@ -11,6 +11,7 @@ mod support;
 
 mod actors;
 mod bad_input;
+mod binary;
 mod bundle;
 mod capabilities;
 mod concurrency;
@@ -35,3 +36,4 @@ mod search_include;
 mod two_nodes;
 mod update;
 mod validation;
+mod xml;

@@ -106,11 +106,7 @@ impl Writer {
             };
             self.member(first.found, part)?;
         }
-        self.level -= 1;
-        self.line();
-        self.out.extend_from_slice(b"</");
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.push(b'>');
+        self.end(name);
         Ok(())
     }
 
@@ -155,11 +151,7 @@ impl Writer {
         self.out.push(b'>');
         self.level += 1;
         self.resource(value, false)?;
-        self.level -= 1;
-        self.line();
-        self.out.extend_from_slice(b"</");
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.push(b'>');
+        self.end(name);
         Ok(())
     }
 
@@ -236,6 +228,15 @@ impl Writer {
         }
         self.out.push(b'"');
         Ok(())
+    }
+
+    /// The end tag of an element whose children were a level deeper.
+    fn end(&mut self, name: &str) {
+        self.level -= 1;
+        self.line();
+        self.out.extend_from_slice(b"</");
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.push(b'>');
     }
 
     fn line(&mut self) {
