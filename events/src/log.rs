@@ -1,6 +1,7 @@
 //! The handle of a workspace's log: opening, appending, the head and closing.
 
 mod appender;
+mod as_of;
 mod batch;
 mod connection;
 pub(crate) mod decide;
@@ -36,6 +37,7 @@ use crate::codec::Encoder;
 use crate::draft::check;
 use crate::{AppendError, Group, LogError, LogOptions, Position, PostgresFeed, Recorded, envelope};
 
+pub use self::as_of::CompartmentAt;
 pub use self::history::{HistoryPage, HistoryRange, HistoryScope, Period};
 pub use self::read::READ_EVENTS_MAX;
 pub use self::standing::{HeadsPlace, Stand};
