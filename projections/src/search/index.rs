@@ -5,8 +5,8 @@ mod memory;
 mod rows;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anamnesis_events::Position;
@@ -15,6 +15,7 @@ use anamnesis_fhir::search::SearchRegistry;
 use tokio_postgres::error::SqlState;
 
 use super::atom::{Criterion, Yield};
+use super::evaluate::Evaluator;
 use super::issue::{Issue, IssueKind, Severity, parked};
 use super::key::type_number;
 use super::page::{PageToken, Place};
@@ -98,6 +99,8 @@ pub struct SearchIndex {
     /// The furthest position that a page has shown.
     shown: Arc<AtomicU64>,
     types: HashMap<i32, &'static str>,
+    /// Made when it is first asked for.
+    evaluator: Arc<OnceLock<Evaluator>>,
 }
 
 impl SearchIndex {
@@ -116,6 +119,7 @@ impl SearchIndex {
             memory: Memory::default(),
             shown: Arc::default(),
             types,
+            evaluator: Arc::default(),
         }
     }
 
@@ -137,6 +141,12 @@ impl SearchIndex {
         options: &ParseOptions,
     ) -> Result<(SearchQuery, Vec<Issue>), Vec<Issue>> {
         SearchQuery::parse(&self.catalogue, self.log, scope, parameters, options)
+    }
+
+    /// Tests resources that are not in the index, or not any more, with the same search parameters.
+    #[must_use]
+    pub fn evaluator(&self) -> &Evaluator {
+        self.evaluator.get_or_init(|| Evaluator::new(self.catalogue.registry.clone(), self.log))
     }
 
     /// The version that answers now, and how far it has come; `None` where there is none that could be read.

@@ -136,6 +136,12 @@ impl SearchQuery {
         &self.applied
     }
 
+    /// The types that are searched.
+    #[must_use]
+    pub fn types(&self) -> &[String] {
+        &self.types
+    }
+
     /// Results on a page, 0 to [`COUNT_MAX`].
     #[must_use]
     pub fn count(&self) -> usize {

@@ -13,6 +13,8 @@ use super::value::{Asked, Refusal, unescape};
 
 /// Texts are indexed up to this many characters; more would not fit a B-tree's page.
 const TEXT_LENGTH_MAX: usize = 200;
+/// Follows every text that begins with a given one.
+pub(super) const BEYOND: char = '\u{10ffff}';
 /// From this many characters on the beginning of a text is expected to leave few resources.
 const SELECTIVE_LENGTH_MIN: usize = 3;
 

@@ -6,6 +6,7 @@ mod audit;
 mod audit_scale;
 mod complaints;
 mod date;
+mod evaluate;
 mod forms;
 mod model;
 mod number;

@@ -3,12 +3,11 @@
 use super::{Statement, Value};
 use crate::search::atom::{Atom, Criterion};
 use crate::search::span::SpanBox;
+use crate::search::string::BEYOND;
 use crate::search::tables::WIDE;
 
 /// Boxes that are part of a statement's text; more come as arrays, so that the statements stay few.
 const BOXES_WRITTEN_OUT: usize = 2;
-/// Follows every text that begins with a given one.
-const BEYOND: char = '\u{10ffff}';
 
 impl Criterion {
     /// Whether the token index can find the criterion's resources.

@@ -1,0 +1,116 @@
+//! Tests one resource against a query in memory: the same answer as the index gives, without the index.
+//!
+//! For resources as they once were, which no index holds, and for events that are to be told to whoever asked for
+//! them. What a resource is found by comes from the same extraction as the rows of the index, and each atom is tested as
+//! its condition in SQL has it (`sql/condition.rs`).
+
+use anamnesis_fhir::search::SearchRegistry;
+use chrono::{DateTime, Utc};
+
+use super::atom::{Atom, Criterion};
+use super::entries::Entries;
+use super::extract::Extractor;
+use super::query::SearchQuery;
+use super::span::SpanBox;
+use super::string::BEYOND;
+use crate::Poison;
+
+/// A version of a resource.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The resource type.
+    pub resource_type: &'a str,
+    /// The id.
+    pub id: &'a str,
+    /// The resource as JSON.
+    pub payload: &'a [u8],
+    /// When the version was recorded.
+    pub recorded_at: DateTime<Utc>,
+}
+
+/// Takes resources apart, with the search parameters of one log.
+///
+/// ```
+/// use anamnesis_fhir::search::SearchRegistry;
+/// use anamnesis_projections::search::{
+///     Catalogue, Evaluator, Handling, ParseOptions, Scope, SearchQuery, Subject,
+/// };
+///
+/// let (registry, log, now) = (SearchRegistry::r4().clone(), 1, chrono::Utc::now());
+/// let options = ParseOptions { handling: Handling::Strict, now, base_url: None };
+/// let parameters = [("name".to_owned(), "ad".to_owned())];
+/// let scope = Scope::Type("Patient".to_owned());
+/// let catalogue = Catalogue::new(registry.clone());
+/// let (query, _) = SearchQuery::parse(&catalogue, log, &scope, &parameters, &options).unwrap();
+///
+/// let payload = br#"{"resourceType":"Patient","id":"1","name":[{"given":["Ada"]}]}"#;
+/// let subject = Subject { resource_type: "Patient", id: "1", payload, recorded_at: now };
+/// let found = Evaluator::new(registry, log).take_apart(&subject).unwrap();
+/// assert!(found.matches(&query));
+/// ```
+#[derive(Debug)]
+pub struct Evaluator {
+    extractor: Extractor,
+}
+
+impl Evaluator {
+    /// For the log with this number.
+    #[must_use]
+    pub fn new(registry: SearchRegistry, log: i16) -> Self {
+        Self { extractor: Extractor::new(registry, log) }
+    }
+
+    /// What the resource is found by. Costs as much as indexing it; to be done once for all queries.
+    ///
+    /// # Errors
+    /// [`Poison`] where the payload is no resource of the type.
+    pub fn take_apart(&self, subject: &Subject<'_>) -> Result<Found, Poison> {
+        let Subject { resource_type, id, payload, recorded_at } = *subject;
+        let entries = self.extractor.entries(resource_type, id, payload)?;
+        let recorded = recorded_at.timestamp_micros();
+        Ok(Found { resource_type: resource_type.to_owned(), entries, recorded })
+    }
+}
+
+/// What one version of a resource is found by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    resource_type: String,
+    entries: Entries,
+    /// When the version was recorded, in microseconds.
+    recorded: i64,
+}
+
+impl Found {
+    /// Whether a search with this query finds the resource.
+    #[must_use]
+    pub fn matches(&self, query: &SearchQuery) -> bool {
+        query.types.contains(&self.resource_type)
+            && query.criteria.iter().all(|criterion| self.has(criterion))
+    }
+
+    fn has(&self, criterion: &Criterion) -> bool {
+        criterion.any.iter().any(|atom| self.has_atom(atom)) != criterion.negated
+    }
+
+    fn has_atom(&self, atom: &Atom) -> bool {
+        let Entries { tokens, spans, texts } = &self.entries;
+        match atom {
+            // Tokens are sorted, see `Entries::finish`.
+            Atom::Token(token) => tokens.binary_search(token).is_ok(),
+            Atom::Span(SpanBox { key, low, high, .. }) => spans.iter().any(|span| {
+                span.key == *key
+                    && (low.0..=low.1).contains(&span.low)
+                    && (high.0..=high.1).contains(&span.high)
+            }),
+            Atom::Starts { key, text } => {
+                let beyond = format!("{text}{BEYOND}");
+                texts.iter().any(|entry| entry.key == *key && (text..&beyond).contains(&&entry.text))
+            }
+            Atom::Contains { key, text } => {
+                texts.iter().any(|entry| entry.key == *key && entry.text.contains(text))
+            }
+            Atom::Recorded { low, high } => (*low..=*high).contains(&self.recorded),
+        }
+    }
+}
