@@ -6,6 +6,7 @@
 
 mod actors;
 mod answer;
+mod as_of;
 mod binary;
 mod body;
 mod call;

@@ -10,7 +10,7 @@ mod outcome;
 use std::borrow::Cow;
 
 use actix_web::http::StatusCode;
-use anamnesis_events::Version;
+use anamnesis_events::{Position, Version};
 
 pub use outcome::{Issue, IssueCode, Severity, outcome};
 
@@ -84,6 +84,7 @@ struct Detail {
     issues: Vec<Issue>,
     retry_after_s: Option<u32>,
     version: Option<Version>,
+    position: Option<Position>,
     allow: Option<String>,
 }
 
@@ -98,7 +99,14 @@ impl Failure {
     #[must_use]
     pub fn with_issues(kind: FailureKind, issues: Vec<Issue>) -> Self {
         debug_assert!(!issues.is_empty(), "a failure says what is wrong");
-        Self(Box::new(Detail { kind, issues, retry_after_s: None, version: None, allow: None }))
+        Self(Box::new(Detail {
+            kind,
+            issues,
+            retry_after_s: None,
+            version: None,
+            position: None,
+            allow: None,
+        }))
     }
 
     /// 400 with the issue code `invalid`.
@@ -177,6 +185,13 @@ impl Failure {
         Self::new(FailureKind::TooMany, IssueCode::Throttled, diagnostics).retry_after(1)
     }
 
+    /// Adds the header `X-Anamnesis-Position`: the position that the answer stands for.
+    #[must_use]
+    pub fn at_position(mut self, position: Position) -> Self {
+        self.0.position = Some(position);
+        self
+    }
+
     /// Adds the header `Retry-After`, in seconds.
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {
@@ -239,6 +254,12 @@ impl Failure {
     #[must_use]
     pub fn version(&self) -> Option<Version> {
         self.0.version
+    }
+
+    /// The position for the header `X-Anamnesis-Position`.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        self.0.position
     }
 
     /// The methods for the header `Allow`.

@@ -141,6 +141,9 @@ fn refuse(failure: &Failure, ids: &RequestIds, style: Style) -> HttpResponse {
     if let Some(version) = failure.version() {
         response.insert_header((header::ETAG, format!("W/\"{version}\"")));
     }
+    if let Some(position) = failure.position() {
+        response.insert_header(("X-Anamnesis-Position", position.to_string()));
+    }
     if let Some(allow) = failure.allow() {
         response.insert_header((header::ALLOW, allow));
     }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::answer::Answer;
+use super::as_of;
 use super::call::Call;
 use super::interaction::{Listed, TABLE};
 use super::operation::{self, OPERATIONS};
@@ -62,6 +63,7 @@ fn statement(rules: &Rules) -> Vec<u8> {
         "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
         "rest": [{
             "mode": "server",
+            "documentation": as_of::DOCUMENTATION,
             "resource": resources,
             "interaction": listed(|listed| match listed {
                 Listed::OfSystem(code) => Some(code),

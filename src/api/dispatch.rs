@@ -12,7 +12,7 @@ use super::query::Query;
 use super::route::Place;
 use super::service::Service;
 use super::{
-    capabilities, conditional_create, conditional_delete, conditional_update, create, delete, history,
+    as_of, capabilities, conditional_create, conditional_delete, conditional_update, create, delete, history,
     idempotency, read, search, update, vread,
 };
 use crate::error::Failure;
@@ -50,6 +50,7 @@ pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request
     let Some(interaction) = found else {
         return Err(Failure::not_allowed(interaction::allow(&place)));
     };
+    as_of::refuse_elsewhere(&call, interaction)?;
     let work = interact(&call, interaction, place, (request.method, request.body));
     match &call.once {
         None => work.await,

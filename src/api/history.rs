@@ -12,6 +12,7 @@ use anamnesis_fhir::datetime::DateTime as FhirDateTime;
 use chrono::{DateTime, SecondsFormat, TimeZone, Utc};
 
 use super::answer::Answer;
+use super::as_of;
 use super::call::Call;
 use super::page::{Head, Link, Page};
 use super::query::{self, GENERAL};
@@ -20,29 +21,49 @@ use crate::clock;
 use crate::error::{Failure, FailureKind, IssueCode};
 
 /// Parameters that a history understands; `_page` is ours, in links only.
-const KNOWN: [&str; 6] = ["_since", "_before", "_at", "_count", "_sort", "_page"];
+const KNOWN: [&str; 7] = ["_since", "_before", "_at", "_count", "_sort", "_page", as_of::PARAMETER];
 
 /// `GET /_history`
 pub(crate) async fn system(call: &Call) -> Result<Answer, Failure> {
-    let (bundle, _) = page(call, HistoryScope::System, "").await?;
-    Ok(Answer::ok(bundle))
+    Ok(page(call, HistoryScope::System, "").await?.answer())
 }
 
 /// `GET /Patient/_history`
 pub(crate) async fn of_type(call: &Call, resource_type: Arc<str>) -> Result<Answer, Failure> {
     let path = format!("/{resource_type}");
-    let (bundle, _) = page(call, HistoryScope::Type(resource_type.to_string()), &path).await?;
-    Ok(Answer::ok(bundle))
+    Ok(page(call, HistoryScope::Type(resource_type.to_string()), &path).await?.answer())
 }
 
 /// `GET /Patient/1/_history`
 pub(crate) async fn of_instance(call: &Call, key: ResourceKey) -> Result<Answer, Failure> {
     let path = format!("/{key}");
-    let (bundle, is_empty) = page(call, HistoryScope::Instance(key.clone()), &path).await?;
-    if is_empty && call.service.log.heads(&[key]).await?.into_iter().flatten().next().is_none() {
-        return Err(read::missing());
+    let made = page(call, HistoryScope::Instance(key.clone()), &path).await?;
+    if made.is_empty {
+        match made.as_of {
+            Some(position) if call.service.log.current_at(&key, position).await?.is_none() => {
+                return Err(as_of::missing(position));
+            }
+            None if call.service.log.heads(&[key]).await?.into_iter().flatten().next().is_none() => {
+                return Err(read::missing());
+            }
+            _ => {}
+        }
     }
-    Ok(Answer::ok(bundle))
+    Ok(made.answer())
+}
+
+/// A page of a history.
+struct Made {
+    bundle: Vec<u8>,
+    is_empty: bool,
+    /// The position at which the history ends, where one was asked for.
+    as_of: Option<Position>,
+}
+
+impl Made {
+    fn answer(self) -> Answer {
+        Answer { position: self.as_of, ..Answer::ok(self.bundle) }
+    }
 }
 
 /// What a client asks for.
@@ -52,8 +73,17 @@ struct Asked {
     applied: Vec<(String, String)>,
 }
 
-async fn page(call: &Call, scope: HistoryScope, path: &str) -> Result<(Vec<u8>, bool), Failure> {
-    let Asked { mut range, applied } = asked(call)?;
+async fn page(call: &Call, scope: HistoryScope, path: &str) -> Result<Made, Failure> {
+    let Asked { mut range, mut applied } = asked(call)?;
+    let as_of = as_of::asked(call).await?;
+    if let Some(position) = as_of {
+        if range.at.is_some() {
+            return Err(Failure::invalid("_asOf cannot be combined with _at."));
+        }
+        // As it was known then: up to that position, and not beyond.
+        range.before_position = range.before_position.into_iter().chain([position.next()]).min();
+        applied.push((as_of::PARAMETER.to_owned(), position.to_string()));
+    }
     let count = range.limit;
     range.limit = count + 1;
     let HistoryPage { mut events, is_cut } = call.service.log.history(scope, range).await?;
@@ -71,7 +101,7 @@ async fn page(call: &Call, scope: HistoryScope, path: &str) -> Result<(Vec<u8>, 
     for event in &events {
         entry(&mut bundle, call, event);
     }
-    Ok((bundle.finish(), events.is_empty()))
+    Ok(Made { bundle: bundle.finish(), is_empty: events.is_empty(), as_of })
 }
 
 /// One version: a delete has no resource, but says so in its request (R4 http.html section 3.1.0.9).

@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use anamnesis_events::{Event, Operation, ResourceKey};
 
 use super::answer::Answer;
+use super::as_of;
 use super::call::Call;
 use super::negotiate;
 use super::subset::Subset;
@@ -13,6 +14,9 @@ use crate::error::Failure;
 
 /// `GET /Patient/1`
 pub(crate) async fn read(call: &Call, key: &ResourceKey) -> Result<Answer, Failure> {
+    if let Some(position) = as_of::asked(call).await? {
+        return as_of::read(call, key, position).await;
+    }
     let event = call.service.compartments.reads().current(key.clone()).await?;
     answer(call, &*event.ok_or_else(missing)?)
 }

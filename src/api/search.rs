@@ -12,6 +12,7 @@ use anamnesis_projections::search::{
 };
 
 use super::answer::Answer;
+use super::as_of;
 use super::call::Call;
 use super::include;
 use super::page::{Head, Link, Page};
@@ -39,6 +40,9 @@ pub(crate) async fn of_compartment(
     owner: &ResourceKey,
     resource_type: Option<&Arc<str>>,
 ) -> Result<Answer, Failure> {
+    if let Some(position) = as_of::asked(call).await? {
+        return as_of::search(call, owner, resource_type, position).await;
+    }
     let scope = Scope::Compartment {
         owner_type: owner.resource_type.to_string(),
         owner_id: owner.id.clone(),
@@ -94,7 +98,7 @@ pub(super) async fn further_includes(
     bundle(call, &links, None, &entries, &results.issues)
 }
 
-fn parse(
+pub(super) fn parse(
     call: &Call,
     scope: &Scope,
     parameters: &[(String, String)],
@@ -178,12 +182,12 @@ fn links(call: &Call, path: &str, query: &SearchQuery, page: &SearchPage) -> Vec
 }
 
 /// The resources of a page, by the reason why they are there.
-struct Entries<'a> {
-    matches: &'a [Event],
-    included: &'a [Event],
+pub(super) struct Entries<'a> {
+    pub(super) matches: &'a [Event],
+    pub(super) included: &'a [Event],
 }
 
-fn bundle(
+pub(super) fn bundle(
     call: &Call,
     links: &[Link],
     total: Option<u64>,

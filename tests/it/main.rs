@@ -10,6 +10,7 @@ mod searchset;
 mod support;
 
 mod actors;
+mod as_of;
 mod bad_input;
 mod binary;
 mod bundle;

@@ -1,0 +1,107 @@
+//! `_asOf`: the record as it stood at a position of the log, or at an instant.
+//!
+//! Nothing that was recorded is changed, so the state of any time is there: of a resource the last version up to the
+//! position, of a history its beginning, of a compartment what belonged to it then. An answer names its position, and
+//! with that position it can be had again, exactly.
+
+mod compartment;
+
+use anamnesis_events::{Position, ResourceKey};
+use anamnesis_fhir::datetime::DateTime as FhirDateTime;
+use chrono::{DateTime, TimeZone, Utc};
+
+pub(super) use compartment::search;
+
+use super::answer::Answer;
+use super::call::Call;
+use super::interaction::Interaction;
+use super::read;
+use crate::clock;
+use crate::error::{Failure, FailureKind, IssueCode};
+
+/// The parameter.
+pub(super) const PARAMETER: &str = "_asOf";
+
+/// What `/metadata` says of it: R4 has no place for parameters of reads.
+pub(super) const DOCUMENTATION: &str = "Reads, histories and searches of a patient's compartment take _asOf, a position of the log or an instant, and answer with the record as it stood then.";
+
+/// Refuses the parameter where it would be ignored: who asks for the past must not be given the present.
+///
+/// # Errors
+/// 400 for an interaction that does not understand it.
+pub(super) fn refuse_elsewhere(call: &Call, interaction: Interaction) -> Result<(), Failure> {
+    let is_asked = call.query.get(PARAMETER).is_some();
+    let is_understood = matches!(
+        interaction,
+        Interaction::Read
+            | Interaction::HistoryOfInstance
+            | Interaction::HistoryOfType
+            | Interaction::HistoryOfSystem
+            | Interaction::SearchCompartment
+    );
+    if !is_asked || is_understood {
+        return Ok(());
+    }
+    let text = "_asOf is understood by read, history and the search of a patient's compartment, and by nothing else.";
+    Err(Failure::new(FailureKind::Invalid, IssueCode::NotSupported, text))
+}
+
+/// The position that a client asks for; `None` for the present. One inside of a transaction, where the log never stood,
+/// becomes the position before the transaction.
+///
+/// # Errors
+/// 400 for what is neither a position nor an instant, and for what lies in the future.
+pub(super) async fn asked(call: &Call) -> Result<Option<Position>, Failure> {
+    let mut values = call.query.0.iter().filter(|(name, _)| name == PARAMETER).map(|(_, value)| value);
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Failure::invalid("_asOf is given once."));
+    }
+    let log = &call.service.log;
+    let position = match value.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => known_position(call, value).await?,
+        false => log.position_at(past_instant(value)?).await?,
+    };
+    Ok(Some(log.whole(position).await?))
+}
+
+async fn known_position(call: &Call, text: &str) -> Result<Position, Failure> {
+    let number = text.parse().map_err(|_bad| malformed())?;
+    let position = Position::new(number);
+    let head = call.service.compartments.reads().head().await?;
+    if position > head {
+        let text = format!("_asOf lies in the future: the log ends at position {head}.");
+        return Err(Failure::invalid(text).at_position(head));
+    }
+    Ok(position)
+}
+
+/// Only whole instants (R4 datatypes.html#instant): a day would leave open whether its beginning or its end is meant.
+fn past_instant(text: &str) -> Result<DateTime<Utc>, Failure> {
+    // An offset's plus sign arrives as a space where a client did not encode it.
+    let text = text.replace(' ', "+");
+    let instant = FhirDateTime::parse_instant(&text).map_err(|_bad| malformed())?;
+    let instant = Utc.timestamp_micros(instant.interval().low).single().ok_or_else(malformed)?;
+    match instant > clock::now() {
+        true => Err(Failure::invalid("_asOf lies in the future.")),
+        false => Ok(instant),
+    }
+}
+
+fn malformed() -> Failure {
+    let text = "_asOf is a position of the log, as X-Anamnesis-Position has it, or an instant with seconds and a time zone.";
+    Failure::new(FailureKind::Invalid, IssueCode::Value, text)
+}
+
+/// `GET /Patient/1?_asOf=`
+pub(super) async fn read(call: &Call, key: &ResourceKey, position: Position) -> Result<Answer, Failure> {
+    let event = call.service.log.current_at(key, position).await?.ok_or_else(|| missing(position))?;
+    let answer = read::answer(call, &event).map_err(|failure| failure.at_position(position))?;
+    Ok(Answer { position: Some(position), ..answer })
+}
+
+/// 404 for what did not exist yet.
+pub(super) fn missing(position: Position) -> Failure {
+    let text = format!("At position {position} of the log there was no resource of this type and id.");
+    Failure::not_found(text).at_position(position)
+}
