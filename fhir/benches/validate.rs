@@ -8,6 +8,8 @@ use std::time::Instant;
 
 use anamnesis_fhir::definitions::r4;
 use anamnesis_fhir::json::{Document, Limits};
+use anamnesis_fhir::terminology;
+use anamnesis_fhir::validate::profile::{Demands, Published, Surroundings, check};
 use anamnesis_fhir::validate::{Options, validate};
 
 /// A laboratory value with narrative, as a hospital sends it.
@@ -31,6 +33,18 @@ const OBSERVATION: &str = r#"{
     "low": { "value": 3.1, "unit": "mmol/l", "system": "http://unitsofmeasure.org", "code": "mmol/L" },
     "high": { "value": 6.2, "unit": "mmol/l", "system": "http://unitsofmeasure.org", "code": "mmol/L" }
   }]
+}"#;
+
+/// A vital sign that declares its profile.
+const HEART_RATE: &str = r#"{
+  "resourceType": "Observation",
+  "meta": { "profile": ["http://hl7.org/fhir/StructureDefinition/heartrate"] },
+  "status": "final",
+  "category": [{ "coding": [{ "system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "vital-signs" }] }],
+  "code": { "coding": [{ "system": "http://loinc.org", "code": "8867-4", "display": "Heart rate" }] },
+  "subject": { "reference": "Patient/example" },
+  "effectiveDateTime": "1999-07-02",
+  "valueQuantity": { "value": 44, "unit": "beats/minute", "system": "http://unitsofmeasure.org", "code": "/min" }
 }"#;
 
 const ROUNDS: usize = 200;
@@ -71,5 +85,14 @@ fn main() {
     measure("parse", || Document::parse(OBSERVATION, &limits).map_or(0, |document| document.len()));
     let plain = Options { invariants: false, ..Options::default() };
     measure("validate without FHIRPath", || validate(black_box(document.root()), &plain).len());
+    let rate = match Document::parse(HEART_RATE, &limits) {
+        Ok(document) => document,
+        Err(error) => return eprintln!("the example is broken: {error}"),
+    };
+    let around = Surroundings { profiles: &Published, terminology: &terminology::Published };
+    let demands = Demands::default();
+    measure("check against a profile (heart rate of R4)", || {
+        check(black_box(rate.root()), &demands, &around).len()
+    });
     measure("validate", || validate(black_box(document.root()), &Options::default()).len());
 }

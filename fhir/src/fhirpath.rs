@@ -29,9 +29,11 @@ pub use ast::{
     ExpressionKind, Literal, TypeName, TypeOperator,
 };
 pub use collection::{Collection, IntoIter};
+pub(crate) use context::resource_node;
 pub use context::{Context, Limits, Profiles, Resolver, Terminology};
 pub use error::{CompileError, EvalError, EvalErrorKind};
 pub use item::{Item, Node, Quantity, TypeInfo, Unit, Unresolved};
+pub(crate) use navigate::elements;
 pub use parser::{ParseError, ParseErrorKind};
 pub use program::{Checking, Compiled};
 pub use temporal::{Date, DateTime, Precision, Time};

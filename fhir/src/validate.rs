@@ -23,6 +23,7 @@ mod issues;
 pub(crate) mod narrative;
 mod path;
 mod primitive;
+pub mod profile;
 mod reference;
 mod rules;
 mod scope;
@@ -45,11 +46,19 @@ pub struct Options {
     /// Whether the invariants of R4 that are errors are evaluated as FHIRPath. The rules of the commonest
     /// types are always checked; the others cost a microsecond or two each.
     pub invariants: bool,
+    /// Whether broken invariants that are only warnings (`dom-6`: a narrative) are told as well.
+    pub warnings: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { issues_max: 100, depth_max: 100, conditional_references: false, invariants: true }
+        Options {
+            issues_max: 100,
+            depth_max: 100,
+            conditional_references: false,
+            invariants: true,
+            warnings: false,
+        }
     }
 }
 

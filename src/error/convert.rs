@@ -200,6 +200,8 @@ impl From<validate::Issue> for Issue {
             validate::IssueCode::Invariant => IssueCode::Invariant,
             validate::IssueCode::NotFound => IssueCode::NotFound,
             validate::IssueCode::TooLong => IssueCode::TooLong,
+            validate::IssueCode::NotSupported => IssueCode::NotSupported,
+            validate::IssueCode::TooCostly => IssueCode::TooCostly,
             validate::IssueCode::Informational => IssueCode::Informational,
         };
         let place = format!(" (line {}, column {})", issue.line, issue.column);

@@ -1,4 +1,5 @@
-//! Makes the compact tables of R4 (`fhir/definitions/r4.json.zst`, `r4-terminology.tsv.zst`) from HL7's package.
+//! Makes the compact tables of R4 (`r4.json.zst`, `r4-profiles.ndjson.zst`, `r4-terminology.tsv.zst` in
+//! `fhir/definitions`) from HL7's package.
 //!
 //! ```text
 //! make definitions PACKAGE=folder
@@ -18,6 +19,7 @@
 //! The result depends on the package only; the same package gives the same bytes.
 
 mod package;
+mod profiles;
 mod search;
 mod structures;
 mod terminology;
@@ -61,6 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         table.search_parameters.len(),
     );
     write(&output.join("r4.json.zst"), &serde_json::to_vec(&table)?)?;
+    write(&output.join("r4-profiles.ndjson.zst"), profiles::lines(&package).as_bytes())?;
     write(&output.join("r4-terminology.tsv.zst"), &terminology::lines(&package)?)
 }
 

@@ -147,7 +147,7 @@ impl<'a> Context<'a> {
 }
 
 /// The node of a resource, typed by its `resourceType`.
-pub(super) fn resource_node(value: Value<'_>) -> Node<'_> {
+pub(crate) fn resource_node(value: Value<'_>) -> Node<'_> {
     let structure = value.get("resourceType").and_then(Value::as_str).and_then(|name| r4().resource(&name));
     Node::new(value, structure)
 }

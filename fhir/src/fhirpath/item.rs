@@ -147,6 +147,15 @@ impl<'a> Node<'a> {
         self.structure
     }
 
+    /// The same node, as lasting as a handle into its document; `None` where it is of another document.
+    pub(crate) fn lifted<'b>(&self, document: Value<'b>) -> Option<Node<'b>> {
+        let lift = |value: Option<Value<'_>>| match value {
+            Some(value) => document.counterpart(value).map(Some),
+            None => Some(None),
+        };
+        Some(Node { value: lift(self.value)?, companion: lift(self.companion)?, structure: self.structure })
+    }
+
     /// The object that holds the node's members: the value of a complex element, the companion of a primitive.
     pub(super) fn members(&self) -> Option<Value<'a>> {
         match self.value {

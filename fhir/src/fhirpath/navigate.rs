@@ -23,6 +23,13 @@ pub(super) fn member<'a>(item: &Item<'a>, name: &str, found: &mut Collection<'a>
     }
 }
 
+/// The members of that name, in order, each with its type.
+pub(crate) fn elements<'a>(node: &Node<'a>, name: &str) -> Vec<Node<'a>> {
+    let mut found = Collection::empty();
+    node_member(node, name, &mut found);
+    found.iter().filter_map(Item::node).copied().collect()
+}
+
 /// The logical id that a reference ends with, without `/_history/…`.
 pub(super) fn unresolved_id<'a>(unresolved: &Unresolved<'a>) -> Option<Item<'a>> {
     let text = &unresolved.reference;

@@ -3,11 +3,11 @@
 //! An invariant is broken where it is not true: false or nothing (R4 conformance-rules.html#constraints). The
 //! rules that compare two dates or quantities give nothing where these cannot be compared, which breaks none;
 //! and nothing is said of an object that lacks what the rule is about, because that has been told already.
-//! Warnings of the definitions are matters of taste and are not evaluated.
+//! Warnings of the definitions are matters of taste and are evaluated only where they are asked for.
 
 use std::sync::OnceLock;
 
-use super::issues::IssueCode;
+use super::issues::{IssueCode, Severity};
 use super::walk::{At, Walk};
 use crate::definitions::{Constraint, Element, Structure, r4};
 use crate::fhirpath::{Checking, Compiled, Context, Limits};
@@ -70,13 +70,16 @@ pub(super) fn check<'a>(
 }
 
 fn evaluate<'a>(walk: &mut Walk<'_>, rule: &'static Rule, value: Value<'a>, is_well: bool, at: At<'_, 'a>) {
-    if walk.failures >= FAILURES_MAX {
+    let is_warning = rule.constraint.is_warning;
+    if walk.failures >= FAILURES_MAX || is_warning && !is_wanted(walk, rule, at) {
         return;
     }
     let limits = Limits { steps_max: STEPS_MAX, ..Limits::default() };
     let context = Context::of(at.resource).with_root_resource(at.root).with_limits(limits);
     let holds = match rule.compiled.evaluate_bool(value, &context) {
         Ok(Some(holds)) => holds,
+        // Half of R4's recommendations give nothing for what they are not about.
+        Ok(None) if is_warning => true,
         Ok(None) => !is_well || COMPARISONS.contains(&rule.constraint.key),
         // A value is not of the kind that the rule is about, which the walk has told already, or a bound was
         // reached; then nothing is known.
@@ -87,8 +90,15 @@ fn evaluate<'a>(walk: &mut Walk<'_>, rule: &'static Rule, value: Value<'a>, is_w
     };
     if !holds {
         let message = format_args!("{} ({})", rule.constraint.human, rule.constraint.key);
-        walk.issues.error(IssueCode::Invariant, at.path, value, message);
+        let severity = if is_warning { Severity::Warning } else { Severity::Error };
+        walk.issues.add((severity, IssueCode::Invariant), at.path, value, message);
     }
+}
+
+/// Whether a recommendation is to be told. That for a narrative is not for contained resources, which have none
+/// (R4 domainresource.html).
+fn is_wanted(walk: &Walk<'_>, rule: &Rule, at: At<'_, '_>) -> bool {
+    walk.options.warnings && !(rule.constraint.key == "dom-6" && at.inside.is_some())
 }
 
 fn rules_of(structure: &Structure) -> &'static Rules {
@@ -114,7 +124,7 @@ fn compile(structure: &'static Structure) -> Rules {
 
 /// A test shows that every rule of R4 compiles.
 fn rule(constraint: &'static Constraint, structure: &Structure) -> Option<Rule> {
-    if constraint.is_warning || CHECKED_ELSEWHERE.contains(&constraint.key) {
+    if CHECKED_ELSEWHERE.contains(&constraint.key) {
         return None;
     }
     let compiled =
@@ -131,9 +141,7 @@ mod tests {
         let mut count = 0;
         for structure in r4().structures() {
             let rules = rules_of(structure);
-            let is_ours = |constraint: &&&Constraint| {
-                !constraint.is_warning && !CHECKED_ELSEWHERE.contains(&constraint.key)
-            };
+            let is_ours = |constraint: &&&Constraint| !CHECKED_ELSEWHERE.contains(&constraint.key);
             assert_eq!(
                 rules.whole.len(),
                 structure.constraints.iter().filter(is_ours).count(),

@@ -24,6 +24,18 @@ pub struct Issue {
     pub column: usize,
 }
 
+impl Issue {
+    /// The key of the constraint that is broken, such as `obs-6`: it stands in brackets at the end of the message.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        if self.code != IssueCode::Invariant {
+            return None;
+        }
+        let key = self.diagnostics.strip_suffix(')')?.rsplit_once('(')?.1;
+        super::primitive::is_id(key).then_some(key)
+    }
+}
+
 /// IssueSeverity of R4; ordered from mild to bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
@@ -70,6 +82,10 @@ pub enum IssueCode {
     NotFound,
     /// `too-long`: a value or the nesting is over a bound.
     TooLong,
+    /// `not-supported`: a profile or a binding that cannot be checked.
+    NotSupported,
+    /// `too-costly`: a check that was given up.
+    TooCostly,
     /// `informational`: not a fault.
     Informational,
 }
@@ -86,6 +102,8 @@ impl IssueCode {
             IssueCode::Invariant => "invariant",
             IssueCode::NotFound => "not-found",
             IssueCode::TooLong => "too-long",
+            IssueCode::NotSupported => "not-supported",
+            IssueCode::TooCostly => "too-costly",
             IssueCode::Informational => "informational",
         }
     }
@@ -97,12 +115,13 @@ pub(super) struct Issues {
     list: Vec<Issue>,
     max: usize,
     beyond: usize,
+    errors: usize,
     worst_beyond: Severity,
 }
 
 impl Issues {
     pub(super) fn new(max: usize) -> Self {
-        Issues { list: Vec::new(), max, beyond: 0, worst_beyond: Severity::Information }
+        Issues { list: Vec::new(), max, beyond: 0, errors: 0, worst_beyond: Severity::Information }
     }
 
     /// Whether what is added now is only counted, so that no work need go into its message.
@@ -115,6 +134,11 @@ impl Issues {
         self.list.len() + self.beyond
     }
 
+    /// How many errors were added.
+    pub(super) fn errors(&self) -> usize {
+        self.errors
+    }
+
     /// Adds an issue about a place and the value that stands there.
     pub(super) fn add(
         &mut self,
@@ -123,6 +147,7 @@ impl Issues {
         value: Value<'_>,
         diagnostics: fmt::Arguments<'_>,
     ) {
+        self.errors += usize::from(severity.is_error());
         if self.is_full() {
             self.beyond += 1;
             self.worst_beyond = self.worst_beyond.max(severity);
