@@ -9,7 +9,8 @@
 //!
 //! A [`recording`] is a log in a folder, from which projections are replayed without one.
 //!
-//! [`search`] is the projection that FHIR searches are answered from.
+//! [`search`] is the projection that FHIR searches are answered from, [`terminology`] that of stored code systems, value
+//! sets and concept maps.
 
 mod checkpoint;
 mod database;
@@ -23,6 +24,7 @@ mod runner;
 pub mod search;
 mod supervisor;
 mod tables;
+pub mod terminology;
 mod versions;
 
 pub use database::{Database, DatabaseOptions};

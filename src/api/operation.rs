@@ -97,7 +97,82 @@ pub(super) const OPERATIONS: &[Operation] = &[
         writes: false,
         run: operations::includes::run,
     },
+    terminology(
+        "$expand",
+        "fhir/$expand",
+        "http://hl7.org/fhir/OperationDefinition/ValueSet-expand",
+        VALUE_SET,
+        VALUE_SET,
+        operations::expand::run,
+    ),
+    terminology(
+        "$validate-code",
+        "fhir/$validate-code",
+        "http://hl7.org/fhir/OperationDefinition/ValueSet-validate-code",
+        VALUE_SET,
+        VALUE_SET,
+        operations::validate_code::of_value_set,
+    ),
+    terminology(
+        "$validate-code",
+        "fhir/$validate-code",
+        "http://hl7.org/fhir/OperationDefinition/CodeSystem-validate-code",
+        CODE_SYSTEM,
+        CODE_SYSTEM,
+        operations::validate_code::of_code_system,
+    ),
+    terminology(
+        "$lookup",
+        "fhir/$lookup",
+        "http://hl7.org/fhir/OperationDefinition/CodeSystem-lookup",
+        CODE_SYSTEM,
+        Types::None,
+        operations::lookup::run,
+    ),
+    terminology(
+        "$subsumes",
+        "fhir/$subsumes",
+        "http://hl7.org/fhir/OperationDefinition/CodeSystem-subsumes",
+        CODE_SYSTEM,
+        CODE_SYSTEM,
+        operations::subsumes::run,
+    ),
+    terminology(
+        "$translate",
+        "fhir/$translate",
+        "http://hl7.org/fhir/OperationDefinition/ConceptMap-translate",
+        CONCEPT_MAP,
+        CONCEPT_MAP,
+        operations::translate::run,
+    ),
 ];
+
+const VALUE_SET: Types = Types::Only(&["ValueSet"]);
+const CODE_SYSTEM: Types = Types::Only(&["CodeSystem"]);
+const CONCEPT_MAP: Types = Types::Only(&["ConceptMap"]);
+
+/// A question to the terminology: asked with GET or POST, changes nothing.
+const fn terminology(
+    name: &'static str,
+    label: &'static str,
+    definition: &'static str,
+    on_types: Types,
+    on_instances: Types,
+    run: Run,
+) -> Operation {
+    let methods = &[Method::GET, Method::POST];
+    Operation {
+        name,
+        label,
+        definition,
+        on_system: false,
+        on_types,
+        on_instances,
+        methods,
+        writes: false,
+        run,
+    }
+}
 
 /// The operation of this name that can be called on this.
 pub(super) fn find(name: &str, level: &Level) -> Option<&'static Operation> {

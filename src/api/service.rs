@@ -7,6 +7,7 @@ use std::time::Duration;
 use anamnesis_events::Log;
 use anamnesis_projections::Supervisor;
 use anamnesis_projections::search::SearchIndex;
+use anamnesis_projections::terminology::TerminologyIndex;
 use tokio_util::sync::CancellationToken;
 
 use super::body::Arriving;
@@ -71,6 +72,8 @@ pub struct Service {
     pub(crate) search: Option<SearchIndex>,
     /// The projection behind it, for operators.
     pub(crate) projection: Option<Arc<Supervisor>>,
+    /// Stored terminology; R4's own alone where there is no projection of it.
+    pub(crate) terminology: TerminologyIndex,
     /// Keeps clients with the same criteria apart.
     pub(crate) turns: Turns,
     /// The CapabilityStatement, made when it is first asked for.
@@ -95,6 +98,7 @@ impl Service {
             options,
             search: None,
             projection: None,
+            terminology: TerminologyIndex::default(),
             turns: Turns::default(),
             capabilities: Arc::default(),
         }
@@ -111,6 +115,13 @@ impl Service {
     #[must_use]
     pub fn with_projection(mut self, projection: Arc<Supervisor>) -> Self {
         self.projection = Some(projection);
+        self
+    }
+
+    /// The same with terminology that is stored.
+    #[must_use]
+    pub fn with_terminology(mut self, terminology: TerminologyIndex) -> Self {
+        self.terminology = terminology;
         self
     }
 

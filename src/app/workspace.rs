@@ -8,6 +8,7 @@ use anamnesis_events::relay::{Relay, RelayOptions, RelayState, RelayStatus};
 use anamnesis_events::{Log, LogOptions};
 use anamnesis_fhir::search::SearchRegistry;
 use anamnesis_projections::search::{SearchIndex, SearchProjection};
+use anamnesis_projections::terminology::TerminologyIndex;
 use anamnesis_projections::{Database, DatabaseOptions, RunnerOptions, Supervisor, SupervisorOptions};
 use anyhow::Context;
 use tokio::sync::{Mutex, watch};
@@ -33,6 +34,7 @@ pub(super) struct Workspace {
     relay: Mutex<Option<Relay>>,
     relay_status: watch::Receiver<RelayStatus>,
     search: Arc<Supervisor>,
+    terminology: Supervisor,
 }
 
 impl Workspace {
@@ -57,16 +59,20 @@ impl Workspace {
         let (search, index) = search(&log, &client, settings, addresses)
             .await
             .with_context(|| format!("cannot start the search of the workspace `{name}`"))?;
+        let (terminology, definitions) = terminology(&log, settings, addresses)
+            .await
+            .with_context(|| format!("cannot start the terminology of the workspace `{name}`"))?;
         let mut services = Vec::new();
         for (service, own) in &workspace.services {
             let public_url = own.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
             let service = self::service((name, service), &log, settings, shared, public_url)?;
-            services.push(service.with_search(index.clone()).with_projection(search.clone()));
+            let service = service.with_search(index.clone()).with_projection(search.clone());
+            services.push(service.with_terminology(definitions.clone()));
         }
         let first = workspace.services.keys().next().map_or("fhir", String::as_str);
         let relay = Relay::start(log.clone(), client, relay_options(name, first, &settings.feed));
         let relay_status = relay.status();
-        Ok(Self { services, log, relay: Mutex::new(Some(relay)), relay_status, search })
+        Ok(Self { services, log, relay: Mutex::new(Some(relay)), relay_status, search, terminology })
     }
 
     /// Whether the log takes writes and the relay carries them.
@@ -125,6 +131,7 @@ impl Workspace {
             relay.stop().await;
         }
         self.search.stop().await;
+        self.terminology.stop().await;
     }
 }
 
@@ -178,6 +185,19 @@ async fn search(
     let supervisor = Supervisor::start(&database, of_version, source, number, options).await?;
     let index = SearchIndex::new(database, registry, number, supervisor.active());
     Ok((Arc::new(supervisor), index))
+}
+
+/// Starts the projection of stored terminology.
+async fn terminology(
+    log: &Log,
+    settings: &Settings,
+    addresses: &Addresses,
+) -> anyhow::Result<(Supervisor, TerminologyIndex)> {
+    let options =
+        DatabaseOptions { pool_size: settings.database.connections_max, ..DatabaseOptions::default() };
+    let database = Database::new(&addresses.database, &options)?;
+    let runner = RunnerOptions { clock: Arc::new(clock::now), ..RunnerOptions::default() };
+    Ok(TerminologyIndex::start(&database, log, runner).await?)
 }
 
 fn service(

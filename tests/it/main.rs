@@ -34,6 +34,8 @@ mod read;
 mod rebuild;
 mod search;
 mod search_include;
+mod terminology;
+mod terminology_stored;
 mod two_nodes;
 mod update;
 mod validation;

@@ -13,7 +13,8 @@ use anamnesis_engines::testing;
 use anamnesis_events::{Log, LogOptions};
 use anamnesis_fhir::search::SearchRegistry;
 use anamnesis_projections::search::{SearchIndex, SearchProjection};
-use anamnesis_projections::{Database, DatabaseOptions, Supervisor, SupervisorOptions};
+use anamnesis_projections::terminology::TerminologyIndex;
+use anamnesis_projections::{Database, DatabaseOptions, RunnerOptions, Supervisor, SupervisorOptions};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
@@ -28,6 +29,8 @@ pub(crate) struct Setup {
     pub(crate) api: ApiOptions,
     pub(crate) actors: ActorOptions,
     pub(crate) log: LogOptions,
+    /// Whether stored terminology is projected.
+    pub(crate) terminology: bool,
 }
 
 /// A running server.
@@ -40,6 +43,7 @@ pub(crate) struct Server {
     pub(crate) compartments: Compartments,
     pub(crate) client: reqwest::Client,
     pub(crate) projection: std::sync::Arc<Supervisor>,
+    terminology: Option<Supervisor>,
     handle: actix_web::dev::ServerHandle,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -78,6 +82,9 @@ where
         server.handle.stop(false).await;
         server.compartments.stop();
         server.projection.stop().await;
+        if let Some(terminology) = &server.terminology {
+            terminology.stop().await;
+        }
         server.log.close().await;
     });
 }
@@ -95,10 +102,18 @@ impl Server {
         let options = SupervisorOptions { grace, ..SupervisorOptions::default() };
         let projection = Supervisor::start(&database, make, log.clone(), number, options).await.unwrap();
         let projection = std::sync::Arc::new(projection);
-        let index = SearchIndex::new(database, registry, number, projection.active());
+        let index = SearchIndex::new(database.clone(), registry, number, projection.active());
+        let (terminology, definitions) = match setup.terminology {
+            false => (None, TerminologyIndex::default()),
+            true => {
+                let runner = RunnerOptions::default();
+                let (supervisor, index) = TerminologyIndex::start(&database, &log, runner).await.unwrap();
+                (Some(supervisor), index)
+            }
+        };
         let service = Service::new("default", "fhir", log.clone(), compartments.clone(), setup.api);
         let service = service.with_search(index).with_projection(projection.clone());
-        let services = Services::new(vec![service]);
+        let services = Services::new(vec![service.with_terminology(definitions)]);
         let (sender, receiver) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
@@ -131,6 +146,7 @@ impl Server {
             compartments,
             client,
             projection,
+            terminology,
             handle,
             thread: Some(thread),
         }

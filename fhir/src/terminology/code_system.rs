@@ -26,6 +26,8 @@ pub struct CodeSystem {
     pub value_set: Option<String>,
     /// Whether there are more concepts than were fetched, so that lists of them must be refused.
     pub is_truncated: bool,
+    /// Where it is only the page that was asked for: how many concepts there are on all pages.
+    pub page_total: Option<usize>,
     concepts: Vec<Concept>,
     by_code: HashMap<String, ConceptId>,
 }

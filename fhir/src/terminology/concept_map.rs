@@ -1,9 +1,9 @@
 //! Concept maps and `$translate` (R4 conceptmap.html, conceptmap-operation-translate.html).
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::code_system::text;
-use super::{Library, ListError, MapQuery};
+use super::{Engine, Library, ListError, MapQuery};
 use crate::json::Value;
 
 /// A concept map.
@@ -228,27 +228,51 @@ pub fn translate(
     query: &MapQuery,
     asked: &Translation,
 ) -> Result<Vec<Match>, ListError> {
-    let mut found: BTreeMap<usize, Match> = BTreeMap::new();
-    for map in library.concept_maps(query).required(|| unknown(query))?.iter() {
-        for (system, code) in &asked.codings {
-            let (mut matches, mut other) = map.translate(system.as_deref(), code, asked);
-            for _ in 0..OTHER_MAPS_MAX {
-                let Some(url) = other.take() else { break };
-                let next = MapQuery { url: Some(url), ..MapQuery::default() };
-                let current = library.concept_maps(&next).required(|| unknown(&next))?;
-                let Some(map) = current.first() else { break };
-                let (more, next) = map.translate(system.as_deref(), code, asked);
-                matches.extend(more);
-                other = next;
-            }
-            for one in matches {
-                if !found.values().any(|known| *known == one) {
-                    found.insert(found.len(), one);
+    let maps = library.concept_maps(query).required(|| unknown(query))?;
+    Engine::new(library).translate_by(&maps, asked)
+}
+
+impl Engine<'_> {
+    /// Translates codings by these maps, each translation once.
+    ///
+    /// # Errors
+    /// Where a map that one of them leads on to is not known.
+    pub fn translate_by(
+        &self,
+        maps: &[Arc<ConceptMap>],
+        asked: &Translation,
+    ) -> Result<Vec<Match>, ListError> {
+        let mut found: Vec<Match> = Vec::new();
+        for map in maps {
+            for (system, code) in &asked.codings {
+                for one in self.translate_one(map, (system.as_deref(), code), asked)? {
+                    if !found.contains(&one) {
+                        found.push(one);
+                    }
                 }
             }
         }
+        Ok(found)
     }
-    Ok(found.into_values().collect())
+
+    fn translate_one(
+        &self,
+        map: &ConceptMap,
+        (system, code): (Option<&str>, &str),
+        asked: &Translation,
+    ) -> Result<Vec<Match>, ListError> {
+        let (mut matches, mut other) = map.translate(system, code, asked);
+        for _ in 0..OTHER_MAPS_MAX {
+            let Some(url) = other.take() else { break };
+            let next = MapQuery { url: Some(url), ..MapQuery::default() };
+            let maps = self.library.concept_maps(&next).required(|| unknown(&next))?;
+            let Some(map) = maps.first() else { break };
+            let (more, next) = map.translate(system, code, asked);
+            matches.extend(more);
+            other = next;
+        }
+        Ok(matches)
+    }
 }
 
 fn unknown(query: &MapQuery) -> ListError {

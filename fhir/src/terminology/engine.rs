@@ -62,6 +62,11 @@ impl<'l> Engine<'l> {
         Self { library }
     }
 
+    /// The definitions.
+    pub fn library(&self) -> &'l dyn Library {
+        self.library
+    }
+
     /// Finds a value set by `url` or `url|version`.
     ///
     /// # Errors
@@ -117,12 +122,7 @@ impl<'l> Engine<'l> {
         unknown.map_or(Ok(false), Err)
     }
 
-    pub(super) fn is_excluded(
-        &self,
-        set: &ValueSet,
-        asked: Asked<'_>,
-        trail: &Trail<'_>,
-    ) -> Result<bool, ListError> {
+    fn is_excluded(&self, set: &ValueSet, asked: Asked<'_>, trail: &Trail<'_>) -> Result<bool, ListError> {
         for part in &set.exclude {
             if self.meets(part, asked, true, trail)? {
                 return Ok(true);
@@ -131,7 +131,7 @@ impl<'l> Engine<'l> {
         Ok(false)
     }
 
-    fn meets(
+    pub(super) fn meets(
         &self,
         part: &Part,
         asked: Asked<'_>,
@@ -185,7 +185,7 @@ impl<'l> Engine<'l> {
         if !part.concepts.is_empty() && part.filters.is_empty() && has_inactive {
             return Ok(true);
         }
-        let system = match self.code_system(&canonical, &Extent::Code(asked.code.to_owned())) {
+        let system = match self.code_system(&canonical, &part::extent_of(part, asked.code)) {
             Ok(system) if !is_placeholder(&system) => system,
             Err(ListError::Pending) => return Err(ListError::Pending),
             // Nobody but the system itself could tell which of its codes are inactive.

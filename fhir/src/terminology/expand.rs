@@ -86,6 +86,14 @@ pub fn words(text: &str) -> Vec<String> {
 }
 
 impl Contained {
+    /// Without what was not asked for.
+    fn trimmed(mut self, request: &ExpansionRequest) -> Self {
+        if !request.designations {
+            self.designations.clear();
+        }
+        self
+    }
+
     fn has_words(&self, wanted: &[String]) -> bool {
         let mut known: Vec<String> = self.display.as_deref().map(words).unwrap_or_default();
         known.extend(self.designations.iter().flat_map(|designation| words(&designation.value)));
@@ -100,6 +108,9 @@ pub(super) fn expand(
     set: &ValueSet,
     request: &ExpansionRequest,
 ) -> Result<Expansion, ListError> {
+    if let Some(expansion) = page(engine, set, request)? {
+        return Ok(expansion);
+    }
     let mut list = List {
         engine,
         request,
@@ -122,17 +133,48 @@ pub(super) fn expand(
         return Err(ListError::TooCostly(request.codes_max));
     }
     let page = contains.into_iter().skip(request.offset).take(request.count.unwrap_or(usize::MAX));
-    let shown = |mut row: Contained| {
-        if !request.designations {
-            row.designations.clear();
-        }
-        row
+    Ok(Expansion { total, used, is_unclosed, contains: page.map(|row| row.trimmed(request)).collect() })
+}
+
+/// The page of a set that is nothing but a code system, where the library has pages of it: then nobody has to list the
+/// whole to count it.
+fn page(
+    engine: &Engine<'_>,
+    set: &ValueSet,
+    request: &ExpansionRequest,
+) -> Result<Option<Expansion>, ListError> {
+    let ([only], [], Some(count)) = (set.include.as_slice(), set.exclude.as_slice(), request.count) else {
+        return Ok(None);
     };
-    Ok(Expansion { total, used, is_unclosed, contains: page.map(shown).collect() })
+    let is_whole = only.concepts.is_empty() && only.filters.is_empty() && only.value_sets.is_empty();
+    let is_narrowed = request.active_only || request.without_abstract || !set.has_inactive;
+    let Some(canonical) = part::canonical(only).filter(|_| is_whole && !is_narrowed) else { return Ok(None) };
+    let text = request.filter.as_deref().map(|text| words(text).join(" ")).filter(|text| !text.is_empty());
+    let extent = super::Extent::Page { text, offset: request.offset, count };
+    let system = match engine.code_system(&canonical, &extent) {
+        Ok(system) => system,
+        Err(ListError::Pending) => return Err(ListError::Pending),
+        // What is wrong is said where the whole is listed.
+        Err(_unknown) => return Ok(None),
+    };
+    let Some(total) = system.page_total else { return Ok(None) };
+    let contains = system.concepts().iter().map(|concept| shown(request, &canonical.url, concept, None));
+    Ok(Some(Expansion {
+        total,
+        used: BTreeMap::from([(canonical.url.clone(), system.version.clone())]),
+        is_unclosed: !system.is_complete(),
+        contains: contains.map(|row| row.trimmed(request)).collect(),
+    }))
 }
 
 /// Codes that one expansion may gather in memory, before filter and page.
 const GATHERED_MAX: usize = 200_000;
+
+/// What one part excludes.
+enum Excluded<'p> {
+    Listed(HashSet<(String, String)>),
+    Asked(&'p Part),
+}
 
 struct List<'e> {
     engine: &'e Engine<'e>,
@@ -146,25 +188,72 @@ struct List<'e> {
 
 impl List<'_> {
     fn add_set(&mut self, set: &ValueSet, trail: &Trail<'_>) -> Result<(), ListError> {
+        let excluded =
+            set.exclude.iter().map(|part| self.excluded(part, trail)).collect::<Result<Vec<_>, _>>()?;
+        let mut is_pending = false;
         for part in &set.include {
             for row in self.part(part, trail)? {
-                let asked = Asked { system: Some(&row.system), code: &row.code };
-                let is_known = self.seen.contains(&(row.system.clone(), row.code.clone()));
-                if is_known
+                let key = (row.system.clone(), row.code.clone());
+                let is_out = self.seen.contains(&key)
                     || (row.is_inactive && !set.has_inactive)
-                    || !self.engine.is_in_all(&part.value_sets, asked, trail)?
-                    || self.engine.is_excluded(set, asked, trail)?
-                {
+                    || excluded
+                        .iter()
+                        .any(|part| matches!(part, Excluded::Listed(codes) if codes.contains(&key)));
+                if is_out {
                     continue;
                 }
-                self.seen.insert((row.system.clone(), row.code.clone()));
+                match self.belongs(part, &excluded, &row, trail) {
+                    Ok(true) => {}
+                    Ok(false) => continue,
+                    // The others are asked about as well, so that all that is lacking is fetched together.
+                    Err(ListError::Pending) => {
+                        is_pending = true;
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                }
+                self.seen.insert(key);
                 self.contains.push(row);
                 if self.contains.len() > GATHERED_MAX {
                     return Err(ListError::TooCostly(self.request.codes_max));
                 }
             }
         }
-        Ok(())
+        if is_pending { Err(ListError::Pending) } else { Ok(()) }
+    }
+
+    /// What a part excludes: as a list where there can be one.
+    fn excluded<'p>(&mut self, part: &'p Part, trail: &Trail<'_>) -> Result<Excluded<'p>, ListError> {
+        if !part.value_sets.is_empty() {
+            return Ok(Excluded::Asked(part));
+        }
+        match self.part(part, trail) {
+            Ok(rows) => Ok(Excluded::Listed(rows.into_iter().map(|row| (row.system, row.code)).collect())),
+            Err(ListError::Pending) => Err(ListError::Pending),
+            Err(_other) => Ok(Excluded::Asked(part)),
+        }
+    }
+
+    /// Whether a code is in the value sets of its part, and in none of the excluded parts that cannot be listed.
+    fn belongs(
+        &self,
+        part: &Part,
+        excluded: &[Excluded<'_>],
+        row: &Contained,
+        trail: &Trail<'_>,
+    ) -> Result<bool, ListError> {
+        let asked = Asked { system: Some(&row.system), code: &row.code };
+        if !self.engine.is_in_all(&part.value_sets, asked, trail)? {
+            return Ok(false);
+        }
+        for part in excluded {
+            if let Excluded::Asked(part) = part
+                && self.engine.meets(part, asked, true, trail)?
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The codes of a part without its value sets; where it has nothing else, those of the first value set.
@@ -210,7 +299,7 @@ impl List<'_> {
             .concepts()
             .iter()
             .filter(|concept| system.find(&concept.code).is_some_and(|id| sieve.takes(&system, id, concept)));
-        Ok(taken.map(|concept| self.contained(&canonical.url, concept, None)).collect())
+        Ok(taken.map(|concept| shown(self.request, &canonical.url, concept, None)).collect())
     }
 
     /// The listed codes; what the system says about them is added, where it is known.
@@ -218,7 +307,7 @@ impl List<'_> {
         let mut rows = Vec::with_capacity(part.concepts.len());
         let mut pending = false;
         for listed in &part.concepts {
-            let extent = super::Extent::Code(listed.code.clone());
+            let extent = part::extent_of(part, &listed.code);
             let system = match self.engine.code_system(canonical, &extent) {
                 Ok(system) => Some(system),
                 Err(ListError::Pending) => {
@@ -242,29 +331,29 @@ impl List<'_> {
             }
             let fallback = Concept { code: listed.code.clone(), ..Concept::default() };
             let concept = system.as_ref().and_then(|system| system.get(&listed.code)).unwrap_or(&fallback);
-            rows.push(self.contained(&canonical.url, concept, Some(listed)));
+            rows.push(shown(self.request, &canonical.url, concept, Some(listed)));
         }
         if pending { Err(ListError::Pending) } else { Ok(rows) }
     }
+}
 
-    fn contained(&self, system: &str, concept: &Concept, listed: Option<&Listed>) -> Contained {
-        let own = listed.map(|listed| listed.designations.as_slice()).unwrap_or_default();
-        let display = match self.request.language.as_deref() {
-            Some(language) => in_language(own, language)
-                .or_else(|| in_language(&concept.designations, language))
-                .map(str::to_owned),
-            None => None,
-        };
-        let display = display
-            .or_else(|| listed.and_then(|listed| listed.display.clone()))
-            .or_else(|| concept.display.clone());
-        Contained {
-            system: system.to_owned(),
-            code: listed.map_or(&concept.code, |listed| &listed.code).clone(),
-            display,
-            is_abstract: concept.is_abstract,
-            is_inactive: concept.is_inactive,
-            designations: own.iter().chain(&concept.designations).cloned().collect(),
-        }
+fn shown(request: &ExpansionRequest, system: &str, concept: &Concept, listed: Option<&Listed>) -> Contained {
+    let own = listed.map(|listed| listed.designations.as_slice()).unwrap_or_default();
+    let display = match request.language.as_deref() {
+        Some(language) => in_language(own, language)
+            .or_else(|| in_language(&concept.designations, language))
+            .map(str::to_owned),
+        None => None,
+    };
+    let display = display
+        .or_else(|| listed.and_then(|listed| listed.display.clone()))
+        .or_else(|| concept.display.clone());
+    Contained {
+        system: system.to_owned(),
+        code: listed.map_or(&concept.code, |listed| &listed.code).clone(),
+        display,
+        is_abstract: concept.is_abstract,
+        is_inactive: concept.is_inactive,
+        designations: own.iter().chain(&concept.designations).cloned().collect(),
     }
 }

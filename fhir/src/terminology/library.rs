@@ -36,6 +36,15 @@ pub enum Extent {
     Below(String),
     /// All concepts, or those whose displays have words that begin like all of these.
     All(Option<String>),
+    /// A page of these, in the order of the library; see [`CodeSystem::page_total`].
+    Page {
+        /// Beginnings of words.
+        text: Option<String>,
+        /// Concepts to pass over.
+        offset: usize,
+        /// Concepts on the page.
+        count: usize,
+    },
 }
 
 /// The canonical address of a definition, with a version or without one.

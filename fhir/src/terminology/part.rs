@@ -42,16 +42,24 @@ enum Of {
     Property(String),
 }
 
-/// The part of its system that a part of a composition needs.
+/// The concepts of its system that a part of a composition is about.
 pub(super) fn extent(part: &Part, text: Option<&str>) -> Extent {
-    let below = part
-        .filters
-        .iter()
-        .find(|filter| matches!(filter.op.as_str(), "is-a" | "descendent-of") && is_code(&filter.property));
-    match below {
-        Some(filter) => Extent::Below(filter.value.clone()),
-        None => Extent::All(text.map(str::to_owned)),
+    for filter in part.filters.iter().filter(|filter| is_code(&filter.property)) {
+        match filter.op.as_str() {
+            "is-a" | "descendent-of" => return Extent::Below(filter.value.clone()),
+            // What lies above a concept comes with it.
+            "generalizes" => return Extent::Code(filter.value.clone()),
+            _ => {}
+        }
     }
+    Extent::All(text.map(str::to_owned))
+}
+
+/// The concepts of its system that say whether a part has a code.
+pub(super) fn extent_of(part: &Part, code: &str) -> Extent {
+    let generalizes = |filter: &&Filter| filter.op == "generalizes" && is_code(&filter.property);
+    let above = part.filters.iter().find(generalizes).map(|filter| filter.value.clone());
+    Extent::Code(above.unwrap_or_else(|| code.to_owned()))
 }
 
 /// The address of the part's system.

@@ -1,0 +1,139 @@
+//! The events of terminology alone, out of the log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anamnesis_events::{Event, Feed, FeedError, HistoryRange, HistoryScope, Log, LogError, Position};
+use futures::future::try_join_all;
+use tokio::sync::{Notify, watch};
+
+use super::rows::TYPES;
+use crate::Source;
+
+/// The longest wait before the log is looked at again: another node may have written.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// The shortest time between two looks where nobody asks: a busy log rings many times a second.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Events of one type that are read at a time.
+const PAGE_MAX: usize = 64;
+
+/// Reads the events of CodeSystem, ConceptMap and ValueSet by the log's index over types.
+#[derive(Debug, Clone)]
+pub struct OfTypes {
+    log: Log,
+    asked: Arc<Notify>,
+    head: Arc<watch::Sender<Position>>,
+}
+
+impl OfTypes {
+    /// The events of this log.
+    #[must_use]
+    pub fn new(log: &Log) -> Self {
+        Self { log: log.clone(), asked: Arc::default(), head: Arc::new(watch::channel(Position::ZERO).0) }
+    }
+
+    /// The position of the last event of these types, as the database has it now.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub(super) async fn last(&self) -> Result<Position, LogError> {
+        let newest = HistoryRange { limit: 1, ..HistoryRange::default() };
+        let of_type = |name: &str| self.log.history_positions(HistoryScope::Type(name.to_owned()), newest);
+        let found = try_join_all(TYPES.map(of_type)).await?;
+        Ok(found.into_iter().flatten().max().unwrap_or(Position::ZERO))
+    }
+
+    /// Has the feed look at once.
+    pub(super) fn look(&self) {
+        self.asked.notify_waiters();
+        self.asked.notify_one();
+    }
+
+    pub(super) fn log(&self) -> &Log {
+        &self.log
+    }
+}
+
+impl Source for OfTypes {
+    type Feed = TypedFeed;
+
+    fn feed(&self, after: Position) -> TypedFeed {
+        self.head.send_if_modified(|head| std::mem::replace(head, (*head).max(after)) != *head);
+        TypedFeed { source: self.clone(), after }
+    }
+
+    fn fetch(&self, positions: &[Position]) -> impl Future<Output = Result<Vec<Event>, LogError>> + Send {
+        self.log.fetch(positions)
+    }
+
+    /// The last event of these types that was seen: what comes after it in the log is no lag.
+    fn head(&self) -> watch::Receiver<Position> {
+        self.head.subscribe()
+    }
+
+    fn end(&self) -> impl Future<Output = Result<Position, LogError>> + Send {
+        self.log.head()
+    }
+}
+
+/// The feed of [`OfTypes`].
+#[derive(Debug)]
+pub struct TypedFeed {
+    source: OfTypes,
+    after: Position,
+}
+
+impl TypedFeed {
+    /// The next events of all types together. A page that was cut says nothing of what comes behind its end.
+    async fn page(&self, max: usize) -> Result<Vec<Event>, LogError> {
+        let limit = max.clamp(1, PAGE_MAX);
+        let range = HistoryRange {
+            after_position: Some(self.after),
+            limit,
+            ascending: true,
+            ..HistoryRange::default()
+        };
+        let of_type = |name: &str| self.source.log.history(HistoryScope::Type(name.to_owned()), range);
+        let pages = try_join_all(TYPES.map(of_type)).await?;
+        let cut = pages.iter().filter(|page| page.is_cut || page.events.len() >= limit);
+        let known = cut.filter_map(|page| page.events.last()).map(|event| event.position).min();
+        let mut events: Vec<Event> = pages.into_iter().flat_map(|page| page.events).collect();
+        events.retain(|event| known.is_none_or(|known| event.position <= known));
+        events.sort_by_key(|event| event.position);
+        events.truncate(limit);
+        // The rest of a bundle is of other types: nobody would ever see its end.
+        events.iter_mut().for_each(|event| event.transaction = None);
+        Ok(events)
+    }
+}
+
+impl Feed for TypedFeed {
+    async fn next(&mut self, max: usize) -> Result<Vec<Event>, FeedError> {
+        let mut head = self.source.log.watch();
+        loop {
+            let closed = self.source.log.is_closed();
+            head.mark_unchanged();
+            let events = self.page(max).await?;
+            if let Some(last) = events.last().map(|event| event.position) {
+                self.after = last;
+                self.source.head.send_if_modified(|head| std::mem::replace(head, (*head).max(last)) != *head);
+                return Ok(events);
+            }
+            if closed {
+                return Err(FeedError::Closed);
+            }
+            let rung = async {
+                let _ended = tokio::time::timeout(LOOK_AGAIN, head.changed()).await;
+                tokio::time::sleep(PAUSE).await;
+            };
+            tokio::select! {
+                () = rung => {}
+                () = self.source.asked.notified() => {}
+            }
+        }
+    }
+
+    fn position(&self) -> Position {
+        self.after
+    }
+}
