@@ -11,9 +11,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 pub use settings::{
-    ActorSettings, DatabaseSettings, EngineSettings, FeedBody, FeedSettings, FhirSettings, HttpSettings,
-    LogFormat, LogSettings, NatsSettings, SearchSettings, ServiceKind, ServiceSettings, Settings,
-    WorkspaceSettings,
+    ActorSettings, DatabaseSettings, DateEqualsSetting, EngineSettings, FeedBody, FeedSettings, FhirSettings,
+    HttpSettings, LogFormat, LogSettings, NatsSettings, SearchSettings, ServiceKind, ServiceSettings,
+    Settings, WorkspaceSettings,
 };
 pub use sources::{Overrides, Sources};
 

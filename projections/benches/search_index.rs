@@ -112,8 +112,7 @@ async fn search(index: &SearchIndex, query: Query) -> Vec<Duration> {
         clients.spawn(async move {
             let options = ParseOptions {
                 handling: Handling::Strict,
-                now: Utc.with_ymd_and_hms(2024, 6, 1, 0, 0, 0).unwrap(),
-                base_url: None,
+                ..ParseOptions::at(Utc.with_ymd_and_hms(2024, 6, 1, 0, 0, 0).unwrap())
             };
             let scope = Scope::Type("Observation".to_owned());
             let mut times = Vec::new();

@@ -25,7 +25,7 @@
 //! let index = SearchIndex::new(database, registry, log.number(), runner.progress());
 //!
 //! let parameters = [("code".to_owned(), "http://loinc.org|8480-6".to_owned())];
-//! let options = ParseOptions { handling: Handling::Strict, now: chrono::Utc::now(), base_url: None };
+//! let options = ParseOptions { handling: Handling::Strict, ..ParseOptions::at(chrono::Utc::now()) };
 //! let scope = Scope::Type("Observation".to_owned());
 //! let (query, _issues) = index.parse(&scope, &parameters, &options).map_err(|issues| issues[0].text.clone())?;
 //! index.wait_for(log.head().await?, Duration::from_millis(500)).await?;
@@ -39,6 +39,8 @@
 mod alias;
 mod atom;
 mod audit;
+mod code_sets;
+mod composite;
 mod date;
 mod derive;
 mod digest;
@@ -50,6 +52,7 @@ mod index;
 mod issue;
 mod key;
 mod modifier;
+mod near;
 mod number;
 mod page;
 mod quantity;
@@ -67,6 +70,7 @@ mod value;
 mod write;
 
 pub use audit::{AuditOptions, Audited, audit};
+pub use code_sets::{CodeSets, Relation};
 pub use derive::{Derived, LOG_OF_RECORDINGS, derive};
 pub use digest::digest;
 pub use evaluate::{Evaluator, Found, Subject};
@@ -77,6 +81,7 @@ pub use query::{
     COUNT_DEFAULT, COUNT_MAX, Catalogue, Handling, PAGE_PARAMETER, ParseOptions, Scope, SearchQuery, Summary,
     Total,
 };
+pub use span::DateEquals;
 pub use write::SearchProjection;
 
 use modifier::Modifier;

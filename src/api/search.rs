@@ -148,7 +148,12 @@ pub(super) fn refuse_strangers(found: &[SearchMatch], events: &[Event]) -> Resul
 /// How parameters are read for this request.
 fn options(call: &Call) -> ParseOptions {
     let handling = if call.prefer.strict { Handling::Strict } else { Handling::Lenient };
-    ParseOptions { handling, now: clock::now(), base_url: Some(call.base.clone()) }
+    ParseOptions {
+        handling,
+        base_url: Some(call.base.clone()),
+        date_equals: call.service.options.date_equals,
+        ..ParseOptions::at(clock::now())
+    }
 }
 
 /// A warning where the index is late and the client is lenient. What counts is where the index stood when it answered:

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anamnesis_events::Log;
 use anamnesis_projections::Supervisor;
-use anamnesis_projections::search::SearchIndex;
+use anamnesis_projections::search::{DateEquals, SearchIndex};
 use anamnesis_projections::terminology::TerminologyIndex;
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +35,8 @@ pub struct ApiOptions {
     pub search_wait: Duration,
     /// The same for criteria of conditional interactions, which must not be matched against an old index.
     pub criteria_wait: Duration,
+    /// When a date is equal to the one that a search asks for.
+    pub date_equals: DateEquals,
     /// The address that clients know the service by, without a last slash; from the request's `Host` where not set.
     pub public_url: Option<String>,
 }
@@ -50,6 +52,7 @@ impl Default for ApiOptions {
             bundle_entries_max: 500,
             search_wait: Duration::from_millis(500),
             criteria_wait: Duration::from_secs(5),
+            date_equals: DateEquals::default(),
             public_url: None,
         }
     }

@@ -7,7 +7,7 @@ use anamnesis_events::message::BodyMode;
 use anamnesis_events::relay::{Relay, RelayOptions, RelayState, RelayStatus};
 use anamnesis_events::{Log, LogOptions};
 use anamnesis_fhir::search::SearchRegistry;
-use anamnesis_projections::search::{SearchIndex, SearchProjection};
+use anamnesis_projections::search::{DateEquals, SearchIndex, SearchProjection};
 use anamnesis_projections::terminology::TerminologyIndex;
 use anamnesis_projections::{Database, DatabaseOptions, RunnerOptions, Supervisor, SupervisorOptions};
 use anyhow::Context;
@@ -20,7 +20,7 @@ use super::parts::{Addresses, Shared};
 use crate::actors::{ActorOptions, Compartments};
 use crate::api::{ApiOptions, Service};
 use crate::clock;
-use crate::config::{FeedBody, FeedSettings, Settings, WorkspaceSettings};
+use crate::config::{DateEqualsSetting, FeedBody, FeedSettings, Settings, WorkspaceSettings};
 use crate::decide::Rules;
 
 /// How long the relay may still publish when the server stops. What it does not publish then, the next one does.
@@ -228,6 +228,10 @@ fn service(
         page_size_max: settings.fhir.page_size_max,
         bundle_entries_max: settings.fhir.bundle_entries_max,
         search_wait: Duration::from_millis(settings.search.wait_ms),
+        date_equals: match settings.search.date_equals {
+            DateEqualsSetting::Contains => DateEquals::Contains,
+            DateEqualsSetting::Overlaps => DateEquals::Overlaps,
+        },
         public_url,
         ..ApiOptions::default()
     };

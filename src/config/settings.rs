@@ -201,12 +201,24 @@ impl Default for FhirSettings {
 pub struct SearchSettings {
     /// How long a search waits for the index to reach what had been written when it came in, in milliseconds.
     pub wait_ms: u64,
+    /// When a date is equal to the one that a search asks for.
+    pub date_equals: DateEqualsSetting,
 }
 
 impl Default for SearchSettings {
     fn default() -> Self {
-        SearchSettings { wait_ms: 500 }
+        SearchSettings { wait_ms: 500, date_equals: DateEqualsSetting::Contains }
     }
+}
+
+/// When a date is equal to the one that a search asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DateEqualsSetting {
+    /// The date that is asked for covers the whole of the resource's, as R4 has it.
+    Contains,
+    /// The two have some time in common, as Azure Health Data Services has it.
+    Overlaps,
 }
 
 /// What the change feed carries and how long the broker keeps it. Postgres keeps everything.

@@ -29,6 +29,18 @@ pub(super) struct Place {
     held_by: Option<(u32, &'static str)>,
     /// Whether at most one value comes here.
     is_single: bool,
+    /// Whether every resource that is valid has a value here.
+    is_mandatory: bool,
+}
+
+impl Place {
+    pub(super) fn is_mandatory(&self) -> bool {
+        self.is_mandatory
+    }
+
+    pub(super) fn is_primitive(&self) -> bool {
+        self.structure.kind == StructureKind::Primitive
+    }
 }
 
 /// Grows a walker.
@@ -54,7 +66,14 @@ impl<'w> Compiler<'w> {
     }
 
     fn start_at(&self, structure: &'static Structure, fhir_type: &'static str) -> Place {
-        Place { node: Walker::START, structure, fhir_type, held_by: None, is_single: true }
+        Place {
+            node: Walker::START,
+            structure,
+            fhir_type,
+            held_by: None,
+            is_single: true,
+            is_mandatory: true,
+        }
     }
 
     /// The places where a component of a composite begins that has its values at `places` of another walker.
@@ -168,6 +187,7 @@ impl<'w> Compiler<'w> {
                     fhir_type: if is_backbone { structure.name } else { element_type.code },
                     held_by: element_type.is_primitive.then_some((holder, element_type.json_name)),
                     is_single: place.is_single && (item.is_some() || !element.is_array()),
+                    is_mandatory: place.is_mandatory && element.min > 0 && element.types.len() == 1,
                 });
             }
         }
@@ -205,7 +225,7 @@ impl<'w> Compiler<'w> {
             let filter = self.question(criteria, place)?;
             let node = self.walker.filter(place.node, filter);
             // A filter on a primitive value says nothing about its companion.
-            next.push(Place { node, held_by: None, ..*place });
+            next.push(Place { node, held_by: None, is_mandatory: false, ..*place });
         }
         Ok(next)
     }
@@ -248,7 +268,8 @@ impl<'w> Compiler<'w> {
             } else if place.structure.is_abstract && self.definitions.is_a(wanted.name, place.structure.name)
             {
                 let node = self.walker.filter(place.node, Filter::IsResource(wanted.name));
-                next.push(Place { node, structure: wanted, fhir_type: wanted.name, ..*place });
+                let is_mandatory = false;
+                next.push(Place { node, structure: wanted, fhir_type: wanted.name, is_mandatory, ..*place });
             }
         }
         Ok(next)

@@ -100,6 +100,8 @@ pub struct SearchParameter {
     pub(super) definition: Arc<ParameterDefinition>,
     pub(super) resource_type: &'static str,
     pub(super) finder: Option<Finder>,
+    pub(super) is_mandatory: bool,
+    pub(super) is_primitive: bool,
     pub(super) components: Vec<Component>,
 }
 
@@ -152,6 +154,19 @@ impl SearchParameter {
     #[must_use]
     pub fn has_expression(&self) -> bool {
         self.finder.is_some()
+    }
+
+    /// Whether every valid resource has a value, by the cardinalities of R4: `Observation.status`. Resources that were
+    /// never validated may have none all the same.
+    #[must_use]
+    pub fn is_mandatory(&self) -> bool {
+        self.is_mandatory
+    }
+
+    /// Whether all values are of primitive types: codes without a system of their own, texts, numbers.
+    #[must_use]
+    pub fn is_primitive(&self) -> bool {
+        self.is_primitive
     }
 
     /// All that the definition says.

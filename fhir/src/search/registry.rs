@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock, OnceLock};
 
-use super::compile::Compiler;
+use super::compile::{Compiler, Place};
 use super::general::Finder;
 use super::walker::Walker;
 use super::{Component, Extracted, ParameterDefinition, SearchParameter, SearchParameterError};
@@ -236,6 +236,8 @@ fn compile(
         definition: Arc::clone(definition),
         resource_type: structure.name,
         finder: None,
+        is_mandatory: false,
+        is_primitive: false,
         components: Vec::new(),
     };
     let Some(expression) = parse(definition)? else { return Ok(parameter) };
@@ -251,6 +253,8 @@ fn compile(
             return Ok(parameter);
         }
     };
+    parameter.is_mandatory = places.iter().any(Place::is_mandatory);
+    parameter.is_primitive = !places.is_empty() && places.iter().all(Place::is_primitive);
     for (url, part) in &definition.components {
         let Some(of_part) = by_url.get(url.as_str()) else {
             let (code, definition) = (definition.code.clone(), url.clone());

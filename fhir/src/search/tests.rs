@@ -441,3 +441,19 @@ mod arbitrary {
         }
     }
 }
+
+#[test]
+fn it_is_known_what_every_resource_has() {
+    let of = |resource_type, code| {
+        let parameter = SearchRegistry::r4().get(resource_type, code).unwrap();
+        (parameter.is_mandatory(), parameter.is_primitive())
+    };
+    assert_eq!(of("Observation", "status"), (true, true));
+    assert_eq!(of("Observation", "code"), (true, false));
+    assert_eq!(of("Observation", "subject"), (false, false));
+    assert_eq!(of("Observation", "value-string"), (false, true));
+    assert_eq!(of("Condition", "patient"), (false, false), "a condition may be a group's");
+    assert_eq!(of("AllergyIntolerance", "patient"), (true, false));
+    assert_eq!(of("Patient", "email"), (false, false));
+    assert_eq!(of("Patient", "deceased"), (false, false));
+}

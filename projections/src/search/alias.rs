@@ -38,7 +38,7 @@ fn aliases(resource_type: &str, parameters: &[Arc<SearchParameter>]) -> HashMap<
             paths.iter().filter(|(part, of_part)| {
                 let is_part =
                     !of_part.is_empty() && of_part.len() < wanted.len() && of_part.is_subset(wanted);
-                is_part && part.kind() == parameter.kind()
+                is_part && part.kind() == parameter.kind() && has_same_parts(part, parameter)
             })
         };
         let covered: BTreeSet<&str> = parts().flat_map(|(_, of_part)| of_part.iter().copied()).collect();
@@ -53,11 +53,23 @@ fn aliases(resource_type: &str, parameters: &[Arc<SearchParameter>]) -> HashMap<
 /// The kinds whose values are compared without regard to what else the parameter is: strings are sorted by, and
 /// references depend on the targets.
 fn is_plain(kind: SearchParameterKind) -> bool {
-    matches!(kind, SearchParameterKind::Token | SearchParameterKind::Quantity)
+    matches!(
+        kind,
+        SearchParameterKind::Token | SearchParameterKind::Quantity | SearchParameterKind::Composite
+    )
 }
 
-/// The places of a type that an expression joins by `|`. Empty where it is more than a union.
-fn paths<'a>(resource_type: &str, parameter: &'a SearchParameter) -> BTreeSet<&'a str> {
+/// Whether two composites have the same parts of their elements. Other parameters have none.
+fn has_same_parts(one: &SearchParameter, other: &SearchParameter) -> bool {
+    let expressions = |of: &SearchParameter| -> Vec<String> {
+        of.definition().components.iter().map(|(_, expression)| expression.clone()).collect()
+    };
+    expressions(one) == expressions(other)
+}
+
+/// The places of a type that an expression joins by `|`; the type's name stands for the whole resource. Empty where it is
+/// more than a union.
+pub(super) fn paths<'a>(resource_type: &str, parameter: &'a SearchParameter) -> BTreeSet<&'a str> {
     let Some(expression) = parameter.definition().expression.as_deref() else { return BTreeSet::new() };
     let mut depth = 0_i32;
     let at_top = |character: char| {
@@ -66,7 +78,7 @@ fn paths<'a>(resource_type: &str, parameter: &'a SearchParameter) -> BTreeSet<&'
     };
     let of_type = |path: &&str| {
         let path = path.trim_start_matches('(');
-        path.strip_prefix(resource_type).is_some_and(|rest| rest.starts_with('.'))
+        path.strip_prefix(resource_type).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
     expression.split(at_top).map(str::trim).filter(of_type).collect()
 }
@@ -82,6 +94,10 @@ mod tests {
         assert_eq!(parts("combo-code"), ["code", "component-code"]);
         assert_eq!(parts("combo-value-quantity"), ["component-value-quantity", "value-quantity"]);
         assert_eq!(parts("combo-value-concept"), ["component-value-concept", "value-concept"]);
+        assert_eq!(
+            parts("combo-code-value-quantity"),
+            ["code-value-quantity", "component-code-value-quantity"]
+        );
         assert!(parts("code").is_empty() && parts("patient").is_empty());
     }
 

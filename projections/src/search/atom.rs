@@ -1,5 +1,6 @@
 //! What a search asks of a resource: criteria, each a choice of atoms that the index can answer.
 
+use super::key::type_number;
 use super::span::SpanBox;
 
 /// One thing that a resource has or has not.
@@ -15,6 +16,12 @@ pub(crate) enum Atom {
     Contains { key: i64, text: String },
     /// The time of the last update, in microseconds, within closed limits.
     Recorded { low: i64, high: i64 },
+    /// A place of the family within a distance of this one, whose degrees are in parts, see [`super::near`].
+    Near { key: i64, latitude: i64, longitude: i64, millimetres: i64 },
+    /// A resource of the type with this number.
+    Kind(i32),
+    /// All of these.
+    All(Vec<Criterion>),
 }
 
 /// How many resources a criterion is expected to leave: decides what the index is asked first.
@@ -49,9 +56,48 @@ impl Criterion {
         Self { any: atoms, negated: true, expected: Yield::Most }
     }
 
+    /// This one or the other, for the same resources; both are negated, and then it is neither, or none of them.
+    pub(crate) fn or(mut self, other: Self) -> Self {
+        self.any.extend(other.any);
+        self.expected = self.expected.max(other.expected);
+        self
+    }
+
+    /// What is asked of resources of several types, of each by its own criterion. Keys have the type in them, so that
+    /// the criteria can stand beside each other, unless some say what a resource must have and others what it must not.
+    pub(crate) fn of_types(of_types: Vec<(&str, Self)>) -> Option<Self> {
+        let negated = of_types.iter().filter(|(_, criterion)| criterion.negated).count();
+        if negated == 0 || negated == of_types.len() {
+            return of_types.into_iter().map(|(_, criterion)| criterion).reduce(Self::or);
+        }
+        let of_type = |(name, criterion): (&str, Self)| {
+            let of_type = Self::any(vec![Atom::Kind(type_number(name))], Yield::Most);
+            Atom::All(vec![of_type, criterion])
+        };
+        Some(Self::any(of_types.into_iter().map(of_type).collect(), Yield::Most))
+    }
+
     /// The tokens, where the criterion consists of nothing else.
     pub(crate) fn tokens(&self) -> Option<Vec<i64>> {
         let token = |atom: &Atom| if let Atom::Token(token) = atom { Some(*token) } else { None };
         self.any.iter().map(token).collect()
+    }
+
+    /// A criterion of tokens that holds wherever this one does, where there is one: a search can start from it.
+    pub(crate) fn necessary(&self) -> Option<Self> {
+        if self.negated || self.any.is_empty() || self.tokens().is_some() {
+            return None;
+        }
+        let of_atom = |atom: &Atom| match atom {
+            Atom::Token(token) => Some(vec![*token]),
+            Atom::All(all) => {
+                let tokens = all.iter().filter(|one| !one.negated && !one.any.is_empty());
+                tokens.filter(|one| one.tokens().is_some()).min_by_key(|one| one.expected)?.tokens()
+            }
+            _ => None,
+        };
+        let tokens: Vec<Vec<i64>> = self.any.iter().map(of_atom).collect::<Option<_>>()?;
+        let atoms = tokens.into_iter().flatten().map(Atom::Token).collect();
+        Some(Self::any(atoms, self.expected))
     }
 }

@@ -8,7 +8,7 @@ use super::Modifier;
 use super::atom::{Atom, Criterion, Yield};
 use super::entries::Entries;
 use super::key::{Class, ParameterKey};
-use super::span::{Family, Prefix, Span};
+use super::span::{DateEquals, Family, Prefix, Span, SpanBox};
 use super::value::{Asked, Refusal, unescape};
 
 /// Spans up to a month are expected to leave few resources.
@@ -55,10 +55,24 @@ pub(super) fn criterion(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
         if !(narrow && matches!(prefix, Prefix::Eq | Prefix::Ap)) {
             expected = Yield::Most;
         }
-        let boxes = prefix.boxes(family(asked.key), span, span, around);
+        let boxes = boxes(asked, prefix, family(asked.key), span, around);
         atoms.extend(boxes.into_iter().map(Atom::Span));
     }
     Ok(Criterion::any(atoms, expected))
+}
+
+/// The boxes that answer a prefix, by what the server takes for equal.
+pub(super) fn boxes(
+    asked: &Asked<'_>,
+    prefix: Prefix,
+    family: Family,
+    span: Span,
+    around: Span,
+) -> Vec<SpanBox> {
+    match asked.options.date_equals {
+        DateEquals::Contains => prefix.boxes(family, span, span, around),
+        DateEquals::Overlaps => prefix.boxes_that_overlap(family, span, around),
+    }
 }
 
 /// The family of a parameter's spans, by which results are sorted too.

@@ -10,6 +10,8 @@ use chrono::{DateTime, Utc};
 use super::atom::{Atom, Criterion};
 use super::entries::Entries;
 use super::extract::Extractor;
+use super::key::type_number;
+use super::near;
 use super::query::SearchQuery;
 use super::span::SpanBox;
 use super::string::BEYOND;
@@ -37,7 +39,7 @@ pub struct Subject<'a> {
 /// };
 ///
 /// let (registry, log, now) = (SearchRegistry::r4().clone(), 1, chrono::Utc::now());
-/// let options = ParseOptions { handling: Handling::Strict, now, base_url: None };
+/// let options = ParseOptions { handling: Handling::Strict, ..ParseOptions::at(now) };
 /// let parameters = [("name".to_owned(), "ad".to_owned())];
 /// let scope = Scope::Type("Patient".to_owned());
 /// let catalogue = Catalogue::new(registry.clone());
@@ -111,6 +113,12 @@ impl Found {
                 texts.iter().any(|entry| entry.key == *key && entry.text.contains(text))
             }
             Atom::Recorded { low, high } => (*low..=*high).contains(&self.recorded),
+            Atom::Near { key, latitude, longitude, millimetres } => spans.iter().any(|span| {
+                span.key == *key
+                    && near::is_near((span.low, span.high), (*latitude, *longitude), *millimetres)
+            }),
+            Atom::Kind(kind) => type_number(&self.resource_type) == *kind,
+            Atom::All(all) => all.iter().all(|criterion| self.has(criterion)),
         }
     }
 }

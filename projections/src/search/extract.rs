@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use anamnesis_fhir::definitions;
-use anamnesis_fhir::json::{Document, Limits};
+use anamnesis_fhir::json::{Document, Limits, Value};
 use anamnesis_fhir::search::{Extracted, SearchParameter, SearchParameterKind, SearchRegistry};
 
 use super::alias::Aliases;
 use super::entries::Entries;
 use super::key::{Class, ParameterKey};
-use super::{date, number, quantity, reference, string, token, uri};
+use super::{composite, date, near, number, quantity, reference, special, string, token, uri};
 use crate::Poison;
 
 /// Parameters that are indexed with every resource.
@@ -20,22 +20,44 @@ const SPECIAL: [&str; 2] = ["_id", "_lastUpdated"];
 pub(crate) struct Extractor {
     registry: SearchRegistry,
     log: i16,
-    keys: HashMap<&'static str, HashMap<String, ParameterKey>>,
+    types: HashMap<&'static str, TypeKeys>,
+}
+
+/// The parameters of a type that are indexed.
+#[derive(Debug, Default)]
+struct TypeKeys {
+    keys: HashMap<String, Known>,
+    /// For each parameter that nearly every resource has a value for: the token of one that has none.
+    absent: Vec<i64>,
+}
+
+#[derive(Debug)]
+struct Known {
+    key: ParameterKey,
+    /// Its place in [`TypeKeys::absent`].
+    usual: Option<usize>,
+}
+
+impl TypeKeys {
+    fn add(&mut self, parameter: &SearchParameter, key: ParameterKey) {
+        let usual = special::is_usual(parameter).then_some(self.absent.len());
+        self.absent.extend(usual.map(|_| key.of(Class::Absent, &[])));
+        self.keys.insert(parameter.code().to_owned(), Known { key, usual });
+    }
 }
 
 impl Extractor {
     pub(crate) fn new(registry: SearchRegistry, log: i16) -> Self {
         let aliases = Aliases::of(&registry);
-        let of_type = |name: &&'static str| {
+        let mut types = HashMap::new();
+        for name in definitions::r4().resource_types() {
+            let of_type: &mut TypeKeys = types.entry(*name).or_default();
             let indexed = registry.parameters(name).iter();
-            let indexed = indexed.filter(|parameter| aliases.get(name, parameter.code()).is_none());
-            let key = |parameter: &std::sync::Arc<SearchParameter>| {
-                (parameter.code().to_owned(), ParameterKey::new(log, name, parameter.code()))
-            };
-            (*name, indexed.map(key).collect())
-        };
-        let keys = definitions::r4().resource_types().iter().map(of_type).collect();
-        Self { registry, log, keys }
+            for parameter in indexed.filter(|parameter| aliases.get(name, parameter.code()).is_none()) {
+                of_type.add(parameter, ParameterKey::new(log, name, parameter.code()));
+            }
+        }
+        Self { registry, log, types }
     }
 
     /// What the resource is found by.
@@ -49,33 +71,55 @@ impl Extractor {
         if root.get("resourceType").and_then(|name| name.as_str()).as_deref() != Some(resource_type) {
             return Err(Poison::new(format!("the payload is no {resource_type}")));
         }
-        let keys = self.keys.get(resource_type);
-        let keys = keys.ok_or_else(|| Poison::new(format!("{resource_type} is no resource type of R4")))?;
+        let known = self.types.get(resource_type);
+        let known = known.ok_or_else(|| Poison::new(format!("{resource_type} is no resource type of R4")))?;
         let mut entries = Entries::default();
+        let mut is_there = vec![false; known.absent.len()];
         reference::index_targets(self.log, resource_type, id, root, &mut entries);
         self.registry.extract_all(resource_type, root, |parameter, extracted| {
-            if let Some(key) = keys.get(parameter.code()) {
-                index(key, parameter, extracted, &mut entries);
+            let Some(Known { key, usual }) = known.keys.get(parameter.code()) else { return };
+            index(key, parameter, (root, extracted), &mut entries);
+            match usual.and_then(|at| is_there.get_mut(at)) {
+                Some(is_there) => *is_there = true,
+                None if has_presence(parameter) => entries.token(key, Class::Present, &[]),
+                None => {}
             }
         });
+        let absent = known.absent.iter().zip(is_there).filter(|(_, is_there)| !is_there);
+        entries.tokens.extend(absent.map(|(token, _)| *token));
         entries.finish();
         Ok(entries)
     }
 }
 
-fn index(key: &ParameterKey, parameter: &SearchParameter, extracted: Extracted<'_>, entries: &mut Entries) {
+/// Whether a token says that there is a value; of the others spans do.
+fn has_presence(parameter: &SearchParameter) -> bool {
+    use SearchParameterKind as Kind;
+    let has_token = matches!(parameter.kind(), Kind::Token | Kind::Reference | Kind::String | Kind::Uri);
+    has_token && !SPECIAL.contains(&parameter.code())
+}
+
+fn index(
+    key: &ParameterKey,
+    parameter: &SearchParameter,
+    (root, extracted): (Value<'_>, Extracted<'_>),
+    entries: &mut Entries,
+) {
     if SPECIAL.contains(&parameter.code()) {
         return;
     }
     match parameter.kind() {
-        SearchParameterKind::Date => return date::index(key, extracted, entries),
-        SearchParameterKind::Number => return number::index(key, extracted, entries),
-        SearchParameterKind::Quantity => return quantity::index(key, extracted, entries),
-        SearchParameterKind::Token => token::index(key, extracted, entries),
+        SearchParameterKind::Date => date::index(key, extracted, entries),
+        SearchParameterKind::Number => number::index(key, extracted, entries),
+        SearchParameterKind::Quantity => quantity::index(key, extracted, entries),
+        SearchParameterKind::Token => token::index(key, parameter, extracted, entries),
         SearchParameterKind::Reference => reference::index(key, extracted, entries),
         SearchParameterKind::String => string::index(key, extracted, entries),
         SearchParameterKind::Uri => uri::index(key, parameter.code(), extracted, entries),
-        SearchParameterKind::Composite | SearchParameterKind::Special => return,
+        SearchParameterKind::Composite => composite::index(key, parameter, root, extracted.value, entries),
+        SearchParameterKind::Special if parameter.code() == near::CODE => {
+            near::index(key, extracted, entries)
+        }
+        SearchParameterKind::Special => {}
     }
-    entries.token(key, Class::Present, &[]);
 }

@@ -23,6 +23,14 @@ pub(crate) enum Class {
     System,
     /// Token: the code, without a system.
     NoSystem,
+    /// The resource has no value for a parameter for which nearly every resource has one: `:missing`.
+    Absent,
+    /// Token: type and value of an identifier.
+    OfType,
+    /// Token: the first part of a media type, whatever its second one.
+    MediaType,
+    /// The family of places.
+    Place,
     /// Reference: the number with which [`super::target::Target::referred_by`] makes the keys of targets.
     Target,
     /// Reference: system and value of the target's identifier.
@@ -56,6 +64,10 @@ impl Class {
             Self::SystemCode => b's',
             Self::System => b'y',
             Self::NoSystem => b'n',
+            Self::Absent => b'a',
+            Self::OfType => b't',
+            Self::MediaType => b'm',
+            Self::Place => b'l',
             Self::Target => b'r',
             Self::IdentifierSystemValue => b'i',
             Self::IdentifierValue => b'v',
@@ -102,6 +114,15 @@ impl ParameterKey {
         key_of(hash)
     }
 
+    /// The keys of a part of a composite parameter.
+    pub(crate) fn part(&self, number: u8) -> Self {
+        let mut seed = self.seed;
+        if let Some(last) = seed.last_mut() {
+            *last ^= number.wrapping_add(1);
+        }
+        Self { seed, ..*self }
+    }
+
     /// The number with which the keys of a reference parameter's targets are made.
     pub(crate) fn references(&self) -> i64 {
         self.of(Class::Target, &[])
@@ -118,6 +139,16 @@ pub(super) fn key_of(hash: Sha256) -> i64 {
     let mut key = [0; 8];
     key.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);
     i64::from_be_bytes(key) >> 1
+}
+
+/// The key of two values that one element has together.
+pub(crate) fn pair(one: i64, other: i64) -> i64 {
+    let mut hash = Sha256::new();
+    hash.update(one.to_be_bytes());
+    hash.update(other.to_be_bytes());
+    // Longer than the hash of a reference, which is of two numbers alone.
+    hash.update("pair");
+    key_of(hash)
 }
 
 /// Makes the key of a family of spans into that of its latest beginning, see [`super::entries::Entries::finish`].

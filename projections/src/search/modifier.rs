@@ -15,6 +15,10 @@ pub(crate) enum Modifier {
     Above,
     Below,
     Identifier,
+    OfType,
+    In,
+    NotIn,
+    Text,
     /// A resource type: what a reference points at.
     Type(String),
     /// Any other: known to R4 or not, it is not supported.
@@ -31,6 +35,10 @@ impl Modifier {
             "above" => Self::Above,
             "below" => Self::Below,
             "identifier" => Self::Identifier,
+            "of-type" => Self::OfType,
+            "in" => Self::In,
+            "not-in" => Self::NotIn,
+            "text" => Self::Text,
             name if definitions::r4().resource_types().contains(&name) => Self::Type(name.to_owned()),
             other => Self::Other(other.to_owned()),
         }
@@ -48,6 +56,10 @@ impl fmt::Display for Modifier {
             Self::Above => "above",
             Self::Below => "below",
             Self::Identifier => "identifier",
+            Self::OfType => "of-type",
+            Self::In => "in",
+            Self::NotIn => "not-in",
+            Self::Text => "text",
             Self::Type(text) | Self::Other(text) => text,
         })
     }

@@ -6,6 +6,7 @@ mod parse;
 mod sort;
 
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
@@ -14,8 +15,10 @@ use anamnesis_fhir::search::SearchRegistry;
 
 use super::alias::Aliases;
 use super::atom::Criterion;
+use super::code_sets::CodeSets;
 use super::include::Include;
 use super::page::PageToken;
+use super::span::DateEquals;
 pub(crate) use sort::{SortBy, SortKey};
 
 /// Results on a page where `_count` is not given (as Azure Health Data Services has it).
@@ -62,6 +65,19 @@ pub struct ParseOptions {
     pub now: DateTime<Utc>,
     /// The address under which this server knows its resources: references that begin with it are local.
     pub base_url: Option<String>,
+    /// When a date is equal to another.
+    pub date_equals: DateEquals,
+    /// Who lists the codes of value sets and code systems; without it the modifiers that ask for them are not supported.
+    pub code_sets: Option<Arc<dyn CodeSets>>,
+}
+
+impl ParseOptions {
+    /// Lenient, at this time, without an address and without terminology.
+    #[must_use]
+    pub fn at(now: DateTime<Utc>) -> Self {
+        let (handling, date_equals) = (Handling::default(), DateEquals::default());
+        Self { handling, now, base_url: None, date_equals, code_sets: None }
+    }
 }
 
 /// `_total` (R4 search.html#total).

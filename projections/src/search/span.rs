@@ -60,6 +60,16 @@ pub(crate) struct Family {
     pub(crate) in_table: bool,
 }
 
+/// How dates are compared for equality.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DateEquals {
+    /// The search value covers the resource's value, as R4 search.html#prefix has it.
+    #[default]
+    Contains,
+    /// The two have some time in common, as Azure Health Data Services has it.
+    Overlaps,
+}
+
 /// The R4 prefixes (search.html#prefix).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Prefix {
@@ -99,6 +109,18 @@ impl Prefix {
             _ => return (Self::Eq, text),
         };
         (prefix, text.get(2..).unwrap_or_default())
+    }
+
+    /// The boxes of a family of dates, where equal means to have some time in common.
+    pub(crate) fn boxes_that_overlap(self, family: Family, span: Span, around: Span) -> Vec<SpanBox> {
+        let boxes = |prefix: Self, around| prefix.boxes(family, span, span, around);
+        match self {
+            Self::Eq => boxes(Self::Ap, span),
+            Self::Ne => [boxes(Self::Sa, span), boxes(Self::Eb, span)].concat(),
+            Self::Ge => [boxes(Self::Gt, span), boxes(Self::Ap, span)].concat(),
+            Self::Le => [boxes(Self::Lt, span), boxes(Self::Ap, span)].concat(),
+            other => boxes(other, around),
+        }
     }
 
     /// The boxes of a family that answer this prefix: any of them.

@@ -1,7 +1,7 @@
 //! What every resource has: `_id`, `_lastUpdated`, whether a parameter has a value, and compartments.
 
 use anamnesis_fhir::definitions;
-use anamnesis_fhir::search::{SearchParameterKind, SearchRegistry};
+use anamnesis_fhir::search::{SearchParameter, SearchParameterKind, SearchRegistry};
 
 use super::Modifier;
 use super::atom::{Atom, Criterion, Yield};
@@ -31,7 +31,7 @@ pub(super) fn last_updated(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
     let mut atoms = Vec::new();
     for value in asked.values {
         let (prefix, span, around) = date::parse(value, asked.options.now.timestamp_micros())?;
-        let boxes = prefix.boxes(family, span, span, around);
+        let boxes = date::boxes(asked, prefix, family, span, around);
         // A point in time is both ends of its span.
         atoms.extend(boxes.into_iter().map(|SpanBox { low, high, .. }| Atom::Recorded {
             low: low.0.max(high.0),
@@ -39,6 +39,16 @@ pub(super) fn last_updated(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
         }));
     }
     Ok(Criterion::any(atoms, Yield::Most))
+}
+
+/// Parameters that clinical resources nearly always have a value for, though R4 does not demand it.
+const USUAL: [&str; 2] = ["subject", "patient"];
+
+/// Whether nearly every resource has a value: then those that have none get a token that says so, and the others none.
+pub(super) fn is_usual(parameter: &SearchParameter) -> bool {
+    use SearchParameterKind as Kind;
+    let has_token = matches!(parameter.kind(), Kind::Token | Kind::Reference | Kind::String | Kind::Uri);
+    has_token && (parameter.is_mandatory() || USUAL.contains(&parameter.code()))
 }
 
 /// `:missing`: whether the resource has a value for the parameter.
@@ -66,6 +76,10 @@ pub(super) fn missing(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
                 low: (i64::MIN, i64::MAX),
                 high: (i64::MIN, i64::MAX),
             })
+        }
+        _ if is_usual(asked.parameter) => {
+            let any = vec![Atom::Token(asked.key.of(Class::Absent, &[]))];
+            return Ok(if wanted { Criterion::none_of(any) } else { Criterion::any(any, Yield::Some) });
         }
         Kind::Token | Kind::Reference | Kind::String | Kind::Uri => {
             Atom::Token(asked.key.of(Class::Present, &[]))

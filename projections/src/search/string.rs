@@ -1,4 +1,4 @@
-//! String parameters (R4 search.html#string): beginnings of texts without regard to case and accents.
+//! String parameters (R4 search.html#string): beginnings of texts without regard to case, accents and punctuation.
 
 use anamnesis_fhir::json::Value;
 use anamnesis_fhir::search::Extracted;
@@ -89,8 +89,28 @@ pub(super) fn family(key: &ParameterKey) -> i64 {
     key.of(Class::Folded, &[])
 }
 
-/// A text as it is compared: no case, no accents, single spaces, none at the ends.
+/// A text as it is compared: no case, no accents, no punctuation, single spaces, none at the ends. A text of nothing
+/// but punctuation keeps it.
 pub(super) fn fold(text: &str) -> String {
+    let plain: String = text.chars().filter(|character| !is_punctuation(*character)).collect();
+    let folded = fold_all(&plain);
+    if folded.is_empty() { fold_all(text) } else { folded }
+}
+
+/// Hyphens, apostrophes, stops, quotation marks, brackets and their like; not the signs of sums and money.
+fn is_punctuation(character: char) -> bool {
+    match character {
+        '$' | '+' | '<' | '=' | '>' | '^' | '`' | '|' | '~' => false,
+        '¡' | '§' | '«' | '¶' | '·' | '»' | '¿' => true,
+        '\u{2010}'..='\u{2027}'
+        | '\u{2030}'..='\u{205e}'
+        | '\u{3001}'..='\u{3003}'
+        | '\u{3008}'..='\u{3011}' => true,
+        other => other.is_ascii_punctuation(),
+    }
+}
+
+fn fold_all(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     for word in text.split_whitespace() {
         if !folded.is_empty() {
@@ -129,10 +149,18 @@ mod tests {
 
     #[test]
     fn case_accents_and_spaces_do_not_count() {
-        assert_eq!(fold("  Müller-LÜDENSCHEIDT\t Ångström "), "muller-ludenscheidt angstrom");
+        assert_eq!(fold("  Müller-LÜDENSCHEIDT\t Ångström "), "mullerludenscheidt angstrom");
         assert_eq!(fold("Straße"), "strasse");
         assert_eq!(fold("Łódź Øre İstanbul"), "lodz ore istanbul");
         assert_eq!(fold("ΟΔΟΣ"), fold("οδος"));
         assert_eq!(fold("e\u{301}"), fold("é"));
+    }
+
+    #[test]
+    fn punctuation_does_not_count() {
+        assert_eq!(fold("O'Neil"), fold("ONEIL"));
+        assert_eq!(fold("O’Neil, St. John - Smith"), "oneil st john smith");
+        assert_eq!(fold("+ 5 < 6"), "+ 5 < 6");
+        assert_eq!(fold(" -- "), "--");
     }
 }

@@ -1,5 +1,6 @@
 //! Date parameters: every prefix against every precision, and sorting.
 
+use anamnesis_projections::search::{DateEquals, ParseOptions};
 use serde_json::json;
 
 use crate::world::{World, expect};
@@ -145,6 +146,26 @@ async fn last_updated_is_the_time_of_recording() {
             ("?_lastUpdated=gt2020", "a"),
             ("Patient?_lastUpdated=gt2020", "a"),
             ("Patient?_lastUpdated=lt2020", ""),
+        ],
+    )
+    .await;
+}
+
+/// The setting that gives what Azure Health Data Services gives.
+#[tokio::test]
+async fn dates_are_equal_where_they_overlap_if_so_set() {
+    let mut world = world().await;
+    world.options = Some(|options| ParseOptions { date_equals: DateEquals::Overlaps, ..options });
+    expect(
+        &world,
+        &[
+            ("Procedure?date=2013-01-14", "day east month noon since span year"),
+            ("Procedure?date=ne2013-01-14", "next until"),
+            ("Procedure?date=2013-01-13", "month span until year"),
+            ("Procedure?date=ge2013-01-15", "month next since span year"),
+            ("Procedure?date=le2013-01-13", "month span until year"),
+            ("Procedure?date=gt2013-01-15", "month since span year"),
+            ("Procedure?_lastUpdated=ge2020&date=sa2013-01-14", "next"),
         ],
     )
     .await;

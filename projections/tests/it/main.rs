@@ -5,10 +5,12 @@
 mod audit;
 mod audit_scale;
 mod complaints;
+mod composite;
 mod date;
 mod evaluate;
 mod forms;
 mod model;
+mod near;
 mod number;
 mod paging;
 mod parked;

@@ -1,5 +1,8 @@
 //! Token parameters.
 
+use std::sync::Arc;
+
+use anamnesis_projections::search::{CodeSets, ParseOptions, Relation};
 use serde_json::json;
 
 use crate::world::{World, expect};
@@ -40,6 +43,15 @@ async fn tokens_are_found_by_code_and_system() {
             ("Observation?category:missing=true", "a b c d e"),
             ("Observation?category:missing=false", ""),
             ("Observation?category:missing=true&status=amended", "c d"),
+            ("Observation?status:missing=true", ""),
+            ("Observation?status:missing=false&status=amended", "c d"),
+            ("Observation?subject:missing=true", "a b c d e"),
+            ("Observation?subject:missing=false", ""),
+            ("Observation?combo-code:missing=true", ""),
+            ("Observation?combo-code:missing=false&status=amended", "c d"),
+            ("Observation?combo-value-concept:missing=true&status=amended", "c d"),
+            // A status has no system of its own.
+            ("Observation?status=|amended", "c d"),
             ("Observation?combo-code=8480-6&status=final", "a b"),
             ("Observation?combo-code:not=8480-6", "d e"),
             ("Observation?component-code=8480-6", ""),
@@ -63,4 +75,116 @@ async fn tokens_are_found_by_code_and_system() {
         ],
     )
     .await;
+}
+
+/// One type has a value nearly always and the other may have none, so that their rows say it in opposite ways.
+#[tokio::test]
+async fn missing_values_are_found_over_types() {
+    let world = World::new().await;
+    world
+        .put([
+            json!({"resourceType": "Observation", "id": "a", "status": "final", "code": {"text": "x"}}),
+            json!({"resourceType": "Observation", "id": "b", "status": "final"}),
+            json!({"resourceType": "Condition", "id": "c", "subject": {"reference": "Patient/p"}}),
+            json!({"resourceType": "Condition", "id": "d", "code": {"text": "x"}, "subject": {"reference": "Patient/p"}}),
+            json!({"resourceType": "Patient", "id": "p"}),
+        ])
+        .await;
+    expect(
+        &world,
+        &[
+            ("Observation?code:missing=true", "b"),
+            ("Observation?code:missing=false", "a"),
+            ("Patient/p/*?_type=Condition&code:missing=true", "c"),
+            ("Patient/p/*?_type=Condition&code:missing=false", "d"),
+            ("Observation?combo-code:missing=true", "b"),
+            ("Observation?combo-code:missing=false", "a"),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn identifiers_are_found_by_their_type_and_media_by_their_kind() {
+    let world = World::new().await;
+    let coding =
+        |code: &str| json!({"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": code});
+    world
+        .put([
+            json!({"resourceType": "Patient", "id": "a", "identifier": [
+                {"type": {"coding": [coding("MR"), coding("PI")]}, "system": "urn:mrn", "value": "1"}, {"value": "2"}]}),
+            json!({"resourceType": "Patient", "id": "b", "identifier": [{"type": {"coding": [coding("SS")]}, "value": "1"}]}),
+            json!({"resourceType": "DocumentReference", "id": "i", "status": "current", "content": [
+                {"attachment": {"contentType": "image/png"}}]}),
+            json!({"resourceType": "DocumentReference", "id": "t", "status": "current", "content": [
+                {"attachment": {"contentType": "text/plain"}}]}),
+        ])
+        .await;
+    expect(
+        &world,
+        &[
+            ("Patient?identifier:of-type=http://terminology.hl7.org/CodeSystem/v2-0203|MR|1", "a"),
+            ("Patient?identifier:of-type=http://terminology.hl7.org/CodeSystem/v2-0203|PI|1", "a"),
+            ("Patient?identifier:of-type=http://terminology.hl7.org/CodeSystem/v2-0203|SS|1", "b"),
+            ("Patient?identifier:of-type=http://terminology.hl7.org/CodeSystem/v2-0203|MR|2", ""),
+            ("DocumentReference?contenttype:below=image", "i"),
+            ("DocumentReference?contenttype:below=image/png", "i"),
+            ("DocumentReference?contenttype:below=text,image", "i t"),
+            ("DocumentReference?contenttype=image", ""),
+        ],
+    )
+    .await;
+}
+
+/// Two codes in a set, of which one has no system where it stands.
+#[derive(Debug)]
+struct Sets;
+
+impl CodeSets for Sets {
+    fn value_set(&self, url: &str) -> Result<Vec<(String, String)>, String> {
+        let pair = |system: &str, code: &str| (system.to_owned(), code.to_owned());
+        match url {
+            "http://example.org/vs" => {
+                Ok(vec![pair("urn:s", "a"), pair("urn:s", "b"), pair("urn:status", "final")])
+            }
+            _ => Err("the value set is not known".to_owned()),
+        }
+    }
+
+    fn related(&self, system: &str, code: &str, relation: Relation) -> Result<Vec<(String, String)>, String> {
+        let other = if relation == Relation::Below { "b" } else { "top" };
+        Ok(vec![(system.to_owned(), code.to_owned()), (system.to_owned(), other.to_owned())])
+    }
+}
+
+#[tokio::test]
+async fn codes_are_found_by_what_terminology_says_of_them() {
+    let mut world = World::new().await;
+    let observation = |id: &str, system: &str, code: &str| {
+        json!({"resourceType": "Observation", "id": id, "status":
+        if id == "d" { "amended" } else { "final" }, "code": {"coding": [{"system": system, "code": code}]}})
+    };
+    world
+        .put([
+            observation("a", "urn:s", "a"),
+            observation("b", "urn:s", "b"),
+            observation("c", "urn:t", "a"),
+            observation("d", "urn:s", "top"),
+        ])
+        .await;
+    assert!(world.query("Observation?code:in=http://example.org/vs").is_err(), "nobody lists codes");
+    world.options = Some(|options| ParseOptions { code_sets: Some(Arc::new(Sets)), ..options });
+    expect(
+        &world,
+        &[
+            ("Observation?code:in=http://example.org/vs", "a b"),
+            ("Observation?code:not-in=http://example.org/vs", "c d"),
+            ("Observation?status:in=http://example.org/vs", "a b c"),
+            ("Observation?code:below=urn:s|a", "a b"),
+            ("Observation?code:above=urn:s|a", "a d"),
+        ],
+    )
+    .await;
+    assert!(world.query("Observation?code:in=http://example.org/other").is_err());
+    assert!(world.query("Observation?code:below=a").is_err());
 }

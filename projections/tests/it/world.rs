@@ -25,6 +25,8 @@ pub(crate) struct World {
     pub(crate) database: Database,
     pub(crate) runner: Runner,
     pub(crate) index: SearchIndex,
+    /// What queries are read with that is not the same in all tests.
+    pub(crate) options: Option<fn(ParseOptions) -> ParseOptions>,
     versions: Mutex<HashMap<ResourceKey, (Version, bool)>>,
 }
 
@@ -44,7 +46,7 @@ impl World {
         let runner = run(&database, &log, options).await;
         let registry = SearchRegistry::r4().clone();
         let index = SearchIndex::new(database.clone(), registry, log.number(), runner.progress());
-        Self { url, log, database, runner, index, versions: Mutex::default() }
+        Self { url, log, database, runner, index, options: None, versions: Mutex::default() }
     }
 
     /// Writes resources, one event each.
@@ -137,7 +139,9 @@ impl World {
             .collect();
         let now = Utc.with_ymd_and_hms(2024, 6, 1, 0, 0, 0).unwrap();
         let base_url = Some("http://here.org/fhir".to_owned());
-        self.index.parse(&scope, &parameters, &ParseOptions { handling, now, base_url })
+        let options = ParseOptions { handling, base_url, ..ParseOptions::at(now) };
+        let options = self.options.iter().fold(options, |options, change| change(options));
+        self.index.parse(&scope, &parameters, &options)
     }
 
     /// The page that answers a query, with everything that is in the log.

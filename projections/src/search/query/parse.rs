@@ -12,14 +12,14 @@ use super::{
 };
 use crate::search::Modifier;
 use crate::search::alias::Aliases;
-use crate::search::atom::{Criterion, Yield};
+use crate::search::atom::{Atom, Criterion, Yield};
 use crate::search::issue::{Issue, IssueKind, Severity};
 use crate::search::key::ParameterKey;
 use crate::search::page::PageToken;
 use crate::search::sql::Order;
 use crate::search::tables::SCHEMA;
 use crate::search::value::{Asked, Refusal, split};
-use crate::search::{date, number, quantity, reference, special, string, token, uri};
+use crate::search::{composite, date, near, number, quantity, reference, special, string, token, uri};
 
 /// Parameters in one query; beyond that it is no question any more.
 const PARAMETERS_MAX: usize = 64;
@@ -100,6 +100,7 @@ impl Parser<'_> {
             }
             match self.criterion(name, value) {
                 Ok(criterion) => {
+                    criteria.extend(criterion.necessary());
                     criteria.push(criterion);
                     applied.push((name.clone(), value.clone()));
                 }
@@ -198,23 +199,37 @@ impl Parser<'_> {
         if values.iter().any(|value| value.is_empty()) {
             return Err(Refusal::BadValue("one of its values is empty".to_owned()));
         }
-        let mut joined: Option<Criterion> = None;
+        let mut of_types = Vec::with_capacity(self.types.len());
         for resource_type in &self.types {
             let itself = [code.to_owned()];
             let codes = self.aliases.get(resource_type, code).unwrap_or(&itself);
+            let mut parts = Vec::with_capacity(codes.len());
             for code in codes {
                 let parameter =
                     self.registry.get(resource_type, code).ok_or_else(|| unknown(resource_type))?;
                 let key = ParameterKey::new(self.log, resource_type, code);
                 let (modifier, values, options) = (&modifier, values.as_slice(), self.options);
-                let criterion = criterion(&Asked { parameter, key: &key, modifier, values, options })?;
-                match &mut joined {
-                    None => joined = Some(criterion),
-                    Some(joined) => joined.any.extend(criterion.any),
-                }
+                parts.push(self.of_kind(&Asked { parameter, key: &key, modifier, values, options })?);
             }
+            let of_type = match (modifier == Modifier::Missing && parts.len() > 1, value) {
+                // What stands for several has no value where none of them has one.
+                (true, "true") => Some(Criterion::any(vec![Atom::All(parts)], Yield::Most)),
+                (true, _) => {
+                    let any = parts.into_iter().map(|part| Atom::All(vec![part])).collect();
+                    Some(Criterion::any(any, Yield::Most))
+                }
+                _ => parts.into_iter().reduce(Criterion::or),
+            };
+            of_types.extend(of_type.map(|of_type| (resource_type.as_str(), of_type)));
         }
-        joined.ok_or_else(|| unknown("any type that is searched"))
+        Criterion::of_types(of_types).ok_or_else(|| unknown("any type that is searched"))
+    }
+
+    fn of_kind(&self, asked: &Asked<'_>) -> Result<Criterion, Refusal> {
+        match asked.parameter.kind() {
+            SearchParameterKind::Composite => composite::criterion(self.registry, self.aliases, asked),
+            _ => criterion(asked),
+        }
     }
 
     fn sort(&mut self, asked: &[String]) -> Vec<SortKey> {
@@ -295,6 +310,7 @@ fn criterion(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
         (_, SearchParameterKind::Number) => number::criterion(asked),
         (_, SearchParameterKind::Quantity) => quantity::criterion(asked),
         (_, SearchParameterKind::Uri) => uri::criterion(asked),
+        (near::CODE, SearchParameterKind::Special) => near::criterion(asked),
         (_, kind @ (SearchParameterKind::Composite | SearchParameterKind::Special)) => {
             Err(Refusal::Unsupported(format!("parameters of type {} are not supported", kind.code())))
         }
@@ -302,7 +318,8 @@ fn criterion(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
 }
 
 fn atoms(criteria: &[Criterion]) -> usize {
-    criteria.iter().map(|criterion| criterion.any.len()).sum()
+    let of_atom = |atom: &Atom| if let Atom::All(all) = atom { atoms(all) } else { 1 };
+    criteria.iter().flat_map(|criterion| &criterion.any).map(of_atom).sum()
 }
 
 /// Names a question: a page token is of use for the one that it came with only.

@@ -2,6 +2,7 @@
 
 use super::{Statement, Value};
 use crate::search::atom::{Atom, Criterion};
+use crate::search::near::{EAST, PARTS, RADIUS};
 use crate::search::span::SpanBox;
 use crate::search::string::BEYOND;
 use crate::search::tables::WIDE;
@@ -42,9 +43,23 @@ impl Criterion {
 
     /// Whether the table of spans can.
     pub(in crate::search) fn is_indexed_span(&self) -> bool {
-        let is_in_table = |atom: &Atom| matches!(atom, Atom::Span(span) if span.in_table);
+        let is_in_table = |atom: &Atom| match atom {
+            Atom::Span(span) => span.in_table,
+            Atom::All(all) => all.iter().any(|one| boxes_of(one).is_some()),
+            _ => false,
+        };
         !self.negated && !self.any.is_empty() && self.any.iter().all(is_in_table)
     }
+}
+
+/// The boxes of a criterion that consists of such as can be found in the table of spans.
+fn boxes_of(criterion: &Criterion) -> Option<Vec<SpanBox>> {
+    let one = |atom: &Atom| match atom {
+        Atom::Span(span) if span.in_table => Some(*span),
+        _ => None,
+    };
+    let boxes: Vec<SpanBox> = criterion.any.iter().map(one).collect::<Option<_>>()?;
+    (!criterion.negated && !boxes.is_empty()).then_some(boxes)
 }
 
 impl Statement<'_> {
@@ -93,6 +108,14 @@ impl Statement<'_> {
                     let (low, high) = (self.bind(Value::Big(*low)), self.bind(Value::Big(*high)));
                     conditions.push(format!("m.last_updated BETWEEN {low} AND {high}"));
                 }
+                Atom::Near { key, latitude, longitude, millimetres } => {
+                    conditions.push(self.near(*key, (*latitude, *longitude), *millimetres));
+                }
+                Atom::Kind(kind) => {
+                    let kind = self.bind(Value::Integer(*kind));
+                    conditions.push(format!("m.kind = {kind}"));
+                }
+                Atom::All(all) => conditions.push(format!("(TRUE{})", self.tests(all, |_| false))),
             }
         }
         if !tokens.is_empty() {
@@ -107,6 +130,19 @@ impl Statement<'_> {
             conditions.push(format!("EXISTS (SELECT FROM {texts} WHERE t.log = m.log AND t.seq = m.seq)"));
         }
         if conditions.is_empty() { "FALSE".to_owned() } else { conditions.join(" OR ") }
+    }
+
+    /// A place of the resource is near another: the haversine of the angle between them is compared.
+    fn near(&mut self, key: i64, (latitude, longitude): (i64, i64), millimetres: i64) -> String {
+        let [key, latitude, longitude, millimetres] =
+            [key, latitude, longitude, millimetres].map(|number| self.bind(Value::Big(number)));
+        format!(
+            "EXISTS (SELECT FROM generate_series(1, cardinality(m.spans), 3) AS i WHERE m.spans[i] = {key}
+                 AND power(sind((m.spans[i + 1] - {latitude}) / {PARTS:e}::float8 / 2), 2)
+                     + cosd({latitude} / {PARTS:e}::float8) * cosd(m.spans[i + 1] / {PARTS:e}::float8)
+                     * power(sind((m.spans[i + 2] - {EAST} - {longitude}) / {PARTS:e}::float8 / 2), 2)
+                 <= power(sin({millimetres} / 2000::float8 / {RADIUS}::float8), 2))"
+        )
     }
 
     /// A span of the resource lies in one of the boxes.
@@ -184,7 +220,12 @@ impl Statement<'_> {
             match atom {
                 Atom::Starts { key, text } => texts.push((key, text)),
                 Atom::Span(span) => spans.push(*span),
-                Atom::Token(_) | Atom::Contains { .. } | Atom::Recorded { .. } => {}
+                Atom::All(all) => spans.extend(all.iter().find_map(boxes_of).unwrap_or_default()),
+                Atom::Token(_)
+                | Atom::Contains { .. }
+                | Atom::Recorded { .. }
+                | Atom::Near { .. }
+                | Atom::Kind(_) => {}
             }
         }
         if !texts.is_empty() {

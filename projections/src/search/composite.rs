@@ -1,0 +1,207 @@
+//! Composite parameters (R4 search.html#composite): parts that one element of a resource has together.
+//!
+//! A composite over the whole resource (`Observation.code-value-quantity`) needs nothing of its own: its parts are
+//! parameters of the resource, and are asked for together. Over an element that repeats (`Observation.component`) the
+//! first part's tokens are joined with what the other part is found by, into tokens and spans of the pair.
+
+use anamnesis_fhir::json::Value;
+use anamnesis_fhir::search::{Component, SearchParameter, SearchParameterKind, SearchRegistry};
+
+use super::Modifier;
+use super::alias::{Aliases, paths};
+use super::atom::{Atom, Criterion, Yield};
+use super::entries::Entries;
+use super::key::{Class, KEY_MIN, ParameterKey, pair};
+use super::span::{Span, SpanBox};
+use super::target::TARGET_MIN;
+use super::value::{Asked, Refusal, split};
+use super::{date, number, quantity, reference, string, token};
+
+/// The boxes of two numbers that are asked for together, as many as two prefixes make.
+const BOXES_MAX: usize = 4;
+
+/// Adds what an element's parts are found by. `root` is the resource.
+pub(super) fn index(
+    key: &ParameterKey,
+    parameter: &SearchParameter,
+    root: Value<'_>,
+    element: Value<'_>,
+    entries: &mut Entries,
+) {
+    if element.span() == root.span() {
+        return;
+    }
+    match parameter.components() {
+        [first, second] => {
+            let second = of_part(&key.part(1), second, root, element);
+            for one in of_part(&key.part(0), first, root, element).tokens {
+                entries.tokens.extend(second.tokens.iter().map(|other| pair(one, *other)));
+                for span in &second.spans {
+                    let ends = Span { low: span.low, high: span.high };
+                    entries.span(pair(one, span.key), ends, false);
+                }
+            }
+        }
+        // Two numbers of one element, as the beginning and the end of a span.
+        [first, low, high] if is_number(low) && is_number(high) => {
+            let number = |part: &Component| {
+                part.extract(root, element).first().and_then(|found| number::literal(found.value))
+            };
+            let (Some(low), Some(high)) = (number(low), number(high)) else { return };
+            for one in of_part(&key.part(0), first, root, element).tokens {
+                let (low, high) = (super::span::ordered(low), super::span::ordered(high));
+                entries.span(pair(one, key.part(1).of(Class::Span, &[])), Span { low, high }, false);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_number(part: &Component) -> bool {
+    part.kind() == SearchParameterKind::Number
+}
+
+/// What a part is found by in an element: tokens that say a value, and spans.
+fn of_part(key: &ParameterKey, part: &Component, root: Value<'_>, element: Value<'_>) -> Entries {
+    let mut entries = Entries::default();
+    for found in part.extract(root, element) {
+        match part.kind() {
+            SearchParameterKind::Token => token::index_codes(key, found, &mut entries),
+            SearchParameterKind::Reference => reference::index(key, found, &mut entries),
+            SearchParameterKind::Date => date::index(key, found, &mut entries),
+            SearchParameterKind::Number => number::index(key, found, &mut entries),
+            SearchParameterKind::Quantity => quantity::index(key, found, &mut entries),
+            _ => {}
+        }
+    }
+    entries.tokens.retain(|token| (KEY_MIN..TARGET_MIN).contains(token));
+    entries
+}
+
+/// What a query asks: the parts' values, joined by `$`.
+pub(super) fn criterion(
+    registry: &SearchRegistry,
+    aliases: &Aliases,
+    asked: &Asked<'_>,
+) -> Result<Criterion, Refusal> {
+    if *asked.modifier != Modifier::None {
+        return Err(asked.unsupported_modifier());
+    }
+    let parts = asked.parameter.components();
+    let mut any = Vec::new();
+    for value in asked.values {
+        let values = split(value, '$');
+        if values.len() != parts.len() || values.iter().any(|value| value.is_empty()) {
+            let wanted = format!("{} values joined by $ are wanted", parts.len());
+            return Err(Refusal::BadValue(wanted));
+        }
+        let paths = paths(asked.parameter.resource_type(), asked.parameter);
+        if paths.contains(asked.parameter.resource_type()) {
+            any.push(Atom::All(of_whole(registry, aliases, asked, &values)?));
+        } else {
+            any.push(of_element(registry, asked, &values)?);
+        }
+    }
+    Ok(Criterion::any(any, Yield::Many))
+}
+
+/// The parts as parameters of the resource.
+fn of_whole(
+    registry: &SearchRegistry,
+    aliases: &Aliases,
+    asked: &Asked<'_>,
+    values: &[&str],
+) -> Result<Vec<Criterion>, Refusal> {
+    let resource_type = asked.parameter.resource_type();
+    let mut all = Vec::new();
+    for (part, value) in asked.parameter.components().iter().zip(values) {
+        let itself = [part.code().to_owned()];
+        let mut joined: Option<Criterion> = None;
+        for code in aliases.get(resource_type, part.code()).unwrap_or(&itself) {
+            let parameter = registry.get(resource_type, code).ok_or_else(unsupported)?;
+            let key = ParameterKey::new(asked.key.log(), resource_type, code);
+            let criterion = of_value(&Asked { parameter, key: &key, values: &[value], ..*asked })?;
+            joined = Some(match joined {
+                None => criterion,
+                Some(joined) => joined.or(criterion),
+            });
+        }
+        all.extend(joined);
+        if part.kind() == SearchParameterKind::String && asked.parameter.code() == "code-value-string" {
+            // The part is a string alone, where the parameter of the same name has the text of a concept as well.
+            let concept = ParameterKey::new(asked.key.log(), resource_type, "value-concept");
+            all.push(Criterion::none_of(vec![Atom::Token(concept.of(Class::Present, &[]))]));
+        }
+    }
+    Ok(all)
+}
+
+/// The parts as one element has them.
+fn of_element(registry: &SearchRegistry, asked: &Asked<'_>, values: &[&str]) -> Result<Atom, Refusal> {
+    let resource_type = asked.parameter.resource_type();
+    let mut parts = Vec::new();
+    for (at, (part, value)) in asked.parameter.components().iter().zip(values).enumerate() {
+        let parameter = registry.get(resource_type, part.code()).ok_or_else(unsupported)?;
+        let key = asked.key.part(u8::try_from(at).unwrap_or(u8::MAX));
+        if part.kind() == SearchParameterKind::Token && value.ends_with('|') {
+            return Err(Refusal::BadValue("in a composite parameter a code is wanted".to_owned()));
+        }
+        parts.push(of_value(&Asked { parameter, key: &key, values: &[value], ..*asked })?);
+    }
+    let firsts = parts.first().and_then(Criterion::tokens).ok_or_else(unsupported)?;
+    let others: Vec<Vec<Atom>> = parts.into_iter().skip(1).map(|part| part.any).collect();
+    let mut any = Vec::new();
+    for one in firsts {
+        match others.as_slice() {
+            [others] => {
+                for other in others {
+                    any.push(match other {
+                        Atom::Token(token) => Atom::Token(pair(one, *token)),
+                        Atom::Span(span) => {
+                            Atom::Span(SpanBox { key: pair(one, span.key), in_table: false, ..*span })
+                        }
+                        _ => return Err(unsupported()),
+                    });
+                }
+            }
+            [lows, highs] => {
+                let family = pair(one, asked.key.part(1).of(Class::Span, &[]));
+                any.extend(both(lows, highs, family).ok_or_else(unsupported)?.map(Atom::Span));
+            }
+            _ => return Err(unsupported()),
+        }
+    }
+    Ok(Atom::All(vec![Criterion::any(any, Yield::Many)]))
+}
+
+/// The boxes of a span whose beginning is one number and whose end is another.
+fn both(lows: &[Atom], highs: &[Atom], key: i64) -> Option<impl Iterator<Item = SpanBox>> {
+    // A number is a point: both of its ends are within what is asked for.
+    let limits = |atom: &Atom| match atom {
+        Atom::Span(span) => Some((span.low.0.max(span.high.0), span.low.1.min(span.high.1))),
+        _ => None,
+    };
+    let lows: Vec<_> = lows.iter().map(limits).collect::<Option<_>>()?;
+    let highs: Vec<_> = highs.iter().map(limits).collect::<Option<_>>()?;
+    let pairs = lows.into_iter().flat_map(move |low| {
+        highs.clone().into_iter().map(move |high| SpanBox { key, in_table: false, low, high })
+    });
+    Some(pairs.take(BOXES_MAX))
+}
+
+/// One value of a part.
+fn of_value(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
+    match asked.parameter.kind() {
+        SearchParameterKind::Token => token::criterion(asked),
+        SearchParameterKind::Reference => reference::criterion(asked),
+        SearchParameterKind::String => string::criterion(asked),
+        SearchParameterKind::Date => date::criterion(asked),
+        SearchParameterKind::Number => number::criterion(asked),
+        SearchParameterKind::Quantity => quantity::criterion(asked),
+        _ => Err(unsupported()),
+    }
+}
+
+fn unsupported() -> Refusal {
+    Refusal::Unsupported("a composite of such parts is not supported".to_owned())
+}
