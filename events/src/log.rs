@@ -3,6 +3,7 @@
 mod appender;
 mod as_of;
 mod batch;
+mod claims;
 mod connection;
 pub(crate) mod decide;
 mod existing;
@@ -31,6 +32,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::appender::{Appender, Broken};
 use self::batch::{Done, Pending};
+use self::claims::Claims;
 use self::connection::Connector;
 use self::measures::Measures;
 use crate::codec::Encoder;
@@ -38,6 +40,7 @@ use crate::draft::check;
 use crate::{AppendError, Group, LogError, LogOptions, Position, PostgresFeed, Recorded, envelope};
 
 pub use self::as_of::CompartmentAt;
+pub use self::claims::{Claim, ClaimError};
 pub use self::history::{HistoryPage, HistoryRange, HistoryScope, Period};
 pub use self::read::READ_EVENTS_MAX;
 pub use self::standing::{HeadsPlace, Stand};
@@ -59,6 +62,7 @@ struct Inner {
     workspace: Arc<str>,
     genesis: [u8; 32],
     pool: Pool,
+    claims: Claims,
     options: LogOptions,
     queue: mpsc::Sender<Pending>,
     queue_bytes: Arc<Semaphore>,
@@ -74,7 +78,7 @@ impl Inner {
     /// Of the log with this number and workspace. Nothing is known of its end yet, and it has no tasks.
     fn new(
         (number, workspace): (i16, &str),
-        pool: Pool,
+        (pool, claims): (Pool, Claims),
         queue: mpsc::Sender<Pending>,
         stop: &CancellationToken,
         options: LogOptions,
@@ -84,6 +88,7 @@ impl Inner {
             workspace: workspace.into(),
             genesis: envelope::genesis(workspace),
             pool,
+            claims,
             queue,
             queue_bytes: Arc::new(Semaphore::new(options.queue_bytes_max.min(Semaphore::MAX_PERMITS))),
             head: Arc::new(watch::Sender::new(Position::ZERO)),
@@ -133,7 +138,8 @@ impl Log {
 
         let stop = CancellationToken::new();
         let (queue, waiting) = mpsc::channel(options.queue_groups_max.max(1));
-        let inner = Inner::new((number, workspace), pool.clone(), queue, &stop, options);
+        let claims = Claims::new(connector.pool(options.claims_max.max(1))?);
+        let inner = Inner::new((number, workspace), (pool.clone(), claims), queue, &stop, options);
         let log = Log { inner: Arc::new(inner) };
         let known = log.check_end().await?;
         appender::advance(&log.inner.head, known.map_or(Position::ZERO, |tail| tail.position));
@@ -156,6 +162,7 @@ impl Log {
         let (poller, statistics, forgetter) = (log.poller(), log.statistics(), log.forgetter());
         log.keep(runtime.spawn(appender.run(waiting, stop.clone())));
         log.keep(runtime.spawn(poller.run(stop.clone())));
+        log.keep(runtime.spawn(log.releaser().run(stop.clone())));
         log.keep(runtime.spawn(statistics.run(stop.clone())));
         log.keep(runtime.spawn(forgetter.run(stop)));
         Ok(log)

@@ -14,6 +14,9 @@ pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 pub struct LogOptions {
     /// Connections for reading. More than a few only compete for the same cores.
     pub pool_size: usize,
+    /// Connections for claims, made when there are any: as many writers may hold one at once. Each holds its for a few
+    /// milliseconds.
+    pub claims_max: usize,
     /// Groups that may wait for the appender; beyond that appends are refused as overloaded.
     pub queue_groups_max: usize,
     /// Payload bytes that may wait for the appender: bounds its memory.
@@ -55,6 +58,7 @@ impl Default for LogOptions {
     fn default() -> LogOptions {
         LogOptions {
             pool_size: 4,
+            claims_max: 4,
             queue_groups_max: 1024,
             queue_bytes_max: 64 << 20,
             batch_events_max: 512,
@@ -80,6 +84,7 @@ impl std::fmt::Debug for LogOptions {
         formatter
             .debug_struct("LogOptions")
             .field("pool_size", &self.pool_size)
+            .field("claims_max", &self.claims_max)
             .field("queue_groups_max", &self.queue_groups_max)
             .field("queue_bytes_max", &self.queue_bytes_max)
             .field("batch_events_max", &self.batch_events_max)

@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::claims::Claims;
 use super::connection::Connector;
 use super::{Inner, Log, appender, migrate, read};
 use crate::{LogError, LogOptions};
@@ -42,7 +43,7 @@ impl Log {
         let stop = CancellationToken::new();
         // Nobody takes what is queued: the queue is closed from the beginning.
         let (queue, _) = mpsc::channel(1);
-        let inner = Inner::new((number, workspace), pool, queue, &stop, options);
+        let inner = Inner::new((number, workspace), (pool.clone(), Claims::new(pool)), queue, &stop, options);
         let log = Log { inner: Arc::new(inner) };
         appender::advance(&log.inner.head, log.head().await?);
         log.keep(runtime.spawn(log.poller().run(stop)));

@@ -5,6 +5,8 @@ mod append;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod claims;
+#[cfg(test)]
 mod complaints;
 #[cfg(test)]
 mod cuts;
