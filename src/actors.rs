@@ -136,6 +136,9 @@ pub enum WriteError {
     /// The same request was recorded before, under its idempotency key: see [`anamnesis_events::Log::remembered`].
     #[error("the request was recorded before, under its idempotency key")]
     AlreadyRecorded,
+    /// The database has ended the claim under which the command was decided; nothing was recorded.
+    #[error("the turn of these criteria was lost")]
+    TurnLost,
     /// The decision broke down: a mistake of this program.
     #[error("a decision panicked")]
     Panicked,

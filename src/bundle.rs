@@ -7,6 +7,7 @@
 mod batch;
 mod conditions;
 mod entry;
+mod patch;
 mod plan;
 mod replay;
 mod resolve;

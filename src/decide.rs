@@ -7,6 +7,7 @@ pub mod candidate;
 pub mod conditional;
 mod create;
 mod delete;
+pub mod patch;
 pub mod placement;
 pub mod precondition;
 mod same;

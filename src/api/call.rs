@@ -7,11 +7,11 @@ use actix_web::http::Method;
 use anamnesis_events::{ResourceKey, Version};
 use anamnesis_fhir::json::Document;
 
-use super::criteria::Held;
 use super::idempotency::Once;
 use super::negotiate::{self, Prefer};
 use super::query::Query;
 use super::service::Service;
+use super::turns::Held;
 use crate::actors::{Kept, Outcome, Terms, WriteError};
 use crate::decide::{Command, Expected, Provenance};
 use crate::error::Failure;
@@ -63,6 +63,8 @@ pub enum Body {
     None,
     /// JSON as received.
     Bytes(Vec<u8>),
+    /// A JSON Patch as received: JSON, but no resource.
+    JsonPatch(Vec<u8>),
     /// JSON that was parsed already; not yet validated.
     Document(Document),
 }
@@ -124,6 +126,9 @@ impl Call {
         command: Command,
         turn: Option<&Arc<Held>>,
     ) -> Result<Outcome, WriteError> {
+        if turn.is_some_and(|turn| turn.is_lost()) {
+            return Err(WriteError::TurnLost);
+        }
         let idempotency = self.once.as_ref().map(|once| once.noting(Vec::new()));
         let kept = turn.map(|turn| Arc::clone(turn) as Kept);
         let terms = Terms { idempotency, kept };

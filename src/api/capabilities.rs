@@ -61,6 +61,7 @@ fn statement(rules: &Rules) -> Vec<u8> {
         "software": { "name": "Anamnesis", "version": env!("CARGO_PKG_VERSION") },
         "fhirVersion": r4().fhir_version(),
         "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
+        "patchFormat": [super::patch::JSON_PATCH, "application/fhir+json", "application/fhir+xml"],
         "rest": [{
             "mode": "server",
             "documentation": as_of::DOCUMENTATION,

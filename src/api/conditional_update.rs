@@ -9,6 +9,7 @@ use super::answer::Answer;
 use super::call::{Body, Call};
 use super::conditional_create::contended;
 use super::criteria::Matches;
+use super::turns::Held;
 use super::{criteria, resource, route, write};
 use crate::actors::{Outcome, WriteError};
 use crate::clock;
@@ -23,6 +24,7 @@ pub(crate) async fn update(call: &Call, resource_type: &Arc<str>, body: Body) ->
     let body_id = body_id(&document)?;
     for _ in 0..criteria::TRIES_MAX {
         let matches = criteria::matches(call, resource_type, &call.query, 2).await?;
+        let mut turn = matches.held.clone();
         let (key, expected, unless_held) = match conditional::update(&matches.ids, body_id.as_deref())? {
             ConditionalUpdate::Create => {
                 let key = ResourceKey::new(resource_type.clone(), clock::new_resource_id());
@@ -34,6 +36,7 @@ pub(crate) async fn update(call: &Call, resource_type: &Arc<str>, body: Body) ->
             }
             ConditionalUpdate::Update(id) => {
                 let key = ResourceKey::new(resource_type.clone(), id);
+                turn = Some(turn_of(call, &key, &matches).await?);
                 match implied(call, &matches, 0, &expected).await? {
                     Some(expected) => (key, expected, Vec::new()),
                     None => continue,
@@ -46,7 +49,7 @@ pub(crate) async fn update(call: &Call, resource_type: &Arc<str>, body: Body) ->
             true => Command::Create { candidate, unless_held },
             false => Command::Update { candidate, expected, unless_held },
         };
-        match call.submit_in_turn(command, matches.held.as_ref()).await {
+        match call.submit_in_turn(command, turn.as_ref()).await {
             // Somebody took the identifier, or changed what was found, since the criteria were matched.
             Ok(Outcome::Held { .. }) => {}
             Err(WriteError::Refused(Refusal::VersionMismatch { .. })) if !matches.ids.is_empty() => {}
@@ -55,6 +58,15 @@ pub(crate) async fn update(call: &Call, resource_type: &Arc<str>, body: Body) ->
         }
     }
     Err(contended())
+}
+
+/// The turn in which what matched is changed: that of the criteria or, where they are an identifier and have none, that
+/// of the resource, so that clients of this server wait for each other instead of trying in vain.
+pub(crate) async fn turn_of(call: &Call, key: &ResourceKey, matches: &Matches) -> Result<Arc<Held>, Failure> {
+    match matches.held.as_ref().filter(|held| !held.is_empty()) {
+        Some(held) => Ok(Arc::clone(held)),
+        None => call.service.turns.wait_for(key).await.map(Arc::new),
+    }
 }
 
 /// The version that matched: the write is of that one or of none. `None` where it was changed since.

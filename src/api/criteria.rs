@@ -1,22 +1,20 @@
 //! Criteria of conditional interactions: which resources they match, and what keeps two clients from both finding none.
 //!
 //! Criteria that are one identifier are looked up in the log, and the log refuses a write where the identifier has
-//! been taken since: free of races on any number of nodes. Any other criteria are searched, after the index has
-//! reached the log's head, and clients with the same criteria wait for each other in this process.
+//! been taken since. Any other criteria are searched, after the index has reached the log's head, and clients with the
+//! same criteria wait for each other ([`super::turns`]). Both are free of races on any number of servers.
 //!
 //! Other than in a search, every criterion must be understood: a misspelt one would widen what is deleted.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anamnesis_events::{Identifier, Position, ResourceKey, Version};
 use anamnesis_fhir::search::SearchRegistry;
-use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::call::Call;
 use super::query::{GENERAL, Query};
 use super::search;
-use crate::decide::placement::fnv1a;
+use super::turns::Held;
 use crate::error::{Failure, FailureKind, IssueCode};
 
 /// Parameters that say how results are given, not which.
@@ -54,49 +52,8 @@ pub struct Matches {
     pub held: Option<Arc<Held>>,
 }
 
-/// Who may match and write under which criteria: a fixed number of locks, by hash of the criteria.
-#[derive(Debug, Clone)]
-pub struct Turns(Arc<[Arc<Mutex<()>>]>);
-
-impl Default for Turns {
-    fn default() -> Self {
-        // Criteria that fall on the same lock by chance wait for each other needlessly; with 256 that is rare.
-        const LOCKS: usize = 256;
-        Self((0..LOCKS).map(|_| Arc::default()).collect())
-    }
-}
-
-/// Keeps others with the same criteria waiting until it is dropped.
-#[derive(Debug)]
-pub struct Held(#[expect(dead_code, reason = "held, not read")] Vec<OwnedMutexGuard<()>>);
-
-impl Turns {
-    /// Takes the turns of all these criteria, in the order of the locks and each lock once, so that two writers with
-    /// several criteria cannot wait for each other. Criteria that are one identifier need no turn.
-    pub(crate) async fn wait_for_all<'q>(&self, all: impl Iterator<Item = (&'q str, &'q Query)>) -> Held {
-        let wanted: BTreeSet<usize> = all
-            .map(|(resource_type, query)| (resource_type, sorted(query)))
-            .filter(|(resource_type, criteria)| one_identifier(resource_type, criteria).is_none())
-            .map(|(resource_type, criteria)| self.index(resource_type, &criteria))
-            .collect();
-        let mut held = Vec::with_capacity(wanted.len());
-        for lock in wanted.into_iter().filter_map(|index| self.0.get(index)) {
-            held.push(lock.clone().lock_owned().await);
-        }
-        Held(held)
-    }
-
-    fn index(&self, resource_type: &str, criteria: &[(String, String)]) -> usize {
-        let mut text = resource_type.to_owned();
-        for (name, value) in criteria {
-            text.extend(["\0", name, "\0", value]);
-        }
-        let count = u64::try_from(self.0.len()).unwrap_or(1);
-        usize::try_from(fnv1a(text.as_bytes()) % count).unwrap_or(0)
-    }
-}
-
-fn sorted(criteria: &Query) -> Vec<(String, String)> {
+/// Criteria in one order, so that the same ones are told to be the same.
+pub(super) fn sorted(criteria: &Query) -> Vec<(String, String)> {
     let mut criteria: Vec<(String, String)> = criteria.others(&GENERAL).cloned().collect();
     criteria.sort();
     criteria.dedup();
@@ -114,7 +71,8 @@ pub(crate) async fn matches(
     criteria: &Query,
     count_max: usize,
 ) -> Result<Matches, Failure> {
-    let held = call.service.turns.wait_for_all(std::iter::once((resource_type, criteria))).await;
+    let wanted = std::iter::once((resource_type, criteria));
+    let held = call.service.turns.wait_for_all(&call.service.log, wanted).await?;
     let matches = matches_in_turn(call, resource_type, criteria, count_max).await?;
     Ok(Matches { held: Some(Arc::new(held)), ..matches })
 }
@@ -190,7 +148,7 @@ pub(crate) fn parse(text: &str) -> Result<Query, Failure> {
 
 /// The identifier that criteria consist of, if they are one: `identifier=system|value`, not a list, no modifier, of a
 /// type that can be searched by it.
-fn one_identifier(resource_type: &str, criteria: &[(String, String)]) -> Option<Identifier> {
+pub(super) fn one_identifier(resource_type: &str, criteria: &[(String, String)]) -> Option<Identifier> {
     let [(name, value)] = criteria else { return None };
     if name != "identifier" || value.contains(['\\', ',']) {
         return None;

@@ -12,8 +12,7 @@ use super::query::Query;
 use super::route::Place;
 use super::service::Service;
 use super::{
-    as_of, capabilities, conditional_create, conditional_delete, conditional_update, create, delete, history,
-    idempotency, read, search, update, vread,
+    as_of, capabilities, conditional_create, conditional_delete, conditional_patch, conditional_update, create, delete, history, idempotency, patch, read, search, update, vread,
 };
 use crate::error::Failure;
 
@@ -69,6 +68,7 @@ async fn interact(
         (Interaction::Read, Place::Instance(key)) => read::read(call, &key).await,
         (Interaction::VersionRead, Place::Version(key, version)) => vread::vread(call, &key, version).await,
         (Interaction::Update, Place::Instance(key)) => update::update(call, key, body).await,
+        (Interaction::Patch, Place::Instance(key)) => patch::patch(call, key, body).await,
         (Interaction::Delete, Place::Instance(key)) => delete::delete(call, key).await,
         (Interaction::HistoryOfInstance, Place::InstanceHistory(key)) => {
             history::of_instance(call, key).await
@@ -82,6 +82,9 @@ async fn interact(
         (Interaction::Batch | Interaction::Transaction, _) => crate::bundle::run(call, body).await,
         (Interaction::ConditionalUpdate, Place::Type(name)) => {
             conditional_update::update(call, &name, body).await
+        }
+        (Interaction::ConditionalPatch, Place::Type(name)) => {
+            conditional_patch::patch(call, &name, body).await
         }
         (Interaction::ConditionalDelete, Place::Type(name)) => conditional_delete::delete(call, &name).await,
         (Interaction::SearchSystem, _) => search::system(call).await,

@@ -10,7 +10,7 @@ use super::call::{Body, Conditions, Request};
 use super::interaction::Interaction;
 use super::route::Place;
 use super::service::{Service, Services};
-use super::{binary, body, dispatch, idempotency, interaction, negotiate, query, xml};
+use super::{binary, body, dispatch, idempotency, interaction, negotiate, patch, query, xml};
 use crate::error::Failure;
 use crate::telemetry::{RequestIds, RouteLabel};
 
@@ -112,7 +112,7 @@ async fn receive(
     place: &Place,
 ) -> Result<Received, Failure> {
     let method = request.method();
-    if !matches!(*method, Method::POST | Method::PUT) {
+    if !matches!(*method, Method::POST | Method::PUT | Method::PATCH) {
         return Ok(Received::Body(Body::None));
     }
     if interaction::find(method, place).is_none() {
@@ -131,6 +131,10 @@ async fn receive(
         return Ok(Received::Body(Body::None));
     }
     let bytes_max = service.options.body_bytes_max;
+    if *method == Method::PATCH && patch::is_json_patch(headers)? {
+        let bytes = body::read(headers, payload, bytes_max, arriving).await?;
+        return Ok(Received::Body(Body::JsonPatch(bytes)));
+    }
     if let Some(binary) = binary::Incoming::of(headers, place) {
         let bytes = body::read(headers, payload, binary::raw_bytes_max(bytes_max), arriving).await?;
         return Ok(Received::Body(Body::Bytes(binary.resource(&bytes))));

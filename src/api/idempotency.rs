@@ -90,7 +90,7 @@ fn fingerprint(request: &Request) -> [u8; 32] {
 fn body(request: &Request) -> &[u8] {
     match &request.body {
         Body::None => &[],
-        Body::Bytes(bytes) => bytes,
+        Body::Bytes(bytes) | Body::JsonPatch(bytes) => bytes,
         Body::Document(document) => document.text().as_bytes(),
     }
 }

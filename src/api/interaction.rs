@@ -11,10 +11,12 @@ pub(super) enum Interaction {
     Read,
     VersionRead,
     Update,
+    Patch,
     Delete,
     HistoryOfInstance,
     Create,
     ConditionalUpdate,
+    ConditionalPatch,
     ConditionalDelete,
     HistoryOfType,
     HistoryOfSystem,
@@ -34,8 +36,10 @@ impl Interaction {
         match self {
             Self::Create
             | Self::Update
+            | Self::Patch
             | Self::Delete
             | Self::ConditionalUpdate
+            | Self::ConditionalPatch
             | Self::ConditionalDelete
             | Self::Transaction
             | Self::Batch => true,
@@ -58,10 +62,12 @@ impl Interaction {
             Self::Read => "fhir/read",
             Self::VersionRead => "fhir/vread",
             Self::Update => "fhir/update",
+            Self::Patch => "fhir/patch",
             Self::Delete => "fhir/delete",
             Self::HistoryOfInstance => "fhir/history-instance",
             Self::Create => "fhir/create",
             Self::ConditionalUpdate => "fhir/conditional-update",
+            Self::ConditionalPatch => "fhir/conditional-patch",
             Self::ConditionalDelete => "fhir/conditional-delete",
             Self::HistoryOfType => "fhir/history-type",
             Self::HistoryOfSystem => "fhir/history-system",
@@ -122,6 +128,7 @@ pub(super) const TABLE: &[Row] = &[
     row(Method::GET, PlaceKind::Instance, Interaction::Read, Listed::OfType("read")),
     row(Method::GET, PlaceKind::Version, Interaction::VersionRead, Listed::OfType("vread")),
     row(Method::PUT, PlaceKind::Instance, Interaction::Update, Listed::OfType("update")),
+    row(Method::PATCH, PlaceKind::Instance, Interaction::Patch, Listed::OfType("patch")),
     row(Method::DELETE, PlaceKind::Instance, Interaction::Delete, Listed::OfType("delete")),
     row(
         Method::GET,
@@ -132,6 +139,7 @@ pub(super) const TABLE: &[Row] = &[
     row(Method::GET, PlaceKind::TypeHistory, Interaction::HistoryOfType, Listed::OfType("history-type")),
     row(Method::POST, PlaceKind::Type, Interaction::Create, Listed::OfType("create")),
     row(Method::PUT, PlaceKind::Type, Interaction::ConditionalUpdate, Listed::Elsewhere),
+    row(Method::PATCH, PlaceKind::Type, Interaction::ConditionalPatch, Listed::Elsewhere),
     row(Method::DELETE, PlaceKind::Type, Interaction::ConditionalDelete, Listed::Elsewhere),
     row(
         Method::GET,

@@ -17,7 +17,7 @@ use crate::error::{Failure, FailureKind, Issue, IssueCode};
 pub(crate) async fn receive(call: &Call, body: Body, expected_type: &str) -> Result<Document, Failure> {
     let bytes = match body {
         Body::None => Vec::new(),
-        Body::Bytes(bytes) => bytes,
+        Body::Bytes(bytes) | Body::JsonPatch(bytes) => bytes,
         Body::Document(document) => {
             check(&document, expected_type)?;
             return Ok(document);

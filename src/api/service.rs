@@ -11,7 +11,7 @@ use anamnesis_projections::terminology::TerminologyIndex;
 use tokio_util::sync::CancellationToken;
 
 use super::body::Arriving;
-use super::criteria::Turns;
+use super::turns::Turns;
 use crate::actors::Compartments;
 use crate::error::Failure;
 

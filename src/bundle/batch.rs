@@ -5,6 +5,7 @@ use futures::StreamExt;
 
 use super::Outcome;
 use super::entry::{Entry, EntryRead, Method};
+use super::patch;
 use super::response::Answer;
 use crate::api::{self, Body, Call, Conditions, Request, Return};
 use crate::error::Failure;
@@ -32,6 +33,11 @@ pub(super) async fn run(call: &Call, entries: Vec<EntryRead<'_>>) -> Outcome {
 /// Serves an entry as the request that it stands for.
 pub(super) async fn dispatch(call: &Call, entry: &Entry<'_>) -> Result<api::Answer, Failure> {
     let (path, query) = entry.target.path_and_query();
+    let body = match (entry.method, entry.resource) {
+        (_, None) => Body::None,
+        (Method::Patch, Some(resource)) => patch::body(resource, &entry.path())?,
+        (_, Some(resource)) => Body::Bytes(resource.raw().as_bytes().to_vec()),
+    };
     let request = Request {
         method: http_method(entry.method),
         path,
@@ -46,7 +52,7 @@ pub(super) async fn dispatch(call: &Call, entry: &Entry<'_>) -> Result<api::Answ
         prefer: call.prefer,
         eventual: call.eventual,
         parallel: false,
-        body: entry.resource.map_or(Body::None, |resource| Body::Bytes(resource.raw().as_bytes().to_vec())),
+        body,
         base: call.base.clone(),
         correlation_id: call.correlation_id.clone(),
     };

@@ -9,7 +9,8 @@ use super::entry::{Entry, Method};
 use super::resolve::ConditionalReference;
 use super::target::Target;
 use crate::api::conditional_create::contended;
-use crate::api::criteria::{self, Turns};
+use crate::api::criteria;
+use crate::api::turns::Held;
 use crate::api::{Call, Query};
 use crate::error::{Failure, FailureKind, IssueCode};
 
@@ -44,7 +45,7 @@ pub(super) type Condition = (String, String);
 pub(super) fn condition(entry: &Entry<'_>) -> Option<Condition> {
     match (entry.method, &entry.target, &entry.if_none_exist) {
         (Method::Post, Target::Type(kind), Some(query)) => Some((kind.clone(), query.clone())),
-        (Method::Put | Method::Delete, Target::Conditional(kind, query), _) => {
+        (Method::Put | Method::Patch | Method::Delete, Target::Conditional(kind, query), _) => {
             Some((kind.clone(), query.clone()))
         }
         _ => None,
@@ -58,13 +59,15 @@ pub(super) fn condition(entry: &Entry<'_>) -> Option<Condition> {
 pub(super) async fn match_all(
     call: &Call,
     wanted: &BTreeMap<Condition, Wanted>,
-) -> Result<(HashMap<Condition, Matched>, criteria::Held), Failure> {
+) -> Result<(HashMap<Condition, Matched>, Held), Failure> {
     let mut queries = Vec::with_capacity(wanted.len());
     for ((kind, query), place) in wanted {
         let query = criteria::parse(query).map_err(|failure| failure.at(place.path.clone()))?;
         queries.push((kind.as_str(), query));
     }
-    let held = hold(&call.service.turns, &queries).await;
+    // All at once and in one order, so that two transactions cannot wait for each other.
+    let all = queries.iter().map(|(kind, query)| (*kind, query));
+    let held = call.service.turns.wait_for_all(&call.service.log, all).await?;
     let mut matched = HashMap::with_capacity(wanted.len());
     for ((condition, place), (kind, query)) in wanted.iter().zip(&queries) {
         let found = match_one(call, kind, query, place.writes).await.map_err(|f| f.at(place.path.clone()))?;
@@ -86,11 +89,6 @@ async fn match_one(call: &Call, kind: &str, query: &Query, writes: bool) -> Resu
         }
     }
     Err(contended())
-}
-
-/// Takes the turns of all criteria in one order, so that two transactions cannot wait for each other.
-async fn hold(turns: &Turns, queries: &[(&str, Query)]) -> criteria::Held {
-    turns.wait_for_all(queries.iter().map(|(kind, query)| (*kind, query))).await
 }
 
 /// The local reference for a conditional one: to the one resource that matches.

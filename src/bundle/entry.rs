@@ -190,8 +190,13 @@ fn problem(entry: &Entry<'_>) -> Option<Problem> {
         (Method::Post, Target::Type(_))
         | (Method::Put | Method::Delete, Target::Instance(..) | Target::Conditional(..))
         | (Method::Get | Method::Head, _) => None,
+        (Method::Patch, Target::Instance(..) | Target::Conditional(..)) => {
+            let is_patch = matches!(resource_type.as_deref(), Some("Parameters" | "Binary"));
+            let what = "PATCH takes Parameters (FHIRPath Patch) or a Binary with a JSON Patch.";
+            (!is_patch).then_some((IssueCode::Value, what, "resource"))
+        }
         (Method::Patch, _) => {
-            Some((IssueCode::NotSupported, "PATCH is not offered by this version.", "request.method"))
+            Some((IssueCode::Value, "PATCH goes to Type/id or Type?criteria.", "request.url"))
         }
         (Method::Post, _) => Some((IssueCode::Value, "POST goes to a resource type.", "request.url")),
         (Method::Put | Method::Delete, _) => {

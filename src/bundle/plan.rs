@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use anamnesis_events::ResourceKey;
 use anamnesis_fhir::json::{Document, Limits, Value};
+use anamnesis_fhir::patch::Patch;
 
 use super::conditions::{CONDITIONS_MAX, Condition, Matched, Wanted, condition, one_match};
 use super::entry::{Entry, Method};
+use super::patch;
 use super::resolve::{ConditionalReference, Identities, conditional_references, rewrite};
 use super::target::Target;
-use crate::api::negotiate;
-use crate::api::{Conditions, route};
+use crate::api::{self, Body, Conditions, route};
 use crate::decide::conditional::{self, ConditionalCreate, ConditionalUpdate};
 use crate::decide::{Candidate, Command, Expected};
 use crate::error::{Failure, FailureKind, IssueCode};
@@ -21,12 +22,23 @@ use crate::error::{Failure, FailureKind, IssueCode};
 pub(super) enum Step {
     /// A command for the log.
     Write(Command),
+    /// A change of the version that is there when it is written.
+    Patch(Patching),
     /// A resource that was there already (`ifNoneExist`).
     Found(ResourceKey),
     /// Nothing matches what is to be deleted.
     Nothing,
     /// To be read when everything is written, with links of the bundle in its query resolved.
     Read(String, String),
+}
+
+/// A patch that waits for the version that it is applied to.
+#[derive(Debug, Clone)]
+pub(super) struct Patching {
+    pub(super) key: ResourceKey,
+    pub(super) expected: Expected,
+    /// With the links of the bundle resolved.
+    pub(super) patch: Arc<Patch>,
 }
 
 /// What stays the same however often a transaction is tried: the entries, the ids of new resources, the conditional
@@ -170,6 +182,7 @@ impl<'a> Reading<'a> {
 enum Planned {
     /// A new resource, or a new version: the key, what is expected, and what must not be held by another.
     Put(ResourceKey, Expected, Vec<anamnesis_events::Identifier>, bool),
+    Patch(ResourceKey, Expected),
     Found(ResourceKey),
     Delete(ResourceKey, Expected),
     Nothing,
@@ -179,7 +192,7 @@ enum Planned {
 impl Planned {
     fn written(&self) -> Option<&ResourceKey> {
         match self {
-            Self::Put(key, ..) | Self::Delete(key, _) => Some(key),
+            Self::Put(key, ..) | Self::Patch(key, _) | Self::Delete(key, _) => Some(key),
             Self::Found(_) | Self::Nothing | Self::Read => None,
         }
     }
@@ -194,7 +207,7 @@ impl Planned {
     /// The resource that the entry's `fullUrl` stands for.
     fn named(&self) -> Option<&ResourceKey> {
         match self {
-            Self::Put(key, ..) | Self::Found(key) => Some(key),
+            Self::Put(key, ..) | Self::Patch(key, _) | Self::Found(key) => Some(key),
             Self::Delete(..) | Self::Nothing | Self::Read => None,
         }
     }
@@ -205,7 +218,7 @@ fn target(
     new_id: &str,
     matched: &HashMap<Condition, Matched>,
 ) -> Result<Planned, Failure> {
-    let expected = negotiate::expected(&Conditions {
+    let expected = api::negotiate::expected(&Conditions {
         if_match: entry.if_match.clone(),
         // On a read the same element means something else, and is looked at there.
         if_none_match: entry
@@ -242,6 +255,10 @@ fn target(
                     Planned::Put(key(kind, &id)?, pin(expected, found), Vec::new(), false)
                 }
             }
+        }
+        (Method::Patch, Target::Instance(kind, id)) => Planned::Patch(key(kind, id)?, expected),
+        (Method::Patch, Target::Conditional(kind, _)) => {
+            Planned::Patch(key(kind, &conditional::patch(ids)?)?, pin(expected, found))
         }
         (Method::Delete, Target::Instance(kind, id)) => Planned::Delete(key(kind, id)?, expected),
         (Method::Delete, Target::Conditional(kind, _)) => match conditional::delete(ids, None)? {
@@ -281,6 +298,11 @@ fn step(
             let (path, query) = entry.target.path_and_query();
             Step::Read(path, identities.rewrite_query(&query))
         }
+        Planned::Patch(key, expected) => {
+            let patch =
+                patch_of(entry, identities, references).map_err(|failure| failure.at(entry.path()))?;
+            Step::Patch(Patching { key, expected, patch })
+        }
         Planned::Put(key, expected, unless_held, is_new) => {
             let resource = entry.resource.ok_or_else(Failure::internal)?;
             let path = format!("{}.resource", entry.path());
@@ -294,6 +316,22 @@ fn step(
             })
         }
     })
+}
+
+/// The patch of an entry, with the links of the bundle resolved.
+fn patch_of(
+    entry: &Entry<'_>,
+    identities: &Identities,
+    references: &HashMap<String, String>,
+) -> Result<Arc<Patch>, Failure> {
+    let resource = entry.resource.ok_or_else(Failure::internal)?;
+    let view = identities.seen_from(entry.full_url.as_deref());
+    if let Body::JsonPatch(bytes) = patch::body(resource, &entry.path())? {
+        return api::patch::parse(patch::with_links(bytes, &view)?, true);
+    }
+    let text = rewrite(resource, &format!("{}.resource", entry.path()), &view, references)
+        .map_err(|issues| Failure::with_issues(FailureKind::Invalid, issues))?;
+    api::patch::parse(text, false)
 }
 
 fn duplicate(text: &'static str, path: String) -> Failure {

@@ -59,6 +59,7 @@ pub(super) fn note(
         Step::Write(Command::Delete { key, .. }) => Noted::Nothing(version(key)),
         Step::Write(command) => standing(command.key()),
         Step::Found(key) => standing(key),
+        Step::Patch(patching) => standing(&patching.key),
         Step::Nothing => Noted::Nothing(None),
         Step::Read(path, query) => Noted::Read(
             entry.method == Method::Head,

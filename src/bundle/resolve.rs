@@ -73,7 +73,7 @@ pub(super) struct View<'i> {
 }
 
 impl View<'_> {
-    fn find(&self, link: &str) -> Option<String> {
+    pub(super) fn find(&self, link: &str) -> Option<String> {
         let relative = || {
             let literal = Literal::parse(link).filter(|literal| literal.base.is_none())?;
             self.identities.find(&format!("{}/{}/{}", self.base?, literal.resource_type, literal.id))

@@ -12,9 +12,11 @@ use super::entry::{Entry, EntryRead, Method};
 use super::plan::{Reading, Step};
 use super::response::Answer;
 use super::target::Target;
-use super::{Outcome, batch, replay};
+use super::{Outcome, batch, patch, replay};
 use crate::actors::WriteError;
-use crate::api::criteria::{Held, TRIES_MAX};
+use crate::api::conditional_create::contended;
+use crate::api::criteria::TRIES_MAX;
+use crate::api::turns::Held;
 use crate::api::{Call, Return, resource};
 use crate::clock;
 use crate::decide::{Command, Current, Decision, Refusal, decide};
@@ -40,8 +42,17 @@ pub(super) async fn run(
         // Kept until the write has been answered, also where the client goes away meanwhile.
         let held = Arc::new(held);
         let steps = reading.plan(&matched, &call.own_addresses())?;
-        match write(call, &reading.entries, &steps, &held).await {
+        let (steps, written) = match patch::carried_out(call, &reading.entries, steps).await {
+            Ok(steps) => {
+                let written = write(call, &reading.entries, &steps, &held).await;
+                (steps, written)
+            }
+            Err(tried) => (Vec::new(), Err(tried)),
+        };
+        match written {
             Err(Tried::Again(_)) if tries < TRIES_MAX => {}
+            // The version that moved is not one that the client named.
+            Err(Tried::Again(WriteError::Refused(_))) => return Err(contended()),
             Err(Tried::Again(error)) => return Err(error.into()),
             Err(Tried::Refused(failure)) => return Err(failure),
             Ok(written) => return answer(call, &reading.entries, &steps, written).await,
@@ -69,7 +80,7 @@ fn all(entries: Vec<EntryRead<'_>>) -> Result<Vec<Entry<'_>>, Failure> {
     }
 }
 
-enum Tried {
+pub(super) enum Tried {
     /// Others were quicker; from the conditions on once more.
     Again(WriteError),
     Refused(Failure),
@@ -127,6 +138,9 @@ async fn write(
         }
     };
     let group = Group { drafts, transaction: Some(clock::new_transaction_id()), idempotency };
+    if held.is_lost() {
+        return Err(Tried::Again(WriteError::TurnLost));
+    }
     let recorded = match call.service.compartments.commit(&home, group, Some(held.clone())).await {
         Ok(recorded) if recorded.iter().any(|one| one.replayed) => {
             return Err(Tried::Refused(WriteError::AlreadyRecorded.into()));
@@ -144,9 +158,10 @@ async fn write(
     Ok(Written { recorded, current, last })
 }
 
-/// A refusal with its entry. Where the version was that of a condition's match, the condition is matched again.
-fn refused(refusal: Refusal, entry: &Entry<'_>) -> Tried {
-    let is_pinned = matches!(entry.target, Target::Conditional(..)) && entry.if_match.is_none();
+/// A refusal with its entry. Where the version was that of a condition's match or of a patch, it is looked for again.
+pub(super) fn refused(refusal: Refusal, entry: &Entry<'_>) -> Tried {
+    let follows = matches!(entry.target, Target::Conditional(..)) || entry.method == Method::Patch;
+    let is_pinned = follows && entry.if_match.is_none();
     match refusal {
         Refusal::VersionMismatch { .. } if is_pinned => Tried::Again(WriteError::Refused(refusal)),
         refusal => Tried::Refused(Failure::from(refusal).at(entry.path())),
@@ -191,6 +206,7 @@ async fn answer(
         answers.push(match step {
             Step::Nothing => Answer::new(StatusCode::NO_CONTENT),
             Step::Found(key) => unchanged(call, key, &written.current),
+            Step::Patch(patching) => unchanged(call, &patching.key, &written.current),
             Step::Write(command) => match written.recorded.remove(&index) {
                 Some((key, operation, recorded)) => recorded_answer(call, &key, operation, recorded),
                 None if matches!(command, Command::Delete { .. }) => {

@@ -32,6 +32,9 @@ pub enum ConditionalRefusal {
     /// 400.
     #[error("the criteria match a resource with another id than the one in the body")]
     OtherId,
+    /// 404.
+    #[error("no resource matches the criteria")]
+    None,
 }
 
 /// Decides a conditional create from the ids that match.
@@ -57,6 +60,18 @@ pub fn update(matches: &[String], body_id: Option<&str>) -> Result<ConditionalUp
         ([one], Some(id)) if one != id => Err(ConditionalRefusal::OtherId),
         ([one], _) => Ok(ConditionalUpdate::Update(one.clone())),
         (many, _) => Err(ConditionalRefusal::Many { found: many.len() }),
+    }
+}
+
+/// Decides a conditional patch from the ids that match: the one to patch.
+///
+/// # Errors
+/// No match, or more than one.
+pub fn patch(matches: &[String]) -> Result<String, ConditionalRefusal> {
+    match matches {
+        [] => Err(ConditionalRefusal::None),
+        [one] => Ok(one.clone()),
+        many => Err(ConditionalRefusal::Many { found: many.len() }),
     }
 }
 

@@ -1,7 +1,8 @@
 //! How refusals and faults of the layers below become failures of a request.
 
-use anamnesis_events::{AppendError, ConflictKind, LogError};
+use anamnesis_events::{AppendError, ClaimError, ConflictKind, LogError};
 use anamnesis_fhir::json::{ParseError, ParseErrorKind};
+use anamnesis_fhir::patch::PatchErrorKind;
 use anamnesis_fhir::validate;
 use anamnesis_fhir::xml::{Unwritable, XmlError, XmlErrorKind};
 use anamnesis_projections::{ProjectionError, search};
@@ -10,6 +11,7 @@ use super::{Failure, FailureKind, Issue, IssueCode, Severity};
 use crate::actors::WriteError;
 use crate::decide::Refusal;
 use crate::decide::conditional::ConditionalRefusal;
+use crate::decide::patch::PatchRefusal;
 use crate::reads::ReadError;
 
 impl From<Refusal> for Failure {
@@ -35,6 +37,28 @@ impl From<ConditionalRefusal> for Failure {
                 Self::new(FailureKind::PreconditionFailed, IssueCode::MultipleMatches, text)
             }
             ConditionalRefusal::OtherId => Self::invalid(text),
+            ConditionalRefusal::None => Self::not_found(text),
+        }
+    }
+}
+
+impl From<PatchRefusal> for Failure {
+    fn from(refusal: PatchRefusal) -> Self {
+        let text = sentence(&refusal);
+        match refusal {
+            PatchRefusal::Refused(refusal) => refusal.into(),
+            PatchRefusal::NotFound => Self::not_found(text),
+            PatchRefusal::Gone { current } => Self::gone(current),
+            PatchRefusal::ServerSet { element } => {
+                Self::new(FailureKind::Invalid, IssueCode::Invalid, text).at(element)
+            }
+            PatchRefusal::Patch(error) => match error.kind {
+                PatchErrorKind::TooLarge => Self::new(FailureKind::TooLarge, IssueCode::TooLong, text),
+                PatchErrorKind::TooCostly => Self::new(FailureKind::Invalid, IssueCode::TooCostly, text),
+                PatchErrorKind::Broken => Self::internal(),
+                _ if error.is_malformed() => Self::new(FailureKind::Invalid, IssueCode::Structure, text),
+                _ => Self::new(FailureKind::Invalid, IssueCode::Processing, text),
+            },
         }
     }
 }
@@ -54,6 +78,9 @@ impl From<WriteError> for Failure {
             WriteError::AlreadyRecorded => {
                 Self::new(FailureKind::Conflict, IssueCode::Duplicate, sentence(&error))
             }
+            WriteError::TurnLost => Self::unavailable(
+                "The database has ended the turn of these criteria; nothing was written, try again.",
+            ),
             WriteError::Log(error) => error.into(),
             WriteError::Read(error) => error.into(),
             WriteError::ReadOne(error) => error.into(),
@@ -61,6 +88,22 @@ impl From<WriteError> for Failure {
             WriteError::Interrupted => Self::unavailable(
                 "The server was interrupted; whether the write was recorded is not known. Read before trying again, unless the request has an Idempotency-Key.",
             ),
+        }
+    }
+}
+
+impl From<ClaimError> for Failure {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::Busy => {
+                Self::unavailable("Too many clients wait for their criteria; try again later.")
+            }
+            _ => {
+                tracing::error!(%error, "Criteria cannot be claimed.");
+                Self::unavailable(
+                    "The server cannot keep clients with the same criteria apart now; try again later.",
+                )
+            }
         }
     }
 }

@@ -79,19 +79,33 @@ where
     runtime().block_on(async {
         let server = std::sync::Arc::new(Server::start(setup).await);
         body(server.clone()).await;
-        server.handle.stop(false).await;
-        server.compartments.stop();
-        server.projection.stop().await;
-        if let Some(terminology) = &server.terminology {
-            terminology.stop().await;
-        }
-        server.log.close().await;
+        server.stop().await;
     });
 }
 
 impl Server {
     async fn start(setup: Setup) -> Server {
         let url = testing::postgres().await.fresh_database().await;
+        Self::start_on(url, setup).await
+    }
+
+    /// Another server on the database of this one; whoever asks for it stops it.
+    pub(crate) async fn beside(&self) -> Server {
+        Self::start_on(self.database.clone(), Setup::default()).await
+    }
+
+    /// Stops the server in the order of the data's way.
+    pub(crate) async fn stop(&self) {
+        self.handle.stop(false).await;
+        self.compartments.stop();
+        self.projection.stop().await;
+        if let Some(terminology) = &self.terminology {
+            terminology.stop().await;
+        }
+        self.log.close().await;
+    }
+
+    async fn start_on(url: String, setup: Setup) -> Server {
         let log = Log::open(&url, "default", setup.log).await.unwrap();
         let compartments = Compartments::start(log.clone(), setup.rules, setup.actors).unwrap();
         let database = Database::new(&url, &DatabaseOptions::default()).unwrap();

@@ -31,7 +31,7 @@ impl<'a> Input<'a> {
             Body::None => None,
             Body::Bytes(bytes) if bytes.is_empty() => None,
             Body::Document(document) => Some(document),
-            Body::Bytes(bytes) => {
+            Body::Bytes(bytes) | Body::JsonPatch(bytes) => {
                 let parse = |bytes: Vec<u8>| Document::parse(bytes, &Limits::default());
                 let parsed = if bytes.len() <= call.service.options.inline_bytes_max {
                     parse(bytes)

@@ -1,0 +1,113 @@
+//! Turns: clients that match and write under the same criteria do so one after the other, over all servers.
+//!
+//! Within this server they wait for a lock by hash of the criteria. Who has it claims the same slot in the log's
+//! database, where those of the other servers wait: so a server needs one connection for each slot that is in use,
+//! however many clients wait. The claim ends with the write, with the process, or with the connection.
+//!
+//! The same criteria are the same parameters and values, in any order. Criteria that differ and match the same
+//! resources have turns of their own: a create under one and a create under the other may both find nothing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anamnesis_events::{Claim, Log, ResourceKey};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::timeout;
+
+use super::criteria::{one_identifier, sorted};
+use super::query::Query;
+use crate::decide::placement::fnv1a;
+use crate::error::Failure;
+
+/// How long a turn may be waited for within this server: as long as clients do. Each takes some milliseconds.
+const TURN_WAIT: Duration = Duration::from_secs(60);
+
+/// Criteria that fall on the same lock by chance wait for each other needlessly; with 256 that is rare, and a
+/// transaction with a thousand conditions holds no more than these. Servers of one log must agree on it.
+const LOCKS: u16 = 256;
+
+/// Who may match and write under which criteria: a fixed number of locks, by hash of the criteria.
+#[derive(Debug, Clone)]
+pub struct Turns(Arc<[Arc<Mutex<()>>]>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self((0..LOCKS).map(|_| Arc::default()).collect())
+    }
+}
+
+/// Keeps others with the same criteria waiting until it is dropped.
+#[derive(Debug)]
+pub struct Held {
+    // Dropped first, so that who is next in this server finds the claim on its way back.
+    claim: Option<Claim>,
+    turns: Vec<OwnedMutexGuard<()>>,
+}
+
+impl Held {
+    /// Whether nobody is kept waiting: all criteria were identifiers.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.turns.is_empty()
+    }
+
+    /// Whether the database has ended the claim: clients of other servers may have their turn already.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.claim.as_ref().is_some_and(Claim::is_lost)
+    }
+}
+
+impl Turns {
+    /// Takes the turns of all these criteria, in the order of the locks and each lock once, so that two writers with
+    /// several criteria cannot wait for each other. Criteria that are one identifier need no turn: the log holds them
+    /// to it.
+    ///
+    /// # Errors
+    /// 503 where it takes too long or the database gives no claim.
+    pub(crate) async fn wait_for_all<'q>(
+        &self,
+        log: &Log,
+        all: impl Iterator<Item = (&'q str, &'q Query)>,
+    ) -> Result<Held, Failure> {
+        let wanted: BTreeSet<u16> = all
+            .map(|(resource_type, query)| (resource_type, sorted(query)))
+            .filter(|(resource_type, criteria)| one_identifier(resource_type, criteria).is_none())
+            .map(|(resource_type, criteria)| slot(resource_type, &criteria))
+            .collect();
+        let turns = self.take(&wanted).await?;
+        let claim = if wanted.is_empty() { None } else { Some(log.claim(&wanted).await?) };
+        Ok(Held { claim, turns: turns })
+    }
+
+    /// Takes the turn of one resource within this server: who changes what is there waits instead of trying in vain.
+    /// What other servers do is left to the log's compare-and-set.
+    ///
+    /// # Errors
+    /// 503 where it takes too long.
+    pub(crate) async fn wait_for(&self, key: &ResourceKey) -> Result<Held, Failure> {
+        let criteria = [("_id".to_owned(), key.id.clone())];
+        let turns = self.take(&BTreeSet::from([slot(&key.resource_type, &criteria)])).await?;
+        Ok(Held { claim: None, turns: turns })
+    }
+
+    async fn take(&self, wanted: &BTreeSet<u16>) -> Result<Vec<OwnedMutexGuard<()>>, Failure> {
+        let take = async {
+            let mut held = Vec::with_capacity(wanted.len());
+            for lock in wanted.iter().filter_map(|slot| self.0.get(usize::from(*slot))) {
+                held.push(lock.clone().lock_owned().await);
+            }
+            held
+        };
+        let too_long =
+            |_| Failure::unavailable("Too many clients wait for the same criteria; try again later.");
+        timeout(TURN_WAIT, take).await.map_err(too_long)
+    }
+}
+
+fn slot(resource_type: &str, criteria: &[(String, String)]) -> u16 {
+    let mut text = resource_type.to_owned();
+    for (name, value) in criteria {
+        text.extend(["\0", name, "\0", value]);
+    }
+    u16::try_from(fnv1a(text.as_bytes()) % u64::from(LOCKS)).unwrap_or(0)
+}

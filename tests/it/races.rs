@@ -1,0 +1,119 @@
+//! Two hundred conditional requests at once, on one server and on two over one database.
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, FHIR, Server, test};
+
+const REQUESTS: usize = 200;
+const JSON_PATCH: (&str, &str) = ("Content-Type", "application/json-patch+json");
+
+/// Criteria that are one identifier, and criteria that are not.
+const CRITERIA: [&str; 2] = ["identifier=urn:r|1", "birthdate=1974-12-25&family=Chalmers"];
+
+fn patient() -> String {
+    let patient = json!({ "resourceType": "Patient", "identifier": [{ "system": "urn:r", "value": "1" }],
+        "name": [{ "family": "Chalmers" }], "birthDate": "1974-12-25" });
+    patient.to_string()
+}
+
+/// Sends a request two hundred times at once, to each server in turn.
+async fn storm<'a, F>(servers: &[&'a Server], send: impl Fn(&'a Server, usize) -> F) -> Vec<Answer>
+where
+    F: Future<Output = Answer>,
+{
+    join_all((0..REQUESTS).map(|number| send(servers[number % servers.len()], number))).await
+}
+
+fn count(answers: &[Answer], status: u16) -> usize {
+    answers.iter().filter(|answer| answer.status == status).count()
+}
+
+/// Runs a test on one server and on two, with both sorts of criteria.
+fn everywhere(body: impl AsyncFn(&[&Server], &str)) {
+    let body = &body;
+    for criteria in CRITERIA {
+        test(|server| async move { body(&[&server], criteria).await });
+        test(|server| async move {
+            let other = server.beside().await;
+            body(&[&server, &other], criteria).await;
+            other.stop().await;
+        });
+    }
+}
+
+#[test]
+fn identical_conditional_creates_make_one_resource() {
+    everywhere(async |servers, criteria| {
+        let headers = [FHIR, ("If-None-Exist", criteria)];
+        let answers = storm(servers, |server, _| server.send("POST", "/Patient", &headers, patient())).await;
+        assert_eq!((count(&answers, 201), count(&answers, 200)), (1, REQUESTS - 1), "{criteria}");
+        assert_eq!(servers[0].events().await, 1);
+        let etag = answers[0].header("etag");
+        assert!(answers.iter().all(|answer| answer.header("etag") == etag));
+    });
+}
+
+#[test]
+fn identical_conditional_updates_make_one_resource_and_one_version() {
+    everywhere(async |servers, criteria| {
+        let path = format!("/Patient?{criteria}");
+        let answers = storm(servers, |server, _| server.send("PUT", &path, &[FHIR], patient())).await;
+        assert_eq!((count(&answers, 201), count(&answers, 200)), (1, REQUESTS - 1), "{criteria}");
+        assert_eq!(servers[0].events().await, 1);
+    });
+}
+
+#[test]
+fn of_conditional_patches_none_is_lost_that_was_answered() {
+    everywhere(async |servers, criteria| {
+        servers[0].post("/Patient", patient()).await;
+        let path = format!("/Patient?{criteria}");
+        let answers = storm(servers, |server, number| {
+            let line =
+                json!([{ "op": "add", "path": "/identifier/-", "value": { "value": number.to_string() } }]);
+            server.send("PATCH", &path, &[JSON_PATCH], line.to_string())
+        })
+        .await;
+        let taken = count(&answers, 200);
+        // With an identifier as criteria nobody waits for another server: who is too late too often is told to come again.
+        let told = count(&answers, 409);
+        assert_eq!(taken + told, REQUESTS, "{criteria}");
+        assert!(told == 0 || servers.len() == 2 && criteria == CRITERIA[0], "{told} {criteria}");
+        let location = answers.iter().find(|answer| answer.status == 200).unwrap().header("location");
+        let (path, _) = location[location.find("/Patient").unwrap()..].split_once("/_history").unwrap();
+        let patient = servers[0].get(path).await.json();
+        assert_eq!(patient["identifier"].as_array().unwrap().len(), taken + 1);
+        assert_eq!(servers[0].events().await, taken as u64 + 1);
+    });
+}
+
+#[test]
+fn identical_conditional_deletes_delete_once() {
+    everywhere(async |servers, criteria| {
+        servers[0].post("/Patient", patient()).await;
+        let path = format!("/Patient?{criteria}");
+        let answers = storm(servers, |server, _| server.send("DELETE", &path, &[], "")).await;
+        assert_eq!(count(&answers, 204), REQUESTS, "{criteria}");
+        assert_eq!(answers.iter().filter(|answer| !answer.header("etag").is_empty()).count(), 1);
+        assert_eq!(servers[0].events().await, 2);
+    });
+}
+
+#[test]
+fn transactions_that_create_unless_one_is_there_make_one_resource() {
+    everywhere(async |servers, criteria| {
+        let resource: Value = serde_json::from_str(&patient()).unwrap();
+        let request = json!({ "method": "POST", "url": "Patient", "ifNoneExist": criteria });
+        let bundle = json!({ "resourceType": "Bundle", "type": "transaction",
+            "entry": [{ "resource": resource, "request": request }] });
+        let body = bundle.to_string();
+        let answers = storm(servers, |server, _| server.send("POST", "", &[FHIR], body.clone())).await;
+        assert_eq!(count(&answers, 200), REQUESTS, "{criteria}");
+        let created = answers.iter().filter(|answer| {
+            answer.json()["entry"][0]["response"]["status"].as_str().unwrap().starts_with("201")
+        });
+        assert_eq!(created.count(), 1, "{criteria}");
+        assert_eq!(servers[0].events().await, 1);
+    });
+}
