@@ -10,10 +10,12 @@ mod sources;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use anamnesis_fhir::definitions::r4;
+
 pub use settings::{
     ActorSettings, DatabaseSettings, DateEqualsSetting, EngineSettings, FeedBody, FeedSettings, FhirSettings,
     HttpSettings, LogFormat, LogSettings, NatsSettings, SearchSettings, ServiceKind, ServiceSettings,
-    Settings, WorkspaceSettings,
+    Settings, VersioningPolicy, VersioningSettings, WorkspaceSettings,
 };
 pub use sources::{Overrides, Sources};
 
@@ -129,6 +131,12 @@ impl Settings {
         }
         if self.fhir.page_size > self.fhir.page_size_max {
             return refuse("fhir.page_size must not be larger than fhir.page_size_max".to_owned());
+        }
+        let types = self.fhir.versioning.types.keys();
+        if let Some(unknown) = types.into_iter().find(|name| r4().resource(name).is_none()) {
+            return refuse(format!(
+                "fhir.versioning.types names `{unknown}`, which is no resource type of R4"
+            ));
         }
         Ok(())
     }

@@ -20,8 +20,10 @@ use super::parts::{Addresses, Shared};
 use crate::actors::{ActorOptions, Compartments};
 use crate::api::{ApiOptions, Service};
 use crate::clock;
-use crate::config::{DateEqualsSetting, FeedBody, FeedSettings, Settings, WorkspaceSettings};
-use crate::decide::Rules;
+use crate::config::{
+    DateEqualsSetting, FeedBody, FeedSettings, Settings, VersioningPolicy, WorkspaceSettings,
+};
+use crate::decide::{Rules, Versioning};
 
 /// How long the relay may still publish when the server stops. What it does not publish then, the next one does.
 const RELAY_DRAIN: Duration = Duration::from_secs(2);
@@ -210,7 +212,14 @@ fn service(
     // Absolute references behind these lead to our own resources.
     let local = format!("http://{}/{workspace}/{name}", settings.listen);
     let bases = public_url.iter().cloned().chain([local]).collect();
-    let rules = Rules { bases, ..Rules::default() };
+    let versioning = &settings.fhir.versioning;
+    let of_types = versioning.types.iter().map(|(name, policy)| (name.clone(), policy_of(*policy)));
+    let rules = Rules {
+        bases,
+        update_creates: settings.fhir.update_creates,
+        versioning: policy_of(versioning.default),
+        versioning_of: of_types.collect(),
+    };
     let actors = ActorOptions {
         arbiters: settings.actors.threads,
         queue_max: settings.actors.queue_max,
@@ -236,4 +245,11 @@ fn service(
         ..ApiOptions::default()
     };
     Ok(Service::new(workspace, name, log.clone(), compartments, options))
+}
+
+fn policy_of(policy: VersioningPolicy) -> Versioning {
+    match policy {
+        VersioningPolicy::Versioned => Versioning::Versioned,
+        VersioningPolicy::VersionedUpdate => Versioning::VersionedUpdate,
+    }
 }

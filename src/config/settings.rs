@@ -186,12 +186,43 @@ pub struct FhirSettings {
     pub page_size: usize,
     /// Results on one page at most, whatever the client says.
     pub page_size_max: usize,
+    /// Whether a `PUT` may create a resource under the id that the client chose; else it is refused with 405.
+    pub update_creates: bool,
+    /// How versions are treated.
+    pub versioning: VersioningSettings,
+}
+
+/// How versions are treated (AHDS: `resourceVersionPolicyConfiguration`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VersioningSettings {
+    /// For every type that `types` does not name.
+    pub default: VersioningPolicy,
+    /// By resource type.
+    pub types: BTreeMap<String, VersioningPolicy>,
+}
+
+/// A versioning policy, by the name that AHDS gives it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VersioningPolicy {
+    /// Every version is kept; `If-Match` is looked at where it is sent.
+    #[default]
+    Versioned,
+    /// The same, and an update or patch without `If-Match` is refused.
+    VersionedUpdate,
 }
 
 impl Default for FhirSettings {
     fn default() -> Self {
         // The defaults and the most that Azure Health Data Services gives.
-        FhirSettings { bundle_entries_max: 500, page_size: 10, page_size_max: 1000 }
+        FhirSettings {
+            bundle_entries_max: 500,
+            page_size: 10,
+            page_size_max: 1000,
+            update_creates: true,
+            versioning: VersioningSettings::default(),
+        }
     }
 }
 

@@ -103,11 +103,22 @@ pub(super) fn known_keys() -> Vec<String> {
     for (name, value) in defaults {
         match value {
             Value::Table(_) if name == "workspaces" => {}
-            Value::Table(section) => keys.extend(section.keys().map(|key| format!("{name}.{key}"))),
-            _ => keys.push(name),
+            value => add_keys(name, &value, &mut keys),
         }
     }
     keys
+}
+
+/// A key, or those of its section. What is named by the user, such as types, is declared in the file.
+fn add_keys(name: String, value: &Value, keys: &mut Vec<String>) {
+    match value {
+        Value::Table(section) => {
+            for (key, value) in section {
+                add_keys(format!("{name}.{key}"), value, keys);
+            }
+        }
+        _ => keys.push(name),
+    }
 }
 
 /// The text of a variable as the type that its key wants.

@@ -162,3 +162,22 @@ fn the_documentation_names_every_setting_with_its_default() {
         );
     }
 }
+
+#[test]
+fn versioning_is_set_by_type() {
+    let file = "[fhir]\nupdate_creates = false\n[fhir.versioning]\ndefault = 'versioned-update'\n\
+                [fhir.versioning.types]\nObservation = 'versioned'\n";
+    let fhir = load(file, &[], vec![]).unwrap().fhir;
+    assert!(!fhir.update_creates);
+    assert_eq!(fhir.versioning.default, VersioningPolicy::VersionedUpdate);
+    assert_eq!(fhir.versioning.types["Observation"], VersioningPolicy::Versioned);
+    let environment = [("ANAMNESIS_FHIR_VERSIONING_DEFAULT", "versioned-update")];
+    assert_eq!(
+        load("", &environment, vec![]).unwrap().fhir.versioning.default,
+        VersioningPolicy::VersionedUpdate
+    );
+    let unknown = load("[fhir.versioning.types]\nPatiant = 'versioned'\n", &[], vec![]).unwrap_err();
+    assert_eq!(unknown, "fhir.versioning.types names `Patiant`, which is no resource type of R4");
+    let policy = load("[fhir.versioning]\ndefault = 'sometimes'\n", &[], vec![]).unwrap_err();
+    assert!(policy.starts_with("FILE:2: unknown variant `sometimes`"), "{policy}");
+}
