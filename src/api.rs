@@ -33,6 +33,7 @@ mod page;
 pub(crate) mod patch;
 mod pretty;
 mod projections;
+mod provenance;
 pub(crate) mod query;
 mod read;
 mod rebuild;

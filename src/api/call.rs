@@ -9,6 +9,7 @@ use anamnesis_fhir::json::Document;
 
 use super::idempotency::Once;
 use super::negotiate::{self, Prefer};
+use super::provenance::{self, Sent};
 use super::query::Query;
 use super::service::Service;
 use super::turns::Held;
@@ -29,6 +30,8 @@ pub struct Request {
     pub conditions: Conditions,
     /// `Idempotency-Key`, as it was sent.
     pub idempotency_key: Option<String>,
+    /// `X-Provenance`, as it was sent.
+    pub provenance: Option<String>,
     /// What the client prefers.
     pub prefer: Prefer,
     /// `x-ms-consistency-level: eventual`: a search does not wait for what was just written.
@@ -76,6 +79,8 @@ pub struct Call {
     pub(crate) conditions: Conditions,
     /// Of a write with an idempotency key.
     pub(crate) once: Option<Once>,
+    /// What is recorded together with the write.
+    pub(crate) sent_provenance: Option<Sent>,
     pub(crate) prefer: Prefer,
     pub(crate) eventual: bool,
     pub(crate) parallel: bool,
@@ -105,7 +110,7 @@ impl Call {
 
     /// Who writes, for the event.
     pub(crate) fn provenance(&self) -> Provenance {
-        provenance()
+        writer()
     }
 
     /// Carries out a command, once where the request has an idempotency key.
@@ -129,6 +134,9 @@ impl Call {
         if turn.is_some_and(|turn| turn.is_lost()) {
             return Err(WriteError::TurnLost);
         }
+        if let Some(sent) = &self.sent_provenance {
+            return provenance::submit(self, sent, &command, turn).await;
+        }
         let idempotency = self.once.as_ref().map(|once| once.noting(Vec::new()));
         let kept = turn.map(|turn| Arc::clone(turn) as Kept);
         let terms = Terms { idempotency, kept };
@@ -145,7 +153,7 @@ impl Call {
 }
 
 /// Who writes. Until a service has an authority configured there is one agent: whoever can reach the loopback.
-pub(super) fn provenance() -> Provenance {
+pub(super) fn writer() -> Provenance {
     thread_local! {
         static ANONYMOUS: Arc<str> = Arc::from("anonymous");
     }

@@ -12,7 +12,7 @@ use super::query::Query;
 use super::route::Place;
 use super::service::Service;
 use super::{
-    as_of, capabilities, conditional_create, conditional_delete, conditional_patch, conditional_update, create, delete, history, idempotency, patch, read, search, update, vread,
+    as_of, capabilities, conditional_create, conditional_delete, conditional_patch, conditional_update, create, delete, history, idempotency, patch, provenance, read, search, update, vread,
 };
 use crate::error::Failure;
 
@@ -32,11 +32,18 @@ pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request
         Some(interaction) if interaction.is_write() => idempotency::once(service, request).await?,
         _ => (request, None),
     };
+    let sent_provenance = match (&request.provenance, found) {
+        (Some(header), Some(interaction)) if interaction.is_write() => {
+            Some(provenance::sent(interaction, header)?)
+        }
+        _ => None,
+    };
     let call = Call {
         service: service.clone(),
         query: Query::parse(&request.query)?,
         conditions: request.conditions,
         once,
+        sent_provenance,
         prefer: request.prefer,
         eventual: request.eventual,
         parallel: request.parallel,

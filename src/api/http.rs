@@ -81,6 +81,9 @@ async fn answer(
         query,
         conditions: conditions(headers),
         idempotency_key: idempotency::header(headers),
+        provenance: headers
+            .get("x-provenance")
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
         prefer: negotiate::prefer(headers),
         eventual: says(headers, "x-ms-consistency-level", "eventual"),
         parallel: says(headers, "x-bundle-processing-logic", "parallel"),

@@ -6,7 +6,7 @@
 //! remembered: a refusal, or a write that found nothing to do, is decided anew when it is sent again.
 
 use actix_web::http::header::{HeaderMap, HeaderName};
-use anamnesis_events::{AppendError, Event, Idempotency, Remembered};
+use anamnesis_events::{AppendError, Idempotency, Remembered};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ use super::answer::Answer;
 use super::call::{self, Body, Call, Request};
 use super::interaction::Interaction;
 use super::service::Service;
-use super::write;
+use super::{provenance, write};
 use crate::error::{Failure, FailureKind, IssueCode};
 
 /// The longest key, in characters (Stripe's bound). A UUID has 36.
@@ -55,7 +55,7 @@ pub(super) async fn once(service: &Service, request: Request) -> Result<(Request
     let text = key(line).ok_or_else(malformed)?;
     // Whose key it is: keys of different services and writers are different keys.
     let hash = Sha256::new_with_prefix("anamnesis idempotency key 1\n");
-    let parts = [service.name.as_str(), &call::provenance().agent, &text];
+    let parts = [service.name.as_str(), &call::writer().agent, &text];
     let hash: [u8; 32] = parts.into_iter().fold(hash, part).finalize().into();
     let (short, _) = hash.split_first_chunk::<16>().unwrap_or((&[0; 16], &[]));
     let key = Uuid::from_bytes(*short);
@@ -83,6 +83,9 @@ fn fingerprint(request: &Request) -> [u8; 32] {
         // Each is a list of none or one, so that an empty header is not the same as none.
         hash.update([u8::from(condition.is_some())]);
         hash = part(hash, condition.as_deref().unwrap_or_default());
+    }
+    if let Some(provenance) = &request.provenance {
+        hash = part(hash, provenance);
     }
     hash.chain_update(body(request)).finalize().into()
 }
@@ -183,13 +186,13 @@ async fn replay(call: &Call, interaction: Interaction, once: &Once) -> Result<Op
 
 /// The answer of an interaction with one resource: all of it is in its event.
 fn single(call: &Call, remembered: Remembered) -> Result<Answer, Failure> {
-    match <[Event; 1]>::try_from(remembered.events) {
-        Ok([event]) => Ok(write::recorded(call, event)),
-        Err(events) => {
-            tracing::error!(events = events.len(), "An idempotency key does not stand for one event.");
-            Err(Failure::internal())
-        }
+    let mut events = remembered.events;
+    let is_single = events.len() == 1 || provenance::is_of_one_write(&events);
+    if is_single && !events.is_empty() {
+        return Ok(write::recorded(call, events.swap_remove(0)));
     }
+    tracing::error!(events = events.len(), "An idempotency key does not stand for one write.");
+    Err(Failure::internal())
 }
 
 /// 400: this interaction is several writes, each by itself, which one key cannot name.

@@ -49,6 +49,7 @@ pub(super) async fn dispatch(call: &Call, entry: &Entry<'_>) -> Result<api::Answ
             if_none_exist: entry.if_none_exist.clone(),
         },
         idempotency_key: None,
+        provenance: None,
         prefer: call.prefer,
         eventual: call.eventual,
         parallel: false,

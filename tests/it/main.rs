@@ -32,6 +32,7 @@ mod parked;
 mod passivation;
 mod patch;
 mod patch_bundle;
+mod provenance;
 mod races;
 mod read;
 mod rebuild;
