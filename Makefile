@@ -7,7 +7,7 @@ ARGS ?=
 ROUNDS ?= 50
 SEED ?=
 
-.PHONY: help run test faults conformance bench setup definitions fmt lint
+.PHONY: help run test faults conformance clients bench setup definitions fmt lint
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -27,6 +27,10 @@ faults: ## Kill server, Postgres and NATS at random under load, and check every 
 
 conformance: ## Run the tests over published resources and suites (ANAMNESIS_CORPUS, or ../shared/corpus)
 	@scripts/conformance.sh
+
+clients: ## Run published FHIR clients in Python and JavaScript against a server (needs python3, node and npm)
+	@scripts/setup.sh
+	@tests/clients/run.sh
 
 bench: ## Measure
 	@scripts/setup.sh --release
