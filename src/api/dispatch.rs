@@ -12,7 +12,8 @@ use super::query::Query;
 use super::route::Place;
 use super::service::Service;
 use super::{
-    as_of, capabilities, conditional_create, conditional_delete, conditional_patch, conditional_update, create, delete, history, idempotency, patch, provenance, read, search, update, vread,
+    as_of, capabilities, conditional_create, conditional_delete, conditional_patch, conditional_update,
+    create, delete, history, idempotency, patch, provenance, read, search, update, vread,
 };
 use crate::error::Failure;
 

@@ -76,7 +76,7 @@ impl Turns {
             .collect();
         let turns = self.take(&wanted).await?;
         let claim = if wanted.is_empty() { None } else { Some(log.claim(&wanted).await?) };
-        Ok(Held { claim, turns: turns })
+        Ok(Held { claim, turns })
     }
 
     /// Takes the turn of one resource within this server: who changes what is there waits instead of trying in vain.
@@ -87,7 +87,7 @@ impl Turns {
     pub(crate) async fn wait_for(&self, key: &ResourceKey) -> Result<Held, Failure> {
         let criteria = [("_id".to_owned(), key.id.clone())];
         let turns = self.take(&BTreeSet::from([slot(&key.resource_type, &criteria)])).await?;
-        Ok(Held { claim: None, turns: turns })
+        Ok(Held { claim: None, turns })
     }
 
     async fn take(&self, wanted: &BTreeSet<u16>) -> Result<Vec<OwnedMutexGuard<()>>, Failure> {

@@ -66,8 +66,12 @@ async fn a_lost_connection_is_a_lost_claim() {
     let (one, two) = (open(&database).await, open(&database).await);
     let held = one.claim(&slots([1])).await.unwrap();
     let hand = Hand::new(&database).await;
-    hand.run("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1")
-        .await;
+    hand.run(
+        "SELECT pg_terminate_backend(pid) FROM pg_locks
+         WHERE locktype = 'advisory'
+           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+    )
+    .await;
     drop(two.claim(&slots([1])).await.unwrap());
     while !held.is_lost() {
         tokio::task::yield_now().await;
