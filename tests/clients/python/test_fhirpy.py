@@ -45,10 +45,10 @@ class FhirPy(unittest.TestCase):
         self.assertIsNotNone(self.patients().first())
 
     def test_conditional_writes(self):
-        created, is_new = self.patients().get_or_create(self.make())
-        self.assertTrue(is_new)
-        again, is_new = self.patients().get_or_create(self.make())
-        self.assertEqual((is_new, again["id"]), (False, created["id"]))
+        unless_there = SyncFHIRClient(BASE, extra_headers={"If-None-Exist": "family=" + self.family})
+        created = unless_there.execute("Patient", method="post", data=self.make().serialize())
+        again = unless_there.execute("Patient", method="post", data=self.make().serialize())
+        self.assertEqual((again["id"], again["meta"]["versionId"]), (created["id"], "1"))
         updated, is_new = self.patients().update(self.make(active=True))
         self.assertEqual((is_new, updated["id"], updated["active"]), (False, created["id"], True))
         self.make().save()
