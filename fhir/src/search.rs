@@ -18,11 +18,13 @@
 mod compile;
 mod filter;
 mod general;
+mod moments;
 mod parameter;
 mod registry;
 mod walker;
 
 pub use crate::definitions::SearchParameterKind;
+pub use moments::intervals;
 pub use parameter::{Component, ParameterDefinition, SearchParameter, SearchParameterError};
 pub use registry::SearchRegistry;
 

@@ -1,8 +1,7 @@
 //! Date parameters (R4 search.html#date): every date is the span of time that it covers.
 
-use anamnesis_fhir::datetime::{DateTime, Interval};
-use anamnesis_fhir::json::Value;
-use anamnesis_fhir::search::Extracted;
+use anamnesis_fhir::datetime::DateTime;
+use anamnesis_fhir::search::{Extracted, intervals};
 
 use super::Modifier;
 use super::atom::{Atom, Criterion, Yield};
@@ -18,28 +17,7 @@ const APPROXIMATE_PART: i64 = 10;
 
 /// Adds what a value is found by. What is no date is not found by it; resources are validated when written.
 pub(super) fn index(key: &ParameterKey, extracted: Extracted<'_>, entries: &mut Entries) {
-    let value = extracted.value;
-    let mut add = |interval: Interval| entries.span(key.of(Class::Span, &[]), Span::of_time(interval), true);
-    match extracted.fhir_type {
-        "Period" => period(value).into_iter().for_each(add),
-        "Timing" => {
-            let events = value.get("event").into_iter().flat_map(Value::items);
-            events.filter_map(date_time).for_each(|event| add(event.interval()));
-            let bounds = value.get("repeat").and_then(|repeat| repeat.get("boundsPeriod"));
-            bounds.and_then(period).into_iter().for_each(add);
-        }
-        _ => date_time(value).into_iter().for_each(|date| add(date.interval())),
-    }
-}
-
-fn date_time(value: Value<'_>) -> Option<DateTime> {
-    DateTime::parse_date_time(&value.as_str()?).ok()
-}
-
-fn period(value: Value<'_>) -> Option<Interval> {
-    let start = value.get("start").and_then(date_time);
-    let end = value.get("end").and_then(date_time);
-    (start.is_some() || end.is_some()).then(|| Interval::of_period(start, end))
+    intervals(extracted, |interval| entries.span(key.of(Class::Span, &[]), Span::of_time(interval), true));
 }
 
 /// What a query asks: a prefix and a date.
