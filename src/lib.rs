@@ -13,6 +13,7 @@ pub mod config;
 pub mod decide;
 pub mod error;
 pub mod feed;
+pub mod group;
 pub mod load;
 pub mod reads;
 pub mod synth;

@@ -22,6 +22,7 @@ mod delete;
 mod feed;
 mod full;
 mod gone;
+mod group;
 mod history;
 mod hostile;
 mod idempotency;
