@@ -23,7 +23,7 @@ use crate::error::{Failure, FailureKind, IssueCode};
 pub(super) const PARAMETER: &str = "_asOf";
 
 /// What `/metadata` says of it: R4 has no place for parameters of reads.
-pub(super) const DOCUMENTATION: &str = "Reads, histories and searches of a patient's compartment take _asOf, a position of the log or an instant, and answer with the record as it stood then.";
+pub(super) const DOCUMENTATION: &str = "Reads, histories, $everything and searches of a patient's compartment take _asOf, a position of the log or an instant, and answer with the record as it stood then.";
 
 /// Refuses the parameter where it would be ignored: who asks for the past must not be given the present.
 ///
@@ -31,18 +31,19 @@ pub(super) const DOCUMENTATION: &str = "Reads, histories and searches of a patie
 /// 400 for an interaction that does not understand it.
 pub(super) fn refuse_elsewhere(call: &Call, interaction: Interaction) -> Result<(), Failure> {
     let is_asked = call.query.get(PARAMETER).is_some();
-    let is_understood = matches!(
-        interaction,
+    let is_understood = match interaction {
         Interaction::Read
-            | Interaction::HistoryOfInstance
-            | Interaction::HistoryOfType
-            | Interaction::HistoryOfSystem
-            | Interaction::SearchCompartment
-    );
+        | Interaction::HistoryOfInstance
+        | Interaction::HistoryOfType
+        | Interaction::HistoryOfSystem
+        | Interaction::SearchCompartment => true,
+        Interaction::Operation(operation) => operation.name == "$everything",
+        _ => false,
+    };
     if !is_asked || is_understood {
         return Ok(());
     }
-    let text = "_asOf is understood by read, history and the search of a patient's compartment, and by nothing else.";
+    let text = "_asOf is understood by read, history, $everything and the search of a patient's compartment, and by nothing else.";
     Err(Failure::new(FailureKind::Invalid, IssueCode::NotSupported, text))
 }
 

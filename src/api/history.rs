@@ -168,7 +168,7 @@ fn asked(call: &Call) -> Result<Asked, Failure> {
 }
 
 /// The first and the last microsecond that a date or time covers.
-fn instant(name: &str, value: &str) -> Result<(DateTime<Utc>, DateTime<Utc>), Failure> {
+pub(super) fn instant(name: &str, value: &str) -> Result<(DateTime<Utc>, DateTime<Utc>), Failure> {
     // An offset's plus sign arrives as a space where a client did not encode it.
     let value = value.replace(' ', "+");
     let bad = || Failure::invalid(format!("{name} is no FHIR date or time."));

@@ -1,14 +1,22 @@
 //! The operations, one a file; [`super::operation`] is their table.
 
+pub(super) mod docref;
+pub(super) mod everything;
 pub(super) mod expand;
 pub(super) mod includes;
 mod input;
+pub(super) mod lastn;
 pub(super) mod lookup;
+pub(super) mod member_match;
 pub(super) mod subsumes;
 mod terminology;
 pub(super) mod translate;
 pub(super) mod validate_code;
 pub(super) mod versions;
 
-#[allow(unused_imports, reason = "no operation takes anything yet")]
 pub(in crate::api) use input::{Input, value_of};
+
+/// A part of the value of a search, so that what separates parts is plain in it (R4 search.html#escaping).
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('|', "\\|").replace(',', "\\,").replace('$', "\\$")
+}

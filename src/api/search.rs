@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use anamnesis_events::{Event, Position, ResourceKey};
 use anamnesis_projections::search::{
-    Handling, IncludesToken, Issue as SearchIssue, PAGE_PARAMETER, ParseOptions, Scope, SearchMatch,
-    SearchPage, SearchQuery,
+    COUNT_MAX, Handling, IncludesToken, Issue as SearchIssue, PAGE_PARAMETER, ParseOptions, Scope,
+    SearchMatch, SearchPage, SearchQuery,
 };
 
 use super::answer::Answer;
@@ -52,7 +52,20 @@ pub(crate) async fn of_compartment(
 }
 
 async fn search(call: &Call, scope: Scope, path: &str) -> Result<Answer, Failure> {
-    let (query, issues) = parse(call, &scope, &call.query.0)?;
+    of_parameters(call, scope, path, &call.query.0).await
+}
+
+/// A search with these parameters instead of those of the request.
+///
+/// # Errors
+/// As those of a search.
+pub(super) async fn of_parameters(
+    call: &Call,
+    scope: Scope,
+    path: &str,
+    parameters: &[(String, String)],
+) -> Result<Answer, Failure> {
+    let (query, issues) = parse(call, &scope, parameters)?;
     let mut results = results(call, &query).await?;
     results.issues.splice(0..0, issues);
     let page = &results.page;
@@ -106,6 +119,62 @@ pub(super) fn parse(
     let index = call.service.index()?;
     let (query, issues) = index.parse(scope, parameters, &options(call)).map_err(refuse)?;
     Ok((query, issues.into_iter().map(Issue::from).collect()))
+}
+
+/// All matches of a search, and what there is to say of them.
+pub(super) struct All {
+    pub(super) events: Vec<Event>,
+    pub(super) issues: Vec<Issue>,
+}
+
+/// All matches of a search, in its order.
+///
+/// # Errors
+/// As those of a search; 400 for more than `count_max` matches.
+pub(super) async fn all(
+    call: &Call,
+    scope: &Scope,
+    parameters: &[(String, String)],
+    count_max: usize,
+) -> Result<All, Failure> {
+    let mut parameters = parameters.to_vec();
+    parameters.push(("_count".to_owned(), COUNT_MAX.to_string()));
+    let mut all = All { events: Vec::new(), issues: Vec::new() };
+    let mut next: Option<String> = None;
+    // As many pages as `count_max` has.
+    loop {
+        let page = next.take().map(|token| (PAGE_PARAMETER.to_owned(), token));
+        let is_first = page.is_none();
+        let asked: Vec<_> = parameters.iter().cloned().chain(page).collect();
+        let (query, issues) = parse(call, scope, &asked)?;
+        let results = results(call, &query).await?;
+        if is_first {
+            all.issues.extend(issues.into_iter().chain(results.issues));
+        }
+        all.events.extend(results.matches);
+        if all.events.len() > count_max {
+            let text = format!("More than {count_max} resources match; ask for fewer.");
+            return Err(Failure::new(FailureKind::Invalid, IssueCode::TooCostly, text));
+        }
+        match results.page.next {
+            Some(token) => next = Some(token),
+            None => return Ok(all),
+        }
+    }
+}
+
+/// A bundle of matches that were not found page by page.
+///
+/// # Errors
+/// 400 for parts of resources that cannot be told.
+pub(super) fn bundle_of(
+    call: &Call,
+    links: &[Link],
+    matches: &[Event],
+    issues: &[Issue],
+) -> Result<Answer, Failure> {
+    let entries = Entries { matches, included: &[] };
+    bundle(call, links, Some(matches.len() as u64), &entries, issues)
 }
 
 /// A page of matches with their resources.
