@@ -78,8 +78,8 @@ pub use include::{INCLUDES_COUNT_MAX, INCLUDES_PARAMETER, Include, IncludesToken
 pub use index::{Drawn, SearchIndex, SearchLimits, SearchMatch, SearchPage};
 pub use issue::{Issue, IssueKind, Severity};
 pub use query::{
-    COUNT_DEFAULT, COUNT_MAX, Catalogue, Handling, PAGE_PARAMETER, ParseOptions, Scope, SearchQuery, Summary,
-    Total,
+    CHAIN_DEPTH_MAX, COUNT_DEFAULT, COUNT_MAX, Catalogue, Handling, PAGE_PARAMETER, ParseOptions, Scope,
+    SearchQuery, Summary, Total,
 };
 pub use span::DateEquals;
 pub use write::SearchProjection;

@@ -185,7 +185,8 @@ async fn search(
     };
     let source = Live::new(log, client);
     let supervisor = Supervisor::start(&database, of_version, source, number, options).await?;
-    let index = SearchIndex::new(database, registry, number, supervisor.active());
+    let index = SearchIndex::new(database, registry, number, supervisor.active())
+        .with_chain_depth(settings.search.chain_depth_max);
     Ok((Arc::new(supervisor), index))
 }
 

@@ -234,11 +234,13 @@ pub struct SearchSettings {
     pub wait_ms: u64,
     /// When a date is equal to the one that a search asks for.
     pub date_equals: DateEqualsSetting,
+    /// Links of a chain (`subject.organization.name` has two), reverse ones included. Each may be a search of its own.
+    pub chain_depth_max: usize,
 }
 
 impl Default for SearchSettings {
     fn default() -> Self {
-        SearchSettings { wait_ms: 500, date_equals: DateEqualsSetting::Contains }
+        SearchSettings { wait_ms: 500, date_equals: DateEqualsSetting::Contains, chain_depth_max: 4 }
     }
 }
 

@@ -42,6 +42,7 @@ mod races;
 mod read;
 mod rebuild;
 mod search;
+mod search_chain;
 mod search_include;
 mod terminology;
 mod terminology_stored;

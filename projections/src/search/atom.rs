@@ -1,5 +1,7 @@
 //! What a search asks of a resource: criteria, each a choice of atoms that the index can answer.
 
+use std::hash::{Hash, Hasher};
+
 use super::key::type_number;
 use super::span::SpanBox;
 
@@ -22,6 +24,29 @@ pub(crate) enum Atom {
     Kind(i32),
     /// All of these.
     All(Vec<Criterion>),
+    /// What another resource has.
+    Join(Join),
+}
+
+/// Another resource, which the resource refers to or which refers to it, and what is asked of that one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Join {
+    /// True: the other one refers to the resource (`_has`). False: the resource refers to the other one (a chain).
+    pub(crate) reverse: bool,
+    /// The numbers of the parameters that the reference is one of, see [`super::key::ParameterKey::references`]; none for
+    /// whatever reference.
+    pub(crate) parameters: Vec<i64>,
+    /// The other one's types, by number.
+    pub(crate) kinds: Vec<i32>,
+    pub(crate) criteria: Vec<Criterion>,
+    /// The other one as it was at this position. Not part of the question.
+    pub(crate) as_of: Option<i64>,
+}
+
+impl Hash for Join {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        (self.reverse, &self.parameters, &self.kinds, &self.criteria).hash(hasher);
+    }
 }
 
 /// How many resources a criterion is expected to leave: decides what the index is asked first.
@@ -56,9 +81,28 @@ impl Criterion {
         Self { any: atoms, negated: true, expected: Yield::Most }
     }
 
-    /// This one or the other, for the same resources; both are negated, and then it is neither, or none of them.
+    /// This one or the other, for the same resources; both are negated, and then it is neither, or none of them. Joins that
+    /// differ in the parameter only become one.
     pub(crate) fn or(mut self, other: Self) -> Self {
-        self.any.extend(other.any);
+        for atom in other.any {
+            let Atom::Join(join) = &atom else {
+                self.any.push(atom);
+                continue;
+            };
+            let is_alike = |known: &&mut Join| {
+                !known.parameters.is_empty()
+                    && (known.reverse, &known.kinds, &known.criteria)
+                        == (join.reverse, &join.kinds, &join.criteria)
+            };
+            let joins = self.any.iter_mut().filter_map(|atom| match atom {
+                Atom::Join(known) => Some(known),
+                _ => None,
+            });
+            match { joins }.find(is_alike) {
+                Some(known) => known.parameters.extend(&join.parameters),
+                None => self.any.push(atom),
+            }
+        }
         self.expected = self.expected.max(other.expected);
         self
     }
@@ -75,6 +119,26 @@ impl Criterion {
             Atom::All(vec![of_type, criterion])
         };
         Some(Self::any(of_types.into_iter().map(of_type).collect(), Yield::Most))
+    }
+
+    /// The atoms of the criterion, those of joined resources included.
+    pub(crate) fn atoms(&self) -> usize {
+        let of_atom = |atom: &Atom| match atom {
+            Atom::All(criteria) => criteria.iter().map(Self::atoms).sum(),
+            Atom::Join(join) => 1 + join.criteria.iter().map(Self::atoms).sum::<usize>(),
+            _ => 1,
+        };
+        self.any.iter().map(of_atom).sum()
+    }
+
+    /// The joins of the criterion, those within others included.
+    pub(crate) fn joins(&self) -> usize {
+        let inner = |atom: &Atom| match atom {
+            Atom::All(criteria) => criteria.iter().map(Self::joins).sum(),
+            Atom::Join(join) => 1 + join.criteria.iter().map(Self::joins).sum::<usize>(),
+            _ => 0,
+        };
+        self.any.iter().map(inner).sum()
     }
 
     /// The tokens, where the criterion consists of nothing else.

@@ -84,7 +84,8 @@ pub struct Found {
 }
 
 impl Found {
-    /// Whether a search with this query finds the resource.
+    /// Whether a search with this query finds the resource. Not to be asked where [`SearchQuery::joins_others`]: what
+    /// other resources have, this one does not say.
     #[must_use]
     pub fn matches(&self, query: &SearchQuery) -> bool {
         query.types.contains(&self.resource_type)
@@ -119,6 +120,8 @@ impl Found {
             }),
             Atom::Kind(kind) => type_number(&self.resource_type) == *kind,
             Atom::All(all) => all.iter().all(|criterion| self.has(criterion)),
+            // Nobody asks, see `SearchQuery::joins_others`.
+            Atom::Join(_) => false,
         }
     }
 }

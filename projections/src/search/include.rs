@@ -12,10 +12,11 @@ use std::collections::{BTreeSet, HashSet};
 use anamnesis_events::ResourceKey;
 use anamnesis_fhir::definitions;
 use anamnesis_fhir::json::{Document, Limits, Value};
+use anamnesis_fhir::references::each_reference;
 use anamnesis_fhir::search::{Extracted, SearchParameter, SearchParameterKind, SearchRegistry};
 
 use super::key::{ParameterKey, type_number};
-use super::reference::{relative_to, target_token, without_history};
+use super::reference::{relative_to, without_history};
 use super::target::Target;
 pub use token::IncludesToken;
 
@@ -64,21 +65,47 @@ pub(crate) fn is_followed(parameter: &SearchParameter) -> bool {
     parameter.kind() == SearchParameterKind::Reference && parameter.has_expression()
 }
 
-/// What the includes of a search ask the index for, collected from the resources that have been found so far.
+/// What the includes of a search ask the index for, collected from the resources that have been found so far. Always in
+/// the same order for the same resources.
 #[derive(Debug, Default)]
 pub struct Wanted {
+    pub(crate) groups: Vec<Group>,
+    known: HashSet<(Of, i64)>,
+}
+
+/// Tokens that are looked for over the same types.
+#[derive(Debug)]
+pub(crate) struct Group {
+    of: Of,
     /// Type numbers of what is looked for.
     pub(crate) kinds: BTreeSet<i32>,
     /// A resource that has one of them is wanted; in the order of the resources that they come from, each once.
     pub(crate) tokens: Vec<i64>,
-    known: HashSet<i64>,
+}
+
+/// Over which types a token is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Of {
+    /// Over its own: it is in rows of one type only.
+    Own,
+    /// Over the type with this number.
+    Kind(i32),
+    /// Over all of them.
+    All,
 }
 
 impl Wanted {
-    fn add(&mut self, resource_type: &str, token: i64) {
-        self.kinds.insert(type_number(resource_type));
-        if self.known.insert(token) {
-            self.tokens.push(token);
+    fn add(&mut self, of: Of, kinds: impl IntoIterator<Item = i32>, token: i64) {
+        if !self.known.insert((of, token)) {
+            return;
+        }
+        let at = self.groups.iter().position(|group| group.of == of).unwrap_or(self.groups.len());
+        if at == self.groups.len() {
+            self.groups.push(Group { of, kinds: BTreeSet::new(), tokens: Vec::new() });
+        }
+        if let Some(group) = self.groups.get_mut(at) {
+            group.kinds.extend(kinds);
+            group.tokens.push(token);
         }
     }
 }
@@ -106,6 +133,11 @@ impl Follower<'_> {
             && let Ok(document) = Document::parse(body, &Limits::default())
         {
             for include in forward {
+                if include.code.is_none() {
+                    each_reference(document.root(), &key.resource_type, &mut |reference| {
+                        self.to_address(include, &reference, wanted);
+                    });
+                }
                 let parameters = self.registry.parameters(&key.resource_type).iter();
                 for parameter in parameters.filter(|parameter| include.is_by(parameter)) {
                     parameter
@@ -122,32 +154,40 @@ impl Follower<'_> {
     fn to(&self, include: &Include, parameter: &SearchParameter, found: &Extracted<'_>, wanted: &mut Wanted) {
         if let Some(address) = found.value.as_str() {
             let own = Target::of(self.log, &address).own_address();
-            for name in parameter.targets().iter().filter(|name| include.is_to(name)) {
-                wanted.add(name, own);
+            for kind in
+                parameter.targets().iter().filter(|name| include.is_to(name)).map(|name| type_number(name))
+            {
+                wanted.add(Of::Kind(kind), [kind], own);
             }
             return;
         }
-        let Some(reference) = found.value.get("reference").and_then(Value::as_str) else { return };
-        let reference = self.base_url.map_or(&*reference, |base| relative_to(base, &reference));
-        let Some((name, id)) = without_history(reference).split_once('/') else { return };
-        if include.is_to(name) && definitions::r4().resource_types().contains(&name) {
-            wanted.add(name, Target::resource(self.log, name, id).own());
+        if let Some(reference) = found.value.get("reference").and_then(Value::as_str) {
+            self.to_address(include, &reference, wanted);
         }
     }
 
-    /// What points at a resource.
+    fn to_address(&self, include: &Include, reference: &str, wanted: &mut Wanted) {
+        let reference = self.base_url.map_or(reference, |base| relative_to(base, reference));
+        let Some((name, id)) = without_history(reference).split_once('/') else { return };
+        if include.is_to(name) && definitions::r4().resource_types().contains(&name) {
+            wanted.add(Of::Own, [type_number(name)], Target::resource(self.log, name, id).own());
+        }
+    }
+
+    /// What points at a resource: by a parameter, or by anything.
     fn from(&self, include: &Include, key: &ResourceKey, wanted: &mut Wanted) {
+        let target = Target::resource(self.log, &key.resource_type, &key.id);
         let all = definitions::r4().resource_types();
-        for source in all.iter().filter(|name| include.is_from(name)) {
-            let may_point = |parameter: &SearchParameter| {
-                let targets = parameter.targets();
-                targets.is_empty() || targets.iter().any(|target| **target == *key.resource_type)
-            };
-            let parameters = self.registry.parameters(source).iter();
-            for parameter in parameters.filter(|parameter| include.is_by(parameter) && may_point(parameter)) {
-                let of_parameter = ParameterKey::new(self.log, source, parameter.code());
-                wanted.add(source, target_token(&of_parameter, &key.resource_type, &key.id));
+        match (&include.source, &include.code) {
+            (Some(source), Some(code)) => {
+                let parameter = ParameterKey::new(self.log, source, code).references();
+                wanted.add(Of::Own, [type_number(source)], target.referred_by(parameter));
             }
+            (Some(source), None) => {
+                let kind = type_number(source);
+                wanted.add(Of::Kind(kind), [kind], target.target());
+            }
+            (None, _) => wanted.add(Of::All, all.iter().map(|name| type_number(name)), target.target()),
         }
     }
 }

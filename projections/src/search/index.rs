@@ -1,6 +1,7 @@
 //! Answers searches from the index.
 
 mod include;
+mod join;
 mod memory;
 mod rows;
 
@@ -43,11 +44,13 @@ pub struct SearchLimits {
     pub gathered_max: i64,
     /// The same where the query says little about how many match.
     pub tried_max: i64,
+    /// Resources of a chain that are gathered before the results are tested for them one by one instead.
+    pub joined_max: i64,
 }
 
 impl Default for SearchLimits {
     fn default() -> Self {
-        Self { gathered_max: 5000, tried_max: 2000 }
+        Self { gathered_max: 5000, tried_max: 2000, joined_max: 10_000 }
     }
 }
 
@@ -130,6 +133,13 @@ impl SearchIndex {
         self
     }
 
+    /// The same index with another limit for the links of a chain, see [`Catalogue::with_chain_depth`].
+    #[must_use]
+    pub fn with_chain_depth(mut self, chain_depth_max: usize) -> Self {
+        self.catalogue = self.catalogue.with_chain_depth(chain_depth_max);
+        self
+    }
+
     /// Reads a query, see [`SearchQuery::parse`].
     ///
     /// # Errors
@@ -183,7 +193,7 @@ impl SearchIndex {
         let mut page = page.map_err(too_costly)?;
         self.shown.fetch_max(page.reached.get(), Ordering::SeqCst);
         // A resource that was un-parked meanwhile may be missing from what the query saw all the same.
-        page.parked = parked(&before.marks.joined(&active.parked()), &query.types);
+        page.parked = parked(&before.marks.joined(&active.parked()), &query.looked_at);
         page.parked_known = before.known;
         Ok(page)
     }
@@ -221,13 +231,14 @@ impl SearchIndex {
         let token = query.page.as_ref();
         let order = Order::new(&query.sort, token.is_some_and(|token| token.backward));
         let count = i64::try_from(query.count()).unwrap_or(i64::MAX);
+        let (criteria, as_of) = self.resolved(query, tables).await?;
         let window = Window {
             tables,
             log: self.log,
             kinds,
-            criteria: &query.criteria,
+            criteria: &criteria,
             order: &order,
-            as_of: query.as_of().map(number),
+            as_of: as_of.map(number),
             after: token.map(|token| &token.place),
             // One more tells whether there is another page.
             rows_max: count.saturating_add(1),
@@ -252,11 +263,12 @@ impl SearchIndex {
                 parked_known: Position::ZERO,
             });
         }
-        let found = match query.as_of() {
+        let found = match as_of {
             Some(position) => self.rows_as_of(&window, position).await?,
             None => self.rows(&window).await?,
         };
-        Ok(self.made(query, &order, found, counted.map(|(total, _)| total)))
+        let as_of = as_of.unwrap_or(found.reached);
+        Ok(self.made(query, &order, (found, as_of), counted.map(|(total, _)| total)))
     }
 
     /// The rows of a window, from the resources as they were at the position that the window is as of.
@@ -354,14 +366,19 @@ impl SearchIndex {
     }
 
     /// The page of the rows that were found: one more than the page holds tells that there is another.
-    fn made(&self, query: &SearchQuery, order: &Order, mut found: Found, total: Option<u64>) -> SearchPage {
+    fn made(
+        &self,
+        query: &SearchQuery,
+        order: &Order,
+        (mut found, position): (Found, Position),
+        total: Option<u64>,
+    ) -> SearchPage {
         let token = query.page.as_ref();
         let is_more = found.rows.len() > query.count();
         found.rows.truncate(query.count());
         if order.backward {
             found.rows.reverse();
         }
-        let position = query.as_of().unwrap_or(found.reached);
         let link = |place: Option<&Place>, backward: bool| {
             let (fingerprint, place) = (query.fingerprint, place?.clone());
             Some(PageToken { fingerprint, position, total, backward, place }.encode())

@@ -1,5 +1,6 @@
 //! A search query: what was asked, checked against the search parameters and ready for the index.
 
+mod chain;
 mod control;
 mod include;
 mod parse;
@@ -25,6 +26,8 @@ pub(crate) use sort::{SortBy, SortKey};
 pub const COUNT_DEFAULT: usize = 10;
 /// The most results on a page; a larger `_count` is cut to it.
 pub const COUNT_MAX: usize = 1000;
+/// Links of a chain unless configured otherwise: what records ask for has two or three.
+pub const CHAIN_DEPTH_MAX: usize = 4;
 /// The parameter that carries a page token; the name that Azure Health Data Services uses.
 pub const PAGE_PARAMETER: &str = "ct";
 
@@ -113,6 +116,7 @@ pub enum Summary {
 pub struct Catalogue {
     pub(crate) registry: SearchRegistry,
     pub(crate) aliases: Aliases,
+    pub(crate) chain_depth_max: usize,
 }
 
 impl Catalogue {
@@ -120,7 +124,13 @@ impl Catalogue {
     #[must_use]
     pub fn new(registry: SearchRegistry) -> Self {
         let aliases = Aliases::of(&registry);
-        Self { registry, aliases }
+        Self { registry, aliases, chain_depth_max: CHAIN_DEPTH_MAX }
+    }
+
+    /// The same with another limit for the links of a chain, reverse ones included; 0 allows no chains.
+    #[must_use]
+    pub fn with_chain_depth(self, chain_depth_max: usize) -> Self {
+        Self { chain_depth_max, ..self }
     }
 }
 
@@ -128,6 +138,8 @@ impl Catalogue {
 #[derive(Clone)]
 pub struct SearchQuery {
     pub(crate) types: Vec<String>,
+    /// The types that are searched and those that are joined to them.
+    pub(crate) looked_at: Vec<String>,
     pub(crate) criteria: Vec<Criterion>,
     pub(crate) sort: Vec<SortKey>,
     pub(crate) page: Option<PageToken>,
@@ -180,6 +192,12 @@ impl SearchQuery {
     #[must_use]
     pub fn elements(&self) -> &[String] {
         &self.elements
+    }
+
+    /// Whether it asks for what other resources have: chains, `_has` and the like.
+    #[must_use]
+    pub fn joins_others(&self) -> bool {
+        self.criteria.iter().any(|criterion| criterion.joins() > 0)
     }
 
     /// What comes with the matches.

@@ -8,6 +8,7 @@
 //! A test that is written `(…) IS TRUE` is never taken for the start of an index scan.
 
 mod condition;
+mod join;
 
 use tokio_postgres::types::ToSql;
 
@@ -179,24 +180,43 @@ impl<'a> Statement<'a> {
 
     /// Gathers at most `gathered_max` resources. Rows: see [`Self::with_state`].
     pub(super) fn gather(window: &Window<'a>, start: Start<'_>, gathered_max: i64) -> Self {
-        let Tables { resource, .. } = window.tables;
         let mut statement = Self::over(window);
         let columns = statement.columns(window);
-        let as_of = statement.as_of(window);
-        let most = statement.bind(Value::Big(gathered_max));
-        let (with, count) = match start {
+        let (with, count) = statement.gathered(window, start, gathered_max, &columns);
+        let after = statement.after(window);
+        let (order, most) = (window.order.by_columns(), statement.bind(Value::Big(window.rows_max)));
+        let rows = format!("SELECT * FROM g WHERE {after} ORDER BY {order} LIMIT {most}");
+        statement.with_state(window, &with, &format!("(SELECT count(*) FROM {count})"), &rows);
+        statement
+    }
+
+    /// The part of a statement that makes `g`, the resources that were gathered, and what is counted to know whether
+    /// there are too many.
+    fn gathered(
+        &mut self,
+        window: &Window<'a>,
+        start: Start<'_>,
+        gathered_max: i64,
+        columns: &str,
+    ) -> (String, &'static str) {
+        let Tables { resource, .. } = window.tables;
+        let as_of = self.as_of(window);
+        let most = self.bind(Value::Big(gathered_max));
+        match start {
             Start::Tokens => {
-                let indexed = statement.indexed_tokens(window.criteria);
-                let tests = statement.tests(window.criteria, |criterion| criterion.is_indexed_token());
+                let indexed = self.indexed_tokens(window.criteria);
+                let tests = self.tests(window.criteria, |criterion| criterion.is_indexed_token());
+                let of_kinds = self.of_kinds(window);
                 let with = format!(
-                    "g AS MATERIALIZED (SELECT {columns} FROM {resource} AS m WHERE {indexed}{tests}{as_of} LIMIT {most})"
+                    "g AS MATERIALIZED (SELECT {columns} FROM {resource} AS m
+                         WHERE {indexed}{of_kinds}{tests}{as_of} LIMIT {most})"
                 );
                 (with, "g")
             }
             Start::Times | Start::Everything => {
-                let (log, kinds) = statement.log_and_kinds(window);
-                let times = statement.times(window, &log);
-                let tests = statement.tests(window.criteria, |_| false);
+                let (log, kinds) = self.log_and_kinds(window);
+                let times = self.times(window, &log);
+                let tests = self.tests(window.criteria, |_| false);
                 let with = format!(
                     "g AS MATERIALIZED (SELECT w.* FROM unnest({kinds}) AS k (kind) CROSS JOIN LATERAL (
                          SELECT {columns} FROM {resource} AS m
@@ -205,9 +225,9 @@ impl<'a> Statement<'a> {
                 (with, "g")
             }
             Start::Texts(criterion) | Start::Spans(criterion) => {
-                let found = statement.candidates(criterion);
-                let (log, kinds) = statement.log_and_kinds(window);
-                let tests = statement.tests(window.criteria, |_| false);
+                let found = self.candidates(criterion);
+                let (log, kinds) = self.log_and_kinds(window);
+                let tests = self.tests(window.criteria, |_| false);
                 let with = format!(
                     "f AS MATERIALIZED ({found} LIMIT {most}),
                      d AS MATERIALIZED (SELECT DISTINCT seq FROM f WHERE (SELECT count(*) FROM f) < {most}),
@@ -216,12 +236,7 @@ impl<'a> Statement<'a> {
                 );
                 (with, "f")
             }
-        };
-        let after = statement.after(window);
-        let (order, most) = (window.order.by_columns(), statement.bind(Value::Big(window.rows_max)));
-        let rows = format!("SELECT * FROM g WHERE {after} ORDER BY {order} LIMIT {most}");
-        statement.with_state(window, &with, &format!("(SELECT count(*) FROM {count})"), &rows);
-        statement
+        }
     }
 
     /// Walks along the log. `without` leaves out resources that have a value of this family.
@@ -313,7 +328,8 @@ impl<'a> Statement<'a> {
         let mut statement = Self::over(window);
         let from = if by_tokens {
             let indexed = statement.indexed_tokens(window.criteria);
-            indexed + &statement.tests(window.criteria, |criterion| criterion.is_indexed_token())
+            let of_kinds = statement.of_kinds(window);
+            indexed + &of_kinds + &statement.tests(window.criteria, |criterion| criterion.is_indexed_token())
         } else {
             let (log, kinds) = statement.log_and_kinds(window);
             let tests = statement.tests(window.criteria, |_| false);
@@ -349,6 +365,11 @@ impl<'a> Statement<'a> {
 
     fn log_and_kinds(&mut self, window: &Window<'a>) -> (String, String) {
         (self.bind(Value::Small(window.log)), self.bind(Value::Integers(window.kinds.to_vec())))
+    }
+
+    /// That a row is of a type that is searched, where tokens alone do not say so: those of resources themselves do not.
+    fn of_kinds(&mut self, window: &Window<'a>) -> String {
+        format!(" AND (m.kind = ANY ({})) IS TRUE", self.bind(Value::Integers(window.kinds.to_vec())))
     }
 
     fn as_of(&mut self, window: &Window<'a>) -> String {

@@ -25,7 +25,6 @@ const BITS: u32 = 61;
 /// The bits of a number in a key; the others say what the key is.
 pub(crate) const NUMBER_MASK: i64 = (1 << BITS) - 1;
 /// Own keys are below this.
-#[cfg_attr(not(test), expect(dead_code, reason = "statements that join rows ask for it"))]
 pub(crate) const OWN_MAX: i64 = KEY_MIN;
 /// Own keys of canonical addresses begin here, those of `Type/id` lie below.
 const OWN_ADDRESS_MIN: i64 = i64::MIN + (1 << BITS);
@@ -55,6 +54,11 @@ impl Target {
     /// The resource of this type and id.
     pub(crate) fn resource(log: i16, resource_type: &str, id: &str) -> Self {
         Self::of(log, &format!("{resource_type}/{id}"))
+    }
+
+    /// What has this own key, or is this target.
+    pub(crate) fn of_key(key: i64) -> Self {
+        Self(key & NUMBER_MASK)
     }
 
     /// The token of the resource itself, where it is known as `Type/id`.

@@ -4,6 +4,7 @@
 
 mod audit;
 mod audit_scale;
+mod chain;
 mod complaints;
 mod composite;
 mod date;

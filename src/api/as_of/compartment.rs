@@ -66,6 +66,9 @@ pub(in super::super) async fn search(
         resource_type: resource_type.map(ToString::to_string),
     };
     let (query, mut issues) = present::parse(call, &scope, &asked.criteria)?;
+    if query.joins_others() {
+        return Err(unsupported("What other resources have cannot be asked with _asOf."));
+    }
     let evaluator = index.evaluator();
     let wanted = Wanted {
         owner,

@@ -59,23 +59,25 @@ impl SearchIndex {
         seen: &mut HashSet<ResourceKey>,
         count_max: usize,
     ) -> Result<Drawn, ProjectionError> {
-        let kinds: Vec<i32> = wanted.kinds.iter().copied().collect();
         let mut drawn = Drawn::default();
         let mut active = self.answering(at).await?;
-        for tokens in wanted.tokens.chunks(TOKENS_MAX) {
-            let criteria = visible(tokens);
-            let mut asked = Asked { kinds: &kinds, criteria: &criteria, at, count_max };
-            let done = self.draw_from(&Tables::of(active.version()), &mut asked, seen, &mut drawn).await;
-            if let Err(error) = done {
-                if !is_gone(&error) {
-                    return Err(too_costly(error));
+        for group in &wanted.groups {
+            let kinds: Vec<i32> = group.kinds.iter().copied().collect();
+            for tokens in group.tokens.chunks(TOKENS_MAX) {
+                let criteria = visible(tokens);
+                let asked = Asked { kinds: &kinds, criteria: &criteria, at, count_max };
+                let done = self.draw_from(&Tables::of(active.version()), &asked, seen, &mut drawn).await;
+                if let Err(error) = done {
+                    if !is_gone(&error) {
+                        return Err(too_costly(error));
+                    }
+                    active = self.instead_of(&active, error).await?;
+                    let tables = Tables::of(active.version());
+                    self.draw_from(&tables, &asked, seen, &mut drawn).await.map_err(too_costly)?;
                 }
-                active = self.instead_of(&active, error).await?;
-                let tables = Tables::of(active.version());
-                self.draw_from(&tables, &mut asked, seen, &mut drawn).await.map_err(too_costly)?;
-            }
-            if drawn.matches.len() >= count_max {
-                break;
+                if drawn.matches.len() >= count_max {
+                    return Ok(drawn);
+                }
             }
         }
         Ok(drawn)
@@ -85,7 +87,7 @@ impl SearchIndex {
     async fn draw_from(
         &self,
         tables: &Tables,
-        asked: &mut Asked<'_>,
+        asked: &Asked<'_>,
         seen: &mut HashSet<ResourceKey>,
         drawn: &mut Drawn,
     ) -> Result<(), ProjectionError> {

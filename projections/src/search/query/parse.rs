@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::control::Control;
 use super::{
-    Catalogue, Handling, PAGE_PARAMETER, ParseOptions, Scope, SearchQuery, SortKey, Summary, include, sort,
+    Catalogue, Handling, PAGE_PARAMETER, ParseOptions, Scope, SearchQuery, SortKey, Summary, chain, include,
+    sort,
 };
 use crate::search::Modifier;
 use crate::search::alias::Aliases;
@@ -28,6 +29,10 @@ const VALUES_MAX: usize = 1000;
 /// Atoms of one query: values times the types and families in which each is looked up. Keeps the statement, its
 /// parameters (of which Postgres takes 65 535) and the time to plan it in bounds.
 const ATOMS_MAX: usize = 10_000;
+/// What can be asked of all types beside the parameters of `Resource`.
+const OF_ALL: [&str; 3] = ["_has", "_list", "_not-referenced"];
+/// Joins of one query: each may be a statement of its own.
+const JOINS_MAX: usize = 64;
 /// Keys of an order.
 const SORT_KEYS_MAX: usize = 8;
 
@@ -48,11 +53,14 @@ impl SearchQuery {
         let mut parser = Parser {
             registry: &catalogue.registry,
             aliases: &catalogue.aliases,
+            chain_depth_max: catalogue.chain_depth_max,
             log,
             options,
             issues: Vec::new(),
             types: Vec::new(),
             searched_all: false,
+            joined: BTreeSet::new(),
+            followed: 0,
         };
         let query = parser.query(scope, parameters);
         let (errors, others): (Vec<Issue>, Vec<Issue>) =
@@ -61,16 +69,21 @@ impl SearchQuery {
     }
 }
 
-struct Parser<'a> {
-    registry: &'a SearchRegistry,
+pub(super) struct Parser<'a> {
+    pub(super) registry: &'a SearchRegistry,
     aliases: &'a Aliases,
-    log: i16,
+    pub(super) chain_depth_max: usize,
+    pub(super) log: i16,
     options: &'a ParseOptions,
     issues: Vec<Issue>,
     /// The types that are searched.
     types: Vec<String>,
     /// All types of the system are, so that only parameters of every type can be used.
     searched_all: bool,
+    /// The types that are joined to them.
+    pub(super) joined: BTreeSet<String>,
+    /// How often a chain was followed to a type.
+    pub(super) followed: usize,
 }
 
 impl Parser<'_> {
@@ -98,7 +111,7 @@ impl Parser<'_> {
             if atoms(&criteria) > ATOMS_MAX {
                 break;
             }
-            match self.criterion(name, value) {
+            match self.criterion_of_search(name, value) {
                 Ok(criterion) => {
                     criteria.extend(criterion.necessary());
                     criteria.push(criterion);
@@ -107,12 +120,7 @@ impl Parser<'_> {
                 Err(refusal) => self.refuse(name, refusal),
             }
         }
-        if atoms(&criteria) > ATOMS_MAX {
-            let text = format!(
-                "the query comes to more than {ATOMS_MAX} conditions: ask for fewer values, or search fewer types"
-            );
-            self.issues.push(Issue::new(Severity::Error, IssueKind::TooCostly, "", text));
-        }
+        self.check_costs(&criteria);
         if !includes.is_empty() && control.summary == Summary::Text {
             // R4 search.html#summary says so.
             let text = "_summary=text cannot be combined with _include and _revinclude";
@@ -123,8 +131,11 @@ impl Parser<'_> {
         let fingerprint = fingerprint(scope, &self.types, &applied, &control.sort);
         let page = control.page.take().and_then(|text| self.page(&text, fingerprint, &sort));
         applied.extend(control.applied());
+        let types = std::mem::take(&mut self.types);
+        self.joined.extend(types.iter().cloned());
         SearchQuery {
-            types: std::mem::take(&mut self.types),
+            looked_at: std::mem::take(&mut self.joined).into_iter().collect(),
+            types,
             criteria,
             sort,
             page,
@@ -138,6 +149,27 @@ impl Parser<'_> {
             total: control.total,
             summary: control.summary,
             elements: control.elements,
+        }
+    }
+
+    /// Keeps the statements of a search in bounds.
+    fn check_costs(&mut self, criteria: &[Criterion]) {
+        let joins: usize = criteria.iter().map(Criterion::joins).sum();
+        let texts = [
+            (atoms(criteria) > ATOMS_MAX).then(|| {
+                format!(
+                    "the query comes to more than {ATOMS_MAX} conditions: ask for fewer values, or search fewer types"
+                )
+            }),
+            (joins > JOINS_MAX).then(|| {
+                format!(
+                    "the chains of the query come to more than {JOINS_MAX} joins: say which types are meant, as in \
+                     subject:Patient.name"
+                )
+            }),
+        ];
+        for text in texts.into_iter().flatten() {
+            self.issues.push(Issue::new(Severity::Error, IssueKind::TooCostly, "", text));
         }
     }
 
@@ -178,17 +210,36 @@ impl Parser<'_> {
         Some(Criterion::any(self.types.iter().flat_map(of_type).collect(), Yield::Few))
     }
 
-    /// One criterion: over several types, whatever answers in any of them.
-    fn criterion(&self, name: &str, value: &str) -> Result<Criterion, Refusal> {
-        let (code, modifier) = name.split_once(':').unwrap_or((name, ""));
-        let modifier = if modifier.is_empty() { Modifier::None } else { Modifier::parse(modifier) };
-        if code == "_has" || code.contains('.') || name.contains('.') {
-            return Err(Refusal::Unsupported("chained parameters are not supported".to_owned()));
-        }
-        let unknown = |name: &str| Refusal::Unsupported(format!("it is no search parameter of {name}"));
-        if self.searched_all && self.registry.get("Resource", code).is_none() {
+    /// One criterion of the types that are searched.
+    fn criterion_of_search(&mut self, name: &str, value: &str) -> Result<Criterion, Refusal> {
+        let code = name.split([':', '.']).next().unwrap_or(name);
+        let is_of_all = self.registry.get("Resource", code).is_some() || OF_ALL.contains(&code);
+        if self.searched_all && !is_of_all {
             return Err(unknown("all resource types"));
         }
+        let types = self.types.clone();
+        self.criterion(&types, name, value, 0)
+    }
+
+    /// One criterion: over several types, whatever answers in any of them. `depth` is the number of links that lead to
+    /// these types.
+    pub(super) fn criterion(
+        &mut self,
+        types: &[String],
+        name: &str,
+        value: &str,
+        depth: usize,
+    ) -> Result<Criterion, Refusal> {
+        if let Some(link) = chain::link(name)? {
+            return self.join(types, &link, value, depth);
+        }
+        match name {
+            "_list" => return self.of_list(value),
+            "_not-referenced" => return self.not_referenced(types, value),
+            _ => {}
+        }
+        let (code, modifier) = name.split_once(':').unwrap_or((name, ""));
+        let modifier = if modifier.is_empty() { Modifier::None } else { Modifier::parse(modifier) };
         let values = split(value, ',');
         if values.len() > VALUES_MAX {
             return Err(Refusal::BadValue(format!("it has more than {VALUES_MAX} values")));
@@ -199,8 +250,8 @@ impl Parser<'_> {
         if values.iter().any(|value| value.is_empty()) {
             return Err(Refusal::BadValue("one of its values is empty".to_owned()));
         }
-        let mut of_types = Vec::with_capacity(self.types.len());
-        for resource_type in &self.types {
+        let mut of_types = Vec::with_capacity(types.len());
+        for resource_type in types {
             let itself = [code.to_owned()];
             let codes = self.aliases.get(resource_type, code).unwrap_or(&itself);
             let mut parts = Vec::with_capacity(codes.len());
@@ -285,6 +336,11 @@ impl Parser<'_> {
     }
 }
 
+/// The refusal of a parameter that a type does not have.
+pub(super) fn unknown(name: &str) -> Refusal {
+    Refusal::Unsupported(format!("it is no search parameter of {name}"))
+}
+
 /// The table of parameter types: each has one file.
 fn criterion(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
     if !asked.parameter.has_expression() {
@@ -318,8 +374,7 @@ fn criterion(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
 }
 
 fn atoms(criteria: &[Criterion]) -> usize {
-    let of_atom = |atom: &Atom| if let Atom::All(all) = atom { atoms(all) } else { 1 };
-    criteria.iter().flat_map(|criterion| &criterion.any).map(of_atom).sum()
+    criteria.iter().map(Criterion::atoms).sum()
 }
 
 /// Names a question: a page token is of use for the one that it came with only.

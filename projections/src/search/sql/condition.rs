@@ -104,6 +104,7 @@ impl Statement<'_> {
                 Atom::Span(span) => spans.push(*span),
                 Atom::Starts { key, text } => texts.push((key, text)),
                 Atom::Contains { key, text } => conditions.push(self.contains(*key, text)),
+                Atom::Join(join) => conditions.push(self.joined(join)),
                 Atom::Recorded { low, high } => {
                     let (low, high) = (self.bind(Value::Big(*low)), self.bind(Value::Big(*high)));
                     conditions.push(format!("m.last_updated BETWEEN {low} AND {high}"));
@@ -225,7 +226,8 @@ impl Statement<'_> {
                 | Atom::Contains { .. }
                 | Atom::Recorded { .. }
                 | Atom::Near { .. }
-                | Atom::Kind(_) => {}
+                | Atom::Kind(_)
+                | Atom::Join(_) => {}
             }
         }
         if !texts.is_empty() {
