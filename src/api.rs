@@ -45,6 +45,7 @@ mod subset;
 pub mod turns;
 mod unpark;
 mod update;
+pub(crate) mod validation;
 mod vread;
 mod write;
 mod xml;
@@ -60,6 +61,7 @@ pub use http::not_found;
 pub use negotiate::Return;
 pub(crate) use query::Query;
 pub use service::{ApiOptions, Service, Services};
+pub use validation::{Checked, ValidationOptions};
 
 /// Mounts all services, and what each workspace has for operators and subscribers.
 pub fn configure(services: Services) -> impl FnOnce(&mut ServiceConfig) {

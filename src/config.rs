@@ -15,7 +15,7 @@ use anamnesis_fhir::definitions::r4;
 pub use settings::{
     ActorSettings, DatabaseSettings, DateEqualsSetting, EngineSettings, FeedBody, FeedSettings, FhirSettings,
     HttpSettings, LogFormat, LogSettings, NatsSettings, SearchSettings, ServiceKind, ServiceSettings,
-    Settings, VersioningPolicy, VersioningSettings, WorkspaceSettings,
+    Settings, UnknownProfile, ValidationSetting, VersioningPolicy, VersioningSettings, WorkspaceSettings,
 };
 pub use sources::{Overrides, Sources};
 

@@ -38,6 +38,8 @@ pub struct Request {
     pub eventual: bool,
     /// `x-bundle-processing-logic: parallel`: the entries of a batch may be done side by side.
     pub parallel: bool,
+    /// `x-ms-profile-validation`: whether declared profiles are checked, where the request says.
+    pub profile_validation: Option<bool>,
     /// The resource that comes with it.
     pub body: Body,
     /// The service's address as the client knows it, without a last slash.
@@ -84,6 +86,7 @@ pub struct Call {
     pub(crate) prefer: Prefer,
     pub(crate) eventual: bool,
     pub(crate) parallel: bool,
+    pub(crate) profile_validation: Option<bool>,
     pub(crate) base: String,
     pub(crate) correlation_id: String,
 }

@@ -48,6 +48,7 @@ pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request
         prefer: request.prefer,
         eventual: request.eventual,
         parallel: request.parallel,
+        profile_validation: request.profile_validation,
         base: request.base,
         correlation_id: request.correlation_id,
     };

@@ -10,7 +10,7 @@ use super::call::{Body, Conditions, Request};
 use super::interaction::Interaction;
 use super::route::Place;
 use super::service::{Service, Services};
-use super::{binary, body, dispatch, idempotency, interaction, negotiate, patch, query, xml};
+use super::{binary, body, dispatch, idempotency, interaction, negotiate, patch, query, validation, xml};
 use crate::error::Failure;
 use crate::telemetry::{RequestIds, RouteLabel};
 
@@ -87,6 +87,7 @@ async fn answer(
         prefer: negotiate::prefer(headers),
         eventual: says(headers, "x-ms-consistency-level", "eventual"),
         parallel: says(headers, "x-bundle-processing-logic", "parallel"),
+        profile_validation: validation::asked(headers)?,
         body,
         base: base(request, service),
         correlation_id: ids.correlation.clone(),

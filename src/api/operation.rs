@@ -189,6 +189,17 @@ pub(super) const OPERATIONS: &[Operation] = &[
         CONCEPT_MAP,
         operations::translate::run,
     ),
+    Operation {
+        name: "$validate",
+        label: "fhir/$validate",
+        definition: "http://hl7.org/fhir/OperationDefinition/Resource-validate",
+        on_system: true,
+        on_types: Types::All,
+        on_instances: Types::All,
+        methods: &[Method::GET, Method::POST],
+        writes: false,
+        run: operations::validate::run,
+    },
 ];
 
 const VALUE_SET: Types = Types::Only(&["ValueSet"]);

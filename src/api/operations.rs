@@ -11,6 +11,7 @@ pub(super) mod member_match;
 pub(super) mod subsumes;
 mod terminology;
 pub(super) mod translate;
+pub(super) mod validate;
 pub(super) mod validate_code;
 pub(super) mod versions;
 

@@ -3,41 +3,51 @@
 use std::sync::Arc;
 
 use anamnesis_events::ResourceKey;
-use anamnesis_fhir::json::{Document, Kind, Limits, Value};
-use anamnesis_fhir::validate;
+use anamnesis_fhir::json::{Document, Kind, Limits};
 
 use super::call::{Body, Call};
+use super::validation::{self, Checked};
 use crate::decide::Candidate;
-use crate::error::{Failure, FailureKind, Issue, IssueCode};
+use crate::error::{Failure, FailureKind, IssueCode};
 
-/// Parses the body of a write and checks it against R4.
+/// Parses the body of a write and checks it: against R4, and against profiles, as far as the service and the request ask
+/// for it.
 ///
 /// # Errors
 /// 400; all issues of validation are reported.
 pub(crate) async fn receive(call: &Call, body: Body, expected_type: &str) -> Result<Document, Failure> {
+    let checked = call.checked();
     let bytes = match body {
         Body::None => Vec::new(),
         Body::Bytes(bytes) | Body::JsonPatch(bytes) => bytes,
         Body::Document(document) => {
-            check(&document, expected_type)?;
+            check_base(&document, expected_type, checked)?;
+            validation::profiles(call, &document).await?;
             return Ok(document);
         }
     };
     let options = &call.service.options;
-    if bytes.len() <= options.inline_bytes_max {
-        return parse(bytes, expected_type);
-    }
-    let expected_type = expected_type.to_owned();
-    actix_web::web::block(move || parse(bytes, &expected_type))
-        .await
-        .map_err(|_stopped| Failure::internal())?
+    let document = if bytes.len() <= options.inline_bytes_max {
+        parse(bytes, expected_type, checked)?
+    } else {
+        let expected_type = expected_type.to_owned();
+        let work = actix_web::web::block(move || parse(bytes, &expected_type, checked));
+        work.await.map_err(|_stopped| Failure::internal())??
+    };
+    validation::profiles(call, &document).await?;
+    Ok(document)
 }
 
-/// Parses and validates a resource of a type.
+/// Checks a resource of the server's making by R4's rules, whatever the settings say.
 ///
 /// # Errors
 /// 400 with all that is wrong.
-pub fn parse(bytes: Vec<u8>, expected_type: &str) -> Result<Document, Failure> {
+pub(crate) fn check(document: &Document, expected_type: &str) -> Result<(), Failure> {
+    check_base(document, expected_type, Checked::Base)
+}
+
+/// Parses and validates a resource of a type.
+fn parse(bytes: Vec<u8>, expected_type: &str, checked: Checked) -> Result<Document, Failure> {
     if bytes.is_empty() {
         return Err(Failure::new(
             FailureKind::Invalid,
@@ -46,15 +56,12 @@ pub fn parse(bytes: Vec<u8>, expected_type: &str) -> Result<Document, Failure> {
         ));
     }
     let document = Document::parse(bytes, &Limits::default())?;
-    check(&document, expected_type)?;
+    check_base(&document, expected_type, checked)?;
     Ok(document)
 }
 
-/// Checks a parsed resource: its type and R4's rules.
-///
-/// # Errors
-/// 400 with all that is wrong.
-pub fn check(document: &Document, expected_type: &str) -> Result<(), Failure> {
+/// Checks the type of a parsed resource, and R4's rules.
+fn check_base(document: &Document, expected_type: &str, checked: Checked) -> Result<(), Failure> {
     let root = document.root();
     if root.kind() != Kind::Object {
         let text = "The body is no JSON object; a resource is expected.";
@@ -72,24 +79,7 @@ pub fn check(document: &Document, expected_type: &str) -> Result<(), Failure> {
         }
         Some(_) => {}
     }
-    refuse_errors(root)
-}
-
-/// Checks a transaction: the bundle and every resource in it.
-///
-/// # Errors
-/// 400 with all that is wrong, wherever in the bundle.
-pub(crate) fn check_bundle(document: &Document) -> Result<(), Failure> {
-    refuse_errors(document.root())
-}
-
-fn refuse_errors(root: Value<'_>) -> Result<(), Failure> {
-    let issues = validate::validate(root, &validate::Options::default());
-    if !issues.iter().any(|issue| issue.severity.is_error()) {
-        return Ok(());
-    }
-    // Who has to repair it anyway is told of what is merely odd as well.
-    Err(Failure::with_issues(FailureKind::Invalid, issues.into_iter().map(Issue::from).collect()))
+    validation::base(root, checked)
 }
 
 /// Makes a checked document ready to be decided about.

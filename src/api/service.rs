@@ -12,8 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::body::Arriving;
 use super::turns::Turns;
+use super::validation::ValidationOptions;
 use crate::actors::Compartments;
 use crate::error::Failure;
+use crate::profiles::StoredProfiles;
 
 /// Limits and settings of a service, with the reasons for their defaults.
 #[derive(Debug, Clone)]
@@ -37,6 +39,8 @@ pub struct ApiOptions {
     pub criteria_wait: Duration,
     /// When a date is equal to the one that a search asks for.
     pub date_equals: DateEquals,
+    /// What is checked when resources are written.
+    pub validation: ValidationOptions,
     /// The address that clients know the service by, without a last slash; from the request's `Host` where not set.
     pub public_url: Option<String>,
 }
@@ -53,6 +57,7 @@ impl Default for ApiOptions {
             search_wait: Duration::from_millis(500),
             criteria_wait: Duration::from_secs(5),
             date_equals: DateEquals::default(),
+            validation: ValidationOptions::default(),
             public_url: None,
         }
     }
@@ -77,6 +82,8 @@ pub struct Service {
     pub(crate) projection: Option<Arc<Supervisor>>,
     /// Stored terminology; R4's own alone where there is no projection of it.
     pub(crate) terminology: TerminologyIndex,
+    /// The profiles that resources are checked against.
+    pub(crate) profiles: Arc<StoredProfiles>,
     /// Keeps clients with the same criteria apart.
     pub(crate) turns: Turns,
     /// The CapabilityStatement, made when it is first asked for.
@@ -93,7 +100,9 @@ impl Service {
         compartments: Compartments,
         options: ApiOptions,
     ) -> Self {
+        let profiles = Arc::new(StoredProfiles::new(log.clone()));
         Self {
+            profiles,
             workspace: workspace.into(),
             name: name.into(),
             log,

@@ -18,10 +18,11 @@ use super::health::Check;
 use super::live::Live;
 use super::parts::{Addresses, Shared};
 use crate::actors::{ActorOptions, Compartments};
-use crate::api::{ApiOptions, Service};
+use crate::api::{ApiOptions, Checked, Service, ValidationOptions};
 use crate::clock;
 use crate::config::{
-    DateEqualsSetting, FeedBody, FeedSettings, Settings, VersioningPolicy, WorkspaceSettings,
+    DateEqualsSetting, FeedBody, FeedSettings, FhirSettings, Settings, UnknownProfile, ValidationSetting,
+    VersioningPolicy, WorkspaceSettings,
 };
 use crate::decide::{Rules, Versioning};
 
@@ -237,6 +238,7 @@ fn service(
         page_size: settings.fhir.page_size,
         page_size_max: settings.fhir.page_size_max,
         bundle_entries_max: settings.fhir.bundle_entries_max,
+        validation: validation(&settings.fhir),
         search_wait: Duration::from_millis(settings.search.wait_ms),
         date_equals: match settings.search.date_equals {
             DateEqualsSetting::Contains => DateEquals::Contains,
@@ -252,5 +254,16 @@ fn policy_of(policy: VersioningPolicy) -> Versioning {
     match policy {
         VersioningPolicy::Versioned => Versioning::Versioned,
         VersioningPolicy::VersionedUpdate => Versioning::VersionedUpdate,
+    }
+}
+
+fn validation(settings: &FhirSettings) -> ValidationOptions {
+    ValidationOptions {
+        checked: match settings.validation {
+            ValidationSetting::Off => Checked::Off,
+            ValidationSetting::Base => Checked::Base,
+            ValidationSetting::Profiles => Checked::Profiles,
+        },
+        unknown_profile_is_error: settings.unknown_profile == UnknownProfile::Error,
     }
 }

@@ -53,6 +53,7 @@ pub(super) async fn dispatch(call: &Call, entry: &Entry<'_>) -> Result<api::Answ
         prefer: call.prefer,
         eventual: call.eventual,
         parallel: false,
+        profile_validation: call.profile_validation,
         body,
         base: call.base.clone(),
         correlation_id: call.correlation_id.clone(),

@@ -17,7 +17,7 @@ use crate::actors::WriteError;
 use crate::api::conditional_create::contended;
 use crate::api::criteria::TRIES_MAX;
 use crate::api::turns::Held;
-use crate::api::{Call, Return, resource};
+use crate::api::{Call, Return, validation};
 use crate::clock;
 use crate::decide::{Command, Current, Decision, Refusal, decide};
 use crate::error::{Failure, Issue, outcome};
@@ -29,11 +29,13 @@ pub(super) async fn run(
     entries: Vec<EntryRead<'_>>,
 ) -> Result<Outcome, Failure> {
     let entries = all(entries)?;
-    let reading = match (Reading::new(entries, clock::new_resource_id), resource::check_bundle(document)) {
+    let checked = validation::base(document.root(), call.checked());
+    let reading = match (Reading::new(entries, clock::new_resource_id), checked) {
         (Ok(reading), Ok(())) => reading,
         (Err(failure), Err(invalid)) => return Err(failure.and(invalid)),
         (Err(failure), Ok(())) | (Ok(_), Err(failure)) => return Err(failure),
     };
+    validation::profiles(call, document).await?;
     let conditions = reading.conditions();
     let mut tries = 0;
     loop {

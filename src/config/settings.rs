@@ -190,6 +190,10 @@ pub struct FhirSettings {
     pub update_creates: bool,
     /// How versions are treated.
     pub versioning: VersioningSettings,
+    /// What of a resource is checked when it is written.
+    pub validation: ValidationSetting,
+    /// What a declared profile is that nobody knows, where profiles are checked.
+    pub unknown_profile: UnknownProfile,
 }
 
 /// How versions are treated (AHDS: `resourceVersionPolicyConfiguration`).
@@ -213,6 +217,30 @@ pub enum VersioningPolicy {
     VersionedUpdate,
 }
 
+/// What of a resource is checked when it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ValidationSetting {
+    /// That it is JSON and a resource which the log can hold.
+    Off,
+    /// The rules of R4.
+    #[default]
+    Base,
+    /// Also the profiles that it declares, and the definitions of its extensions.
+    Profiles,
+}
+
+/// What a declared profile is that nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownProfile {
+    /// The resource is taken.
+    #[default]
+    Warning,
+    /// The resource is refused.
+    Error,
+}
+
 impl Default for FhirSettings {
     fn default() -> Self {
         // The defaults and the most that Azure Health Data Services gives.
@@ -222,6 +250,8 @@ impl Default for FhirSettings {
             page_size_max: 1000,
             update_creates: true,
             versioning: VersioningSettings::default(),
+            validation: ValidationSetting::default(),
+            unknown_profile: UnknownProfile::default(),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::actors::WriteError;
 use crate::decide::Refusal;
 use crate::decide::conditional::ConditionalRefusal;
 use crate::decide::patch::PatchRefusal;
+use crate::profiles::CheckError;
 use crate::reads::ReadError;
 
 impl From<Refusal> for Failure {
@@ -228,6 +229,15 @@ impl From<Unwritable> for Failure {
     }
 }
 
+impl From<CheckError> for Failure {
+    fn from(error: CheckError) -> Self {
+        match error {
+            CheckError::Log(error) => error.into(),
+            CheckError::Terminology(error) => error.into(),
+        }
+    }
+}
+
 impl From<validate::Issue> for Issue {
     fn from(issue: validate::Issue) -> Self {
         let severity = match issue.severity {
@@ -247,13 +257,14 @@ impl From<validate::Issue> for Issue {
             validate::IssueCode::TooCostly => IssueCode::TooCostly,
             validate::IssueCode::Informational => IssueCode::Informational,
         };
+        let key = issue.key().map(str::to_owned);
         let place = format!(" (line {}, column {})", issue.line, issue.column);
         let mut diagnostics = issue.diagnostics;
         // The number of issues beyond the bound has no place.
         if issue.line > 0 {
             diagnostics.push_str(&place);
         }
-        Self { severity, code, diagnostics: diagnostics.into(), expression: vec![issue.expression] }
+        Self { severity, code, diagnostics: diagnostics.into(), expression: vec![issue.expression], key }
     }
 }
 
@@ -270,7 +281,7 @@ impl From<search::Issue> for Issue {
             search::IssueKind::Incomplete => IssueCode::Incomplete,
             search::IssueKind::TooCostly => IssueCode::TooCostly,
         };
-        Self { severity, code, diagnostics: sentence(&issue.text).into(), expression: Vec::new() }
+        Self { severity, code, diagnostics: sentence(&issue.text).into(), expression: Vec::new(), key: None }
     }
 }
 

@@ -120,6 +120,8 @@ pub struct Issue {
     pub diagnostics: Cow<'static, str>,
     /// FHIRPath of the elements concerned.
     pub expression: Vec<String>,
+    /// The key of the constraint that is broken, such as `us-core-8`.
+    pub key: Option<String>,
 }
 
 impl Issue {
@@ -141,8 +143,15 @@ impl Issue {
         Self::new(Severity::Information, IssueCode::Informational, diagnostics)
     }
 
+    /// The same about an element, by its FHIRPath.
+    #[must_use]
+    pub fn at(mut self, expression: impl Into<String>) -> Self {
+        self.expression.push(expression.into());
+        self
+    }
+
     fn new(severity: Severity, code: IssueCode, diagnostics: impl Into<Cow<'static, str>>) -> Self {
-        Self { severity, code, diagnostics: diagnostics.into(), expression: Vec::new() }
+        Self { severity, code, diagnostics: diagnostics.into(), expression: Vec::new(), key: None }
     }
 }
 
@@ -163,6 +172,11 @@ pub fn outcome(id: &str, issues: &[Issue]) -> Vec<u8> {
         out.extend_from_slice(issue.severity.code().as_bytes());
         out.push(b'"');
         member(&mut out, "code", issue.code.code());
+        if let Some(key) = &issue.key {
+            out.extend_from_slice(br#","details":{"coding":[{"code":""#);
+            escape_into(&mut out, key);
+            out.extend_from_slice(br#""}]}"#);
+        }
         member(&mut out, "diagnostics", &issue.diagnostics);
         if !issue.expression.is_empty() {
             out.extend_from_slice(br#","expression":["#);

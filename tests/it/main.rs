@@ -48,5 +48,6 @@ mod terminology;
 mod terminology_stored;
 mod two_nodes;
 mod update;
+mod validate;
 mod validation;
 mod xml;

@@ -74,7 +74,7 @@ pub struct Surroundings<'s> {
 /// What is to be checked.
 #[derive(Clone, Debug)]
 pub struct Demands {
-    /// Profiles that the outermost resource must conform to, whatever it declares.
+    /// Profiles that the outermost resource must conform to, whatever it declares; an unknown one is an error.
     pub profiles: Vec<String>,
     /// Whether the profiles that resources declare (`meta.profile`) are checked.
     pub declared: bool,

@@ -65,6 +65,8 @@ pub(super) struct Check<'w, 'a> {
     pub(super) outermost: Value<'a>,
     /// What was looked at, together with the checks that constraints ask for by `conformsTo()`.
     work: Arc<AtomicU64>,
+    /// What an unknown profile is just now.
+    pub(super) unknown_profile: Severity,
     failures: usize,
     asked_depth: usize,
     /// What is known of an element and a profile, so that nothing is told twice and circles end.
@@ -81,6 +83,7 @@ impl<'w, 'a> Check<'w, 'a> {
             issues: Issues::new(demands.issues_max),
             outermost,
             work: Arc::default(),
+            unknown_profile: demands.unknown_profile,
             failures: 0,
             asked_depth: 0,
             verdicts: HashMap::new(),
@@ -103,7 +106,7 @@ impl<'w, 'a> Check<'w, 'a> {
             Lookup::Known(profile) => self.conforms(&profile, node, at),
             other => {
                 self.tell_unusable(address, &other, node, at);
-                self.demands.unknown_profile != Severity::Error
+                self.unknown_profile != Severity::Error
             }
         }
     }
@@ -113,7 +116,7 @@ impl<'w, 'a> Check<'w, 'a> {
             return;
         }
         let Some(value) = place(node) else { return };
-        let severity = self.demands.unknown_profile;
+        let severity = self.unknown_profile;
         let shown = printable(address);
         match found {
             Lookup::Broken(why) => {

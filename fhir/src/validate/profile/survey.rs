@@ -6,7 +6,7 @@ use super::{Demands, Lookup, Surroundings};
 use crate::definitions::{ElementMatch, Structure, r4};
 use crate::fhirpath::resource_node;
 use crate::json::{Kind, Value};
-use crate::validate::issues::{Issue, IssueCode};
+use crate::validate::issues::{Issue, IssueCode, Severity};
 use crate::validate::path::Path;
 
 /// Deepest nesting that is walked; base validation has told what is deeper.
@@ -84,7 +84,9 @@ impl<'a> Survey<'_, '_, 'a> {
         let node = resource_node(value);
         let Some(structure) = node.structure() else { return };
         for address in asked {
+            self.check.unknown_profile = Severity::Error;
             self.check.conforms_to(address, &node, at);
+            self.check.unknown_profile = self.check.demands.unknown_profile;
         }
         if self.check.demands.declared {
             self.declared(value, asked, at);

@@ -1,0 +1,181 @@
+//! The profiles of a service: StructureDefinitions that clients have stored, over those that R4 publishes itself.
+//!
+//! What is stored is read from the log, which is the same on every node: before a check, whatever was written to
+//! StructureDefinitions since the last one is looked up by one statement over an index. So a profile that was written a
+//! moment ago on another node is the one that is used, and nothing has to be told to anybody. Definitions are compiled
+//! when they are first asked for and kept by their position, which never means anything else.
+
+mod catalog;
+mod codes;
+mod snapshot;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
+
+use anamnesis_events::{Event, HistoryRange, HistoryScope, Log, LogError, Position};
+use anamnesis_fhir::json::{Document, Limits, Value};
+use anamnesis_fhir::validate::Issue;
+use anamnesis_fhir::validate::profile::{self, CompileError, Demands, Lookup, Profiles, Surroundings};
+use anamnesis_projections::ProjectionError;
+use anamnesis_projections::terminology::TerminologyIndex;
+use tokio::sync::Mutex;
+
+use catalog::Catalog;
+use codes::Codes;
+use snapshot::Snapshot;
+
+/// Events that one statement reads.
+const PAGE_EVENTS: usize = 200;
+/// Rounds of checking and fetching: each finds the profiles that those of the round before ask for. R4's deepest line has
+/// four; only the first check after a start takes more than one.
+const ROUNDS_MAX: usize = 16;
+/// Definitions that are fetched and compiled in one round.
+const FETCHED_MAX: usize = 500;
+
+/// Why a check could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The log could not be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The stored terminology could not be read.
+    #[error(transparent)]
+    Terminology(#[from] ProjectionError),
+}
+
+/// The profiles of a log.
+#[derive(Debug)]
+pub struct StoredProfiles {
+    log: Log,
+    catalog: RwLock<Catalog>,
+    /// One reads the log at a time.
+    turn: Mutex<()>,
+    /// How many times reading has begun: who waited while another began and ended need not read again.
+    begun: AtomicU64,
+}
+
+impl StoredProfiles {
+    /// The profiles of this log; nothing is read yet.
+    #[must_use]
+    pub fn new(log: Log) -> Self {
+        Self { log, catalog: RwLock::default(), turn: Mutex::new(()), begun: AtomicU64::new(0) }
+    }
+
+    /// Checks a resource as the log has the profiles now.
+    ///
+    /// # Errors
+    /// The log or the stored terminology cannot be read.
+    pub async fn check(
+        &self,
+        resource: Value<'_>,
+        demands: &Demands,
+        terminology: &TerminologyIndex,
+    ) -> Result<Vec<Issue>, CheckError> {
+        self.refresh().await?;
+        let (mut rounds, mut codes) = (0, Codes::default());
+        loop {
+            rounds += 1;
+            let snapshot = Snapshot::new(self);
+            let around = Surroundings { profiles: &snapshot, terminology: &codes };
+            let issues = profile::check(resource, demands, &around);
+            let wanted = snapshot.into_wanted();
+            let has_asked = codes.ask(terminology).await?;
+            if (wanted.is_empty() && !has_asked) || rounds == ROUNDS_MAX {
+                return Ok(issues);
+            }
+            self.fetch(wanted).await?;
+        }
+    }
+
+    /// Reads what was written to StructureDefinitions since the last time.
+    async fn refresh(&self) -> Result<(), LogError> {
+        let seen = self.begun.load(Ordering::SeqCst);
+        let _turn = self.turn.lock().await;
+        // Somebody has begun behind us and ended: what they read is what we would read.
+        if self.begun.load(Ordering::SeqCst) > seen {
+            return Ok(());
+        }
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        loop {
+            let after = self.read().position();
+            let range = HistoryRange {
+                after_position: Some(after),
+                limit: PAGE_EVENTS,
+                ascending: true,
+                ..HistoryRange::default()
+            };
+            let scope = HistoryScope::Type("StructureDefinition".into());
+            let page = self.log.history(scope, range).await?;
+            if page.events.is_empty() {
+                return Ok(());
+            }
+            let mut catalog = self.catalog.write().unwrap_or_else(PoisonError::into_inner);
+            page.events.iter().for_each(|event| catalog.note(event));
+        }
+    }
+
+    /// Fetches and compiles definitions. One that builds on another that is not at hand stays wanted until that one is.
+    async fn fetch(&self, wanted: BTreeSet<Position>) -> Result<(), LogError> {
+        let mut wanted: Vec<Position> = wanted.into_iter().take(FETCHED_MAX).collect();
+        let mut rounds = 0;
+        while !wanted.is_empty() && rounds < ROUNDS_MAX {
+            rounds += 1;
+            let mut bases = BTreeSet::new();
+            for event in self.fetched(&wanted).await? {
+                let snapshot = Snapshot::new(self);
+                let compiled = compiled(&event, &snapshot);
+                let missing = snapshot.into_wanted();
+                if missing.is_empty() || rounds == ROUNDS_MAX {
+                    self.keep(event.position, compiled);
+                } else {
+                    // The base first, then this one again.
+                    bases.extend(missing);
+                    bases.insert(event.position);
+                }
+            }
+            wanted = bases.into_iter().take(FETCHED_MAX).collect();
+        }
+        Ok(())
+    }
+
+    /// The events at positions; those that are too large together, one by one.
+    async fn fetched(&self, wanted: &[Position]) -> Result<Vec<Event>, LogError> {
+        match self.log.fetch(wanted).await {
+            Err(LogError::TooManyBytes { .. }) if wanted.len() > 1 => {
+                let mut events = Vec::with_capacity(wanted.len());
+                for position in wanted {
+                    events.extend(self.log.fetch(&[*position]).await?);
+                }
+                Ok(events)
+            }
+            fetched => fetched,
+        }
+    }
+
+    fn keep(&self, position: Position, compiled: Lookup) {
+        self.catalog.write().unwrap_or_else(PoisonError::into_inner).keep(position, compiled);
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Catalog> {
+        self.catalog.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Compiles the definition that an event recorded.
+fn compiled(event: &Event, known: &Snapshot<'_>) -> Lookup {
+    let Ok(document) = Document::parse(event.payload.to_vec(), &Limits::default()) else {
+        return Lookup::Broken("it is no JSON".to_owned());
+    };
+    let done = match profile::compile(document.root(), None) {
+        Err(CompileError::NoBase(address)) => match known.profile(&address) {
+            Lookup::Known(base) => profile::compile(document.root(), Some(&base)),
+            _ => Err(CompileError::NoBase(address)),
+        },
+        done => done,
+    };
+    match done {
+        Ok(profile) => Lookup::Known(std::sync::Arc::new(profile)),
+        Err(error) => Lookup::Broken(error.to_string()),
+    }
+}

@@ -1,0 +1,130 @@
+//! Which StructureDefinitions are stored, by address and version, and those of them that are compiled.
+
+use std::cmp::Ordering;
+use std::collections::{HashMap, VecDeque};
+
+use anamnesis_events::{Event, Operation, Position, ResourceKey};
+use anamnesis_fhir::json::{Document, Limits, Value};
+use anamnesis_fhir::validate::profile::Lookup;
+
+/// Compiled definitions that are kept; a national guide has some hundred. The oldest make room.
+const COMPILED_MAX: usize = 1000;
+
+/// A stored definition.
+#[derive(Debug, Clone)]
+struct Row {
+    version: Option<String>,
+    key: ResourceKey,
+    position: Position,
+}
+
+/// What is stored, as far as the log has been read.
+#[derive(Debug, Default)]
+pub(super) struct Catalog {
+    position: Position,
+    by_url: HashMap<String, Vec<Row>>,
+    /// The address that each resource has now.
+    urls: HashMap<ResourceKey, String>,
+    compiled: HashMap<Position, Lookup>,
+    order: VecDeque<Position>,
+}
+
+/// What a catalog says of an address.
+pub(super) enum Said {
+    /// It is stored and compiled.
+    Here(Lookup),
+    /// It is stored at this position and not at hand.
+    Stored(Position),
+    /// It is not stored.
+    Absent,
+}
+
+impl Catalog {
+    /// The last event that was noted.
+    pub(super) fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Notes a new version of a StructureDefinition, or that it was deleted.
+    pub(super) fn note(&mut self, event: &Event) {
+        self.position = self.position.max(event.position);
+        if let Some(url) = self.urls.remove(&event.key)
+            && let Some(rows) = self.by_url.get_mut(&url)
+        {
+            rows.retain(|row| row.key != event.key);
+        }
+        if event.operation == Operation::Delete {
+            return;
+        }
+        let Ok(document) = Document::parse(event.payload.to_vec(), &Limits::default()) else { return };
+        let text =
+            |name: &str| document.root().get(name).and_then(Value::as_str).map(|text| text.into_owned());
+        let Some(url) = text("url") else { return };
+        let row = Row { version: text("version"), key: event.key.clone(), position: event.position };
+        self.by_url.entry(url.clone()).or_default().push(row);
+        self.urls.insert(event.key.clone(), url);
+    }
+
+    /// Keeps a compiled definition.
+    pub(super) fn keep(&mut self, position: Position, compiled: Lookup) {
+        if self.compiled.insert(position, compiled).is_none() {
+            self.order.push_back(position);
+        }
+        while self.order.len() > COMPILED_MAX {
+            if let Some(oldest) = self.order.pop_front() {
+                self.compiled.remove(&oldest);
+            }
+        }
+    }
+
+    /// The definition with an address: of the version that is asked for, else of the newest; of several, the one that
+    /// was written last.
+    pub(super) fn find(&self, canonical: &str) -> Said {
+        let (url, version) = match canonical.split_once('|') {
+            Some((url, version)) => (url, Some(version)),
+            None => (canonical, None),
+        };
+        let rows = self.by_url.get(url).into_iter().flatten();
+        let fitting = rows.filter(|row| version.is_none() || row.version.as_deref() == version);
+        let newest = fitting.max_by(|a, b| {
+            let of = |row: &Row| row.version.clone().unwrap_or_default();
+            by_version(&of(a), &of(b)).then(a.position.cmp(&b.position))
+        });
+        match newest {
+            None => Said::Absent,
+            Some(row) => match self.compiled.get(&row.position) {
+                Some(compiled) => Said::Here(compiled.clone()),
+                None => Said::Stored(row.position),
+            },
+        }
+    }
+}
+
+/// Versions by their parts: numbers as numbers, so that 10 comes behind 9; a preliminary one (`1.0.0-ballot`) before what
+/// it leads to.
+fn by_version(a: &str, b: &str) -> Ordering {
+    let parts = |text: &str| {
+        let (main, preliminary) = match text.split_once('-') {
+            Some((main, rest)) => (main.to_owned(), Some(rest.to_owned())),
+            None => (text.to_owned(), None),
+        };
+        let numbers: Vec<(u64, String)> =
+            main.split('.').map(|part| (part.parse().unwrap_or(0), part.to_owned())).collect();
+        (numbers, preliminary.is_none(), preliminary)
+    };
+    parts(a).cmp(&parts(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_ordered_by_their_numbers() {
+        let ordered = ["", "1.0.0-ballot", "1.0.0", "1.9.0", "1.10.0", "3.1.1", "2020.1"];
+        for pair in ordered.windows(2) {
+            assert_eq!(by_version(pair[0], pair[1]), Ordering::Less, "{pair:?}");
+        }
+        assert_eq!(by_version("3.1.1", "3.1.1"), Ordering::Equal);
+    }
+}
