@@ -13,6 +13,7 @@ mod replay;
 mod serve;
 mod store;
 mod synth;
+mod terminology;
 mod verify;
 
 use std::process::ExitCode;
@@ -34,6 +35,7 @@ const FAILED: u8 = 1;
   anamnesis serve --data /srv/records  the same with its data elsewhere
   anamnesis synth --patients 100       a hundred invented patients as FHIR bundles in ./patients
   anamnesis load patients              sends them to the server
+  anamnesis terminology load codes.csv --system http://example.org/codes   a code system of any size
   anamnesis feed --follow              every change, from the first one on
   anamnesis verify                     checks that nothing in the store was changed, lost or added
   anamnesis replay --resource Patient/1   who changed a resource, and when
@@ -52,6 +54,7 @@ enum Command {
     Serve(serve::Arguments),
     Synth(synth::Arguments),
     Load(load::Arguments),
+    Terminology(terminology::Arguments),
     Feed(feed::Arguments),
     Verify(verify::Arguments),
     Replay(replay::Arguments),
@@ -67,6 +70,7 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Synth(arguments) => synth::run(arguments),
         Command::Load(arguments) => load::run(arguments),
+        Command::Terminology(arguments) => terminology::run(arguments),
         Command::Feed(arguments) => feed::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),
         Command::Replay(arguments) => replay::run(arguments),

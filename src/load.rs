@@ -12,6 +12,7 @@
 
 mod answer;
 mod client;
+pub mod code_system;
 mod compare;
 mod documents;
 mod files;

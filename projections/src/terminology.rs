@@ -16,7 +16,7 @@ mod snapshot;
 mod source;
 mod tables;
 
-pub use index::TerminologyIndex;
+pub use index::{Session, TerminologyIndex};
 pub use projection::{TerminologyProjection, TerminologyRows};
 pub use source::OfTypes;
 

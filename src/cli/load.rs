@@ -61,6 +61,14 @@ pub(super) struct Arguments {
     report: Option<PathBuf>,
 }
 
+impl Arguments {
+    /// One file, and everything else as it is unless told otherwise.
+    pub(super) fn of_file(file: PathBuf, server: Url) -> Self {
+        let (concurrency, retries) = (CONCURRENCY_DEFAULT as u64, RETRIES_DEFAULT);
+        Self { paths: vec![file], server, concurrency, retries, verify: false, report: None }
+    }
+}
+
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<()> {
     if !matches!(arguments.server.scheme(), "http" | "https") || arguments.server.cannot_be_a_base() {
         anyhow::bail!("--server: {} is not an http or https address", arguments.server);

@@ -1,14 +1,17 @@
 //! Asking the engine over what is stored.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anamnesis_events::{Log, Position};
-use anamnesis_fhir::terminology::{Engine, Published};
+use anamnesis_fhir::terminology::{
+    Direction, Engine, ListError, Membership, Published, SystemCode, Terminology,
+};
 
 use super::TerminologyProjection;
 use super::fetch::Fetcher;
-use super::snapshot::{Fetched, Snapshot};
+use super::snapshot::{Fetched, Need, Snapshot};
 use super::source::OfTypes;
 use super::tables::{NAME, Tables};
 use crate::{Active, Database, ProjectionError, RunnerOptions, Supervisor, SupervisorOptions};
@@ -87,34 +90,118 @@ impl TerminologyIndex {
     /// # Errors
     /// When the database or the log fails, the projection is late, or too much would have to be fetched.
     pub async fn ask<T>(&self, question: impl Fn(&Engine<'_>) -> T) -> Result<T, ProjectionError> {
-        match &self.0 {
-            None => Ok(question(&Engine::new(&Published))),
-            Some(inner) => inner.ask(question).await,
+        let session = self.session();
+        loop {
+            let answer = session.with(&question);
+            if !session.fetch_missing().await? {
+                return Ok(answer);
+            }
         }
+    }
+
+    /// Begins a session, which costs nothing until it is asked for something.
+    #[must_use]
+    pub fn session(&self) -> Session {
+        Session { inner: self.0.clone(), state: Mutex::default() }
+    }
+}
+
+/// Answers from what has been fetched for one request, and notes what it lacks. Whoever has asked calls
+/// [`Session::fetch_missing`], and asks again where something was fetched: the answers before may be wrong.
+#[derive(Debug)]
+pub struct Session {
+    inner: Option<Arc<Inner>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    fetched: Arc<Fetched>,
+    needs: HashSet<Need>,
+    rounds: usize,
+    /// The version that is read and how far it had come; none before the first fetch.
+    reading: Option<(i32, Position)>,
+}
+
+impl Session {
+    /// Puts a question to the engine once.
+    pub fn with<T>(&self, question: impl FnOnce(&Engine<'_>) -> T) -> T {
+        if self.inner.is_none() {
+            return question(&Engine::new(&Published));
+        }
+        let fetched = Arc::clone(&self.state().fetched);
+        let snapshot = Snapshot::new(&fetched);
+        let answer = question(&Engine::new(&snapshot));
+        self.state().needs.extend(snapshot.needs());
+        answer
+    }
+
+    /// Fetches what was lacking; false where nothing was.
+    ///
+    /// # Errors
+    /// When the database or the log fails, the projection is late, or too much would have to be fetched.
+    pub async fn fetch_missing(&self) -> Result<bool, ProjectionError> {
+        let Some(inner) = &self.inner else { return Ok(false) };
+        let (needs, mut fetched, rounds, reading) = {
+            let mut state = self.state();
+            let needs = std::mem::take(&mut state.needs);
+            state.rounds += 1;
+            (needs, Arc::clone(&state.fetched), state.rounds, state.reading)
+        };
+        if needs.is_empty() {
+            if let Some((version, reached)) = reading {
+                inner.keep(version, reached, &fetched);
+            }
+            return Ok(false);
+        }
+        if rounds > ROUNDS_MAX {
+            return Err(ProjectionError::TooCostly);
+        }
+        let (version, reached) = match reading {
+            Some(reading) => reading,
+            None => {
+                inner.catch_up().await?;
+                let progress = inner.active.now().ok_or(ProjectionError::NotReadable { name: NAME })?;
+                let reading = (progress.version(), progress.reached());
+                fetched = inner.kept(reading.0, reading.1);
+                reading
+            }
+        };
+        let fetcher = Fetcher::new(&inner.database, inner.source.log(), Tables::of(version));
+        let needs = needs.into_iter().filter(|need| !fetched.has(need)).collect();
+        let more = fetcher.fetch(needs, &fetched).await?;
+        let mut state = self.state();
+        state.fetched = Arc::new(fetched.with(more));
+        state.reading = Some((version, reached));
+        Ok(true)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Terminology for Session {
+    fn validate_code(&self, value_set: &str, system: Option<&str>, code: &str) -> Membership {
+        self.with(|engine| engine.validate_code(value_set, system, code))
+    }
+
+    fn codes(&self, value_set: &str, codes_max: usize) -> Result<Vec<SystemCode>, ListError> {
+        self.with(|engine| engine.codes(value_set, codes_max))
+    }
+
+    fn related(
+        &self,
+        system: &str,
+        code: &str,
+        direction: Direction,
+        codes_max: usize,
+    ) -> Result<Vec<String>, ListError> {
+        self.with(|engine| engine.related(system, code, direction, codes_max))
     }
 }
 
 impl Inner {
-    async fn ask<T>(&self, question: impl Fn(&Engine<'_>) -> T) -> Result<T, ProjectionError> {
-        self.catch_up().await?;
-        let progress = self.active.now().ok_or(ProjectionError::NotReadable { name: NAME })?;
-        let (version, reached) = (progress.version(), progress.reached());
-        let mut fetched = self.kept(version, reached);
-        let fetcher = Fetcher::new(&self.database, self.source.log(), Tables::of(version));
-        for _ in 0..ROUNDS_MAX {
-            let snapshot = Snapshot::new(&fetched);
-            let answer = question(&Engine::new(&snapshot));
-            let needs = snapshot.needs();
-            if needs.is_empty() {
-                self.keep(version, reached, &fetched);
-                return Ok(answer);
-            }
-            let more = fetcher.fetch(needs, &fetched).await?;
-            fetched = Arc::new(fetched.with(more));
-        }
-        Err(ProjectionError::TooCostly)
-    }
-
     /// Waits until the tables have what the log has.
     async fn catch_up(&self) -> Result<(), ProjectionError> {
         let head = self.source.log().head().await?;

@@ -145,6 +145,16 @@ impl Fetched {
         }
     }
 
+    /// Whether something is there already.
+    pub(super) fn has(&self, need: &Need) -> bool {
+        match need {
+            Need::Set(canonical) => self.sets.contains_key(canonical),
+            Need::System(canonical) => self.systems.contains_key(canonical),
+            Need::Part(canonical, extent) => self.parts.contains_key(&(canonical.clone(), extent.clone())),
+            Need::Maps(query) => self.maps.contains_key(query),
+        }
+    }
+
     /// How many definitions there are.
     pub(super) fn len(&self) -> usize {
         self.sets.len() + self.systems.len() + self.maps.len()
