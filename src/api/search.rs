@@ -65,7 +65,7 @@ pub(super) async fn of_parameters(
     path: &str,
     parameters: &[(String, String)],
 ) -> Result<Answer, Failure> {
-    let (query, issues) = parse(call, &scope, parameters)?;
+    let (query, issues) = parse(call, &scope, parameters).await?;
     let mut results = results(call, &query).await?;
     results.issues.splice(0..0, issues);
     let page = &results.page;
@@ -92,7 +92,7 @@ pub(super) async fn further_includes(
     let mut parameters = call.query.0.clone();
     parameters.retain(|(name, _)| name != PAGE_PARAMETER);
     parameters.extend(token.page.map(|page| (PAGE_PARAMETER.to_owned(), page)));
-    let (query, issues) = parse(call, &scope, &parameters)?;
+    let (query, issues) = parse(call, &scope, &parameters).await?;
     if query.fingerprint_of_page() != token.fingerprint {
         return Err(Failure::invalid("includesCt does not belong to this query."));
     }
@@ -111,13 +111,12 @@ pub(super) async fn further_includes(
     bundle(call, &links, None, &entries, &results.issues)
 }
 
-pub(super) fn parse(
+pub(super) async fn parse(
     call: &Call,
     scope: &Scope,
     parameters: &[(String, String)],
 ) -> Result<(SearchQuery, Vec<Issue>), Failure> {
-    let index = call.service.index()?;
-    let (query, issues) = index.parse(scope, parameters, &options(call)).map_err(refuse)?;
+    let (query, issues) = read(call, scope, parameters, options(call)).await?;
     Ok((query, issues.into_iter().map(Issue::from).collect()))
 }
 
@@ -146,7 +145,7 @@ pub(super) async fn all(
         let page = next.take().map(|token| (PAGE_PARAMETER.to_owned(), token));
         let is_first = page.is_none();
         let asked: Vec<_> = parameters.iter().cloned().chain(page).collect();
-        let (query, issues) = parse(call, scope, &asked)?;
+        let (query, issues) = parse(call, scope, &asked).await?;
         let results = results(call, &query).await?;
         if is_first {
             all.issues.extend(issues.into_iter().chain(results.issues));
@@ -159,6 +158,25 @@ pub(super) async fn all(
         match results.page.next {
             Some(token) => next = Some(token),
             None => return Ok(all),
+        }
+    }
+}
+
+/// Reads a query; where it names value sets or places in a hierarchy, what is stored of them is fetched and it is read
+/// again.
+async fn read(
+    call: &Call,
+    scope: &Scope,
+    parameters: &[(String, String)],
+    options: ParseOptions,
+) -> Result<(SearchQuery, Vec<SearchIssue>), Failure> {
+    let index = call.service.index()?;
+    let session = Arc::new(call.service.terminology.session());
+    let options = ParseOptions { code_sets: Some(session.clone()), ..options };
+    loop {
+        let parsed = index.parse(scope, parameters, &options);
+        if !session.fetch_missing().await? {
+            return parsed.map_err(refuse);
         }
     }
 }
@@ -320,7 +338,7 @@ pub(crate) async fn matching(
     parameters.push(("_count".to_owned(), count_max.to_string()));
     let options = ParseOptions { handling: Handling::Strict, ..options(call) };
     let scope = Scope::Type(resource_type.to_owned());
-    let (query, _) = index.parse(&scope, &parameters, &options).map_err(refuse)?;
+    let (query, _) = read(call, &scope, &parameters, options).await?;
     let head = call.service.compartments.reads().head().await?;
     // Whether it was in time, the page itself tells.
     let _ = index.wait_for(head, call.service.options.criteria_wait).await;

@@ -45,6 +45,7 @@ mod search;
 mod search_chain;
 mod search_include;
 mod terminology;
+mod terminology_search;
 mod terminology_stored;
 mod two_nodes;
 mod update;

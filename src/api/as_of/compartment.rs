@@ -65,7 +65,7 @@ pub(in super::super) async fn search(
         owner_id: owner.id.clone(),
         resource_type: resource_type.map(ToString::to_string),
     };
-    let (query, mut issues) = present::parse(call, &scope, &asked.criteria)?;
+    let (query, mut issues) = present::parse(call, &scope, &asked.criteria).await?;
     if query.joins_others() {
         return Err(unsupported("What other resources have cannot be asked with _asOf."));
     }
