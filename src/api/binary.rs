@@ -35,10 +35,12 @@ pub(crate) struct Incoming {
 
 impl Incoming {
     /// What the headers say, where this is a write of a Binary in a form that is not one of FHIR's.
-    pub(crate) fn of(headers: &HeaderMap, place: &Place) -> Option<Self> {
+    pub(crate) fn of(method: &Method, headers: &HeaderMap, place: &Place) -> Option<Self> {
         let id = match place {
-            Place::Type(name) if **name == *BINARY => None,
-            Place::Instance(key) if *key.resource_type == *BINARY => Some(key.id.clone()),
+            Place::Type(name) if *method == Method::POST && **name == *BINARY => None,
+            Place::Instance(key) if *method == Method::PUT && *key.resource_type == *BINARY => {
+                Some(key.id.clone())
+            }
             _ => return None,
         };
         let content_type = text(headers, header::CONTENT_TYPE)?;

@@ -139,7 +139,7 @@ async fn receive(
         let bytes = body::read(headers, payload, bytes_max, arriving).await?;
         return Ok(Received::Body(Body::JsonPatch(bytes)));
     }
-    if let Some(binary) = binary::Incoming::of(headers, place) {
+    if let Some(binary) = binary::Incoming::of(method, headers, place) {
         let bytes = body::read(headers, payload, binary::raw_bytes_max(bytes_max), arriving).await?;
         return Ok(Received::Body(Body::Bytes(binary.resource(&bytes))));
     }

@@ -101,7 +101,8 @@ pub(crate) fn answer_type(headers: &HeaderMap, format: Option<&str>) -> Result<O
     }
     let lines: Vec<&str> =
         headers.get_all(header::ACCEPT).map(|line| line.to_str().unwrap_or_default()).collect();
-    if lines.is_empty() {
+    // What nearly every request says needs no reading.
+    if matches!(lines.as_slice(), [] | ["*/*" | "application/fhir+json"]) {
         return Ok(FHIR_JSON);
     }
     let ranges: Vec<MediaRange<'_>> =

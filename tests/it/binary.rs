@@ -66,6 +66,11 @@ fn an_update_of_content_makes_a_version_only_where_it_differs() {
         let read = server.get("/Binary/x").await;
         assert_eq!((read.header("content-type"), read.bytes.len()), ("application/pdf", 0));
         assert_eq!(server.send("PUT", "/Patient/x", &[plain], "b").await.status, 415);
+        // Content is replaced, not patched.
+        let patch = server.send("PATCH", "/Binary/x", &[plain], "b").await;
+        assert_eq!((patch.status.as_u16(), patch.outcome().as_str()), (415, "not-supported"));
+        let conditional = server.send("PUT", "/Binary?_id=x", &[plain], "b").await;
+        assert_eq!(conditional.status, 415);
         server.delete("/Binary/x").await;
         let gone = server.get("/Binary/x").await;
         assert_eq!((gone.status.as_u16(), gone.outcome().as_str()), (410, "deleted"));

@@ -204,6 +204,22 @@ fn a_transaction_in_xml_is_carried_out() {
 }
 
 #[test]
+fn a_patch_and_the_parameters_of_an_operation_may_be_xml() {
+    test(|server| async move {
+        server.put("/Patient/a", r#"{"resourceType":"Patient","id":"a","active":true}"#).await;
+        let patch = r#"<Parameters xmlns="http://hl7.org/fhir"><parameter><name value="operation"/>
+            <part><name value="type"/><valueCode value="replace"/></part>
+            <part><name value="path"/><valueString value="Patient.active"/></part>
+            <part><name value="value"/><valueBoolean value="false"/></part></parameter></Parameters>"#;
+        let patched = server.send("PATCH", "/Patient/a", &[XML, IN_XML], patch).await;
+        assert_eq!((patched.status.as_u16(), &resource(&patched)["active"]), (200, &false.into()));
+        let types = r#"<Parameters xmlns="http://hl7.org/fhir"><parameter><name value="_type"/><valueCode value="Patient"/></parameter></Parameters>"#;
+        let record = server.send("POST", "/Patient/a/$everything", &[XML, IN_XML], types).await;
+        assert_eq!(resource(&record)["entry"][0]["resource"]["id"], "a");
+    });
+}
+
+#[test]
 fn large_bodies_and_answers_are_xml_too() {
     test(|server| async move {
         let data = "QUJD".repeat(100_000);
