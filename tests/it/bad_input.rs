@@ -114,10 +114,10 @@ fn methods_that_are_not_served_are_405_with_allow() {
     test(|server| async move {
         let cases = [
             ("DELETE", "/metadata", "GET, HEAD"),
-            ("POST", "/Patient/a", "DELETE, GET, HEAD, PUT"),
-            ("PATCH", "/Patient/a", "DELETE, GET, HEAD, PUT"),
+            ("POST", "/Patient/a", "DELETE, GET, HEAD, PATCH, PUT"),
+            ("PATCH", "/Patient/a/_history", "GET, HEAD"),
             ("PUT", "/Patient/a/_history/1", "GET, HEAD"),
-            ("TRACE", "/Patient", "DELETE, GET, HEAD, POST, PUT"),
+            ("TRACE", "/Patient", "DELETE, GET, HEAD, PATCH, POST, PUT"),
             ("GET", "/Patient/_search", "POST"),
         ];
         for (method, path, allow) in cases {
@@ -126,7 +126,10 @@ fn methods_that_are_not_served_are_405_with_allow() {
             assert_eq!(answer.outcome(), "not-supported");
         }
         let options = server.send("OPTIONS", "/Patient/a", &[], "").await;
-        assert_eq!((options.status.as_u16(), options.header("allow")), (204, "DELETE, GET, HEAD, PUT"));
+        assert_eq!(
+            (options.status.as_u16(), options.header("allow")),
+            (204, "DELETE, GET, HEAD, PATCH, PUT")
+        );
     });
 }
 
