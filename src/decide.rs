@@ -4,6 +4,7 @@
 //! ids already given), the [`Current`] version of the resource, and the [`Rules`] of the service.
 
 pub mod candidate;
+pub mod check;
 pub mod conditional;
 mod create;
 mod delete;
@@ -22,6 +23,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 pub use candidate::Candidate;
+pub use check::Check;
 pub use precondition::Expected;
 
 /// What a writer wants.
@@ -101,6 +103,8 @@ pub struct Rules {
     pub versioning_of: HashMap<String, Versioning>,
     /// The addresses of this service without a last slash: absolute references behind them are its own.
     pub bases: Vec<String>,
+    /// What resources of some types must be beside valid.
+    pub checks: Vec<Check>,
 }
 
 impl Default for Rules {
@@ -110,6 +114,7 @@ impl Default for Rules {
             versioning: Versioning::default(),
             versioning_of: HashMap::new(),
             bases: Vec::new(),
+            checks: Vec::new(),
         }
     }
 }
@@ -191,6 +196,14 @@ pub enum Refusal {
     /// The new id is in use.
     #[error("the id is in use")]
     IdInUse,
+    /// The resource asks for what this server does not do.
+    #[error("{reason}")]
+    NotServed {
+        /// The element that asks for it.
+        element: &'static str,
+        /// Why not.
+        reason: String,
+    },
     /// What is recorded cannot be read again.
     #[error("the recorded version cannot be read")]
     Unreadable,
@@ -206,6 +219,10 @@ pub fn decide(
     rules: &Rules,
     provenance: &Provenance,
 ) -> Result<Decision, Refusal> {
+    if let Command::Create { candidate, .. } | Command::Update { candidate, .. } = command {
+        let (name, root) = (&candidate.key.resource_type, candidate.document.root());
+        rules.checks.iter().try_for_each(|check| check.test(name, root))?;
+    }
     match command {
         Command::Create { candidate, unless_held } => {
             create::decide(candidate, current, unless_held, provenance)

@@ -25,6 +25,9 @@ impl From<Refusal> for Failure {
                 .allowing("GET, HEAD, DELETE"),
             Refusal::VersionRequired => Self::new(FailureKind::Invalid, IssueCode::Required, text),
             Refusal::IdInUse => Self::new(FailureKind::Conflict, IssueCode::Conflict, text),
+            Refusal::NotServed { element, .. } => {
+                Self::new(FailureKind::Unprocessable, IssueCode::NotSupported, text).at(element)
+            }
             Refusal::Unreadable => Self::internal(),
         }
     }
