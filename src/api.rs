@@ -29,7 +29,7 @@ pub mod negotiate;
 mod operation;
 mod operations;
 mod operator;
-mod page;
+pub(crate) mod page;
 pub(crate) mod patch;
 mod pretty;
 mod projections;

@@ -9,6 +9,7 @@ mod live;
 mod parts;
 mod routes;
 mod signals;
+mod subscriptions;
 mod workspace;
 
 use std::ffi::OsString;

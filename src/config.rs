@@ -6,6 +6,7 @@
 
 mod settings;
 mod sources;
+mod subscriptions;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -15,7 +16,8 @@ use anamnesis_fhir::definitions::r4;
 pub use settings::{
     ActorSettings, DatabaseSettings, DateEqualsSetting, EngineSettings, FeedBody, FeedSettings, FhirSettings,
     HttpSettings, LogFormat, LogSettings, NatsSettings, SearchSettings, ServiceKind, ServiceSettings,
-    Settings, UnknownProfile, ValidationSetting, VersioningPolicy, VersioningSettings, WorkspaceSettings,
+    Settings, SubscriptionSettings, TopicSettings, TopicWrite, UnknownProfile, ValidationSetting,
+    VersioningPolicy, VersioningSettings, WorkspaceSettings,
 };
 pub use sources::{Overrides, Sources};
 

@@ -17,5 +17,6 @@ pub mod group;
 pub mod load;
 pub mod profiles;
 pub mod reads;
+pub mod subscriptions;
 pub mod synth;
 pub mod telemetry;

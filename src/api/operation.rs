@@ -200,6 +200,28 @@ pub(super) const OPERATIONS: &[Operation] = &[
         writes: false,
         run: operations::validate::run,
     },
+    Operation {
+        name: "$status",
+        label: "fhir/$status",
+        definition: "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/backport-subscription-status",
+        on_system: false,
+        on_types: Types::Only(&["Subscription"]),
+        on_instances: Types::Only(&["Subscription"]),
+        methods: &[Method::GET, Method::POST],
+        writes: false,
+        run: operations::subscription_status::run,
+    },
+    Operation {
+        name: "$events",
+        label: "fhir/$events",
+        definition: "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/backport-subscription-events",
+        on_system: false,
+        on_types: Types::None,
+        on_instances: Types::Only(&["Subscription"]),
+        methods: &[Method::GET, Method::POST],
+        writes: false,
+        run: operations::subscription_events::run,
+    },
 ];
 
 const VALUE_SET: Types = Types::Only(&["ValueSet"]);

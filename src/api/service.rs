@@ -16,6 +16,7 @@ use super::validation::ValidationOptions;
 use crate::actors::Compartments;
 use crate::error::Failure;
 use crate::profiles::StoredProfiles;
+use crate::subscriptions::Subscriptions;
 
 /// Limits and settings of a service, with the reasons for their defaults.
 #[derive(Debug, Clone)]
@@ -84,6 +85,8 @@ pub struct Service {
     pub(crate) terminology: TerminologyIndex,
     /// The profiles that resources are checked against.
     pub(crate) profiles: Arc<StoredProfiles>,
+    /// Who notifies subscribers, if anybody does.
+    pub(crate) subscriptions: Option<Subscriptions>,
     /// Keeps clients with the same criteria apart.
     pub(crate) turns: Turns,
     /// The CapabilityStatement, made when it is first asked for.
@@ -111,6 +114,7 @@ impl Service {
             search: None,
             projection: None,
             terminology: TerminologyIndex::default(),
+            subscriptions: None,
             turns: Turns::default(),
             capabilities: Arc::default(),
         }
@@ -134,6 +138,13 @@ impl Service {
     #[must_use]
     pub fn with_terminology(mut self, terminology: TerminologyIndex) -> Self {
         self.terminology = terminology;
+        self
+    }
+
+    /// The same with subscriptions.
+    #[must_use]
+    pub fn with_subscriptions(mut self, subscriptions: Subscriptions) -> Self {
+        self.subscriptions = Some(subscriptions);
         self
     }
 

@@ -17,6 +17,7 @@ use super::actors;
 use super::health::Check;
 use super::live::Live;
 use super::parts::{Addresses, Shared};
+use super::subscriptions;
 use crate::actors::{ActorOptions, Compartments};
 use crate::api::{ApiOptions, Checked, Service, ValidationOptions};
 use crate::clock;
@@ -25,6 +26,7 @@ use crate::config::{
     VersioningPolicy, WorkspaceSettings,
 };
 use crate::decide::{Rules, Versioning};
+use crate::subscriptions::{Subscribing, Subscriptions};
 
 /// How long the relay may still publish when the server stops. What it does not publish then, the next one does.
 const RELAY_DRAIN: Duration = Duration::from_secs(2);
@@ -38,6 +40,7 @@ pub(super) struct Workspace {
     relay_status: watch::Receiver<RelayStatus>,
     search: Arc<Supervisor>,
     terminology: Supervisor,
+    subscriptions: Option<Subscriptions>,
 }
 
 impl Workspace {
@@ -65,17 +68,35 @@ impl Workspace {
         let (terminology, definitions) = terminology(&log, settings, addresses)
             .await
             .with_context(|| format!("cannot start the terminology of the workspace `{name}`"))?;
-        let mut services = Vec::new();
+        let mut services: Vec<Service> = Vec::new();
+        let mut subscriptions: Option<Subscriptions> = None;
         for (service, own) in &workspace.services {
             let public_url = own.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
-            let service = self::service((name, service), &log, settings, shared, public_url)?;
+            let subscribing =
+                subscriptions::read((name, service), log.number(), settings, public_url.as_deref())?;
+            let service = self::service((name, service), &log, settings, shared, public_url, &subscribing)?;
+            // The services of a workspace share its log; subscribers know it under the address of the first one.
+            let serving = match subscriptions.clone() {
+                Some(serving) => serving,
+                None => Subscriptions::start(&addresses.database, &log, &service.compartments, subscribing)?,
+            };
+            subscriptions = Some(serving.clone());
             let service = service.with_search(index.clone()).with_projection(search.clone());
-            services.push(service.with_terminology(definitions.clone()));
+            let service = service.with_terminology(definitions.clone());
+            services.push(service.with_subscriptions(serving));
         }
         let first = workspace.services.keys().next().map_or("fhir", String::as_str);
         let relay = Relay::start(log.clone(), client, relay_options(name, first, &settings.feed));
         let relay_status = relay.status();
-        Ok(Self { services, log, relay: Mutex::new(Some(relay)), relay_status, search, terminology })
+        Ok(Self {
+            services,
+            log,
+            relay: Mutex::new(Some(relay)),
+            relay_status,
+            search,
+            terminology,
+            subscriptions,
+        })
     }
 
     /// Whether the log takes writes and the relay carries them.
@@ -121,6 +142,9 @@ impl Workspace {
 
     /// Stops in the order of the data's way: actors, log, relay, projection.
     pub(super) async fn close(&self) {
+        if let Some(subscriptions) = &self.subscriptions {
+            subscriptions.stop().await;
+        }
         for service in &self.services {
             service.compartments.stop();
         }
@@ -204,15 +228,29 @@ async fn terminology(
     Ok(TerminologyIndex::start(&database, log, runner).await?)
 }
 
+/// When dates are equal, as it is configured.
+pub(super) fn date_equals(settings: &Settings) -> DateEquals {
+    match settings.search.date_equals {
+        DateEqualsSetting::Contains => DateEquals::Contains,
+        DateEqualsSetting::Overlaps => DateEquals::Overlaps,
+    }
+}
+
+/// The address of a service where no other one is configured.
+pub(super) fn local_address(workspace: &str, name: &str, settings: &Settings) -> String {
+    format!("http://{}/{workspace}/{name}", settings.listen)
+}
+
 fn service(
     (workspace, name): (&str, &str),
     log: &Log,
     settings: &Settings,
     shared: &Shared,
     public_url: Option<String>,
+    subscribing: &Subscribing,
 ) -> anyhow::Result<Service> {
     // Absolute references behind these lead to our own resources.
-    let local = format!("http://{}/{workspace}/{name}", settings.listen);
+    let local = local_address(workspace, name, settings);
     let bases = public_url.iter().cloned().chain([local]).collect();
     let versioning = &settings.fhir.versioning;
     let of_types = versioning.types.iter().map(|(name, policy)| (name.clone(), policy_of(*policy)));
@@ -221,6 +259,7 @@ fn service(
         update_creates: settings.fhir.update_creates,
         versioning: policy_of(versioning.default),
         versioning_of: of_types.collect(),
+        checks: vec![subscribing.check()],
     };
     let actors = ActorOptions {
         arbiters: settings.actors.threads,
@@ -240,10 +279,7 @@ fn service(
         bundle_entries_max: settings.fhir.bundle_entries_max,
         validation: validation(&settings.fhir),
         search_wait: Duration::from_millis(settings.search.wait_ms),
-        date_equals: match settings.search.date_equals {
-            DateEqualsSetting::Contains => DateEquals::Contains,
-            DateEqualsSetting::Overlaps => DateEquals::Overlaps,
-        },
+        date_equals: date_equals(settings),
         public_url,
         ..ApiOptions::default()
     };

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::subscriptions::{SubscriptionSettings, TopicSettings, TopicWrite};
+
 /// All settings of a server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -33,6 +35,8 @@ pub struct Settings {
     pub search: SearchSettings,
     /// What the change feed carries and keeps.
     pub feed: FeedSettings,
+    /// Who is notified of writes, and how.
+    pub subscriptions: SubscriptionSettings,
     /// What is logged, and how.
     pub log: LogSettings,
     /// The workspaces by name. Naming one replaces the default one.
@@ -53,6 +57,7 @@ impl Default for Settings {
             fhir: FhirSettings::default(),
             search: SearchSettings::default(),
             feed: FeedSettings::default(),
+            subscriptions: SubscriptionSettings::default(),
             log: LogSettings::default(),
             workspaces: BTreeMap::from([("default".to_owned(), WorkspaceSettings::default())]),
         }

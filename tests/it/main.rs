@@ -44,6 +44,7 @@ mod rebuild;
 mod search;
 mod search_chain;
 mod search_include;
+mod subscriptions;
 mod terminology;
 mod terminology_search;
 mod terminology_stored;

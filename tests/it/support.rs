@@ -9,6 +9,7 @@ use actix_web::{App, HttpServer};
 use anamnesis::actors::{ActorOptions, Compartments};
 use anamnesis::api::{self, ApiOptions, Service, Services};
 use anamnesis::decide::Rules;
+use anamnesis::subscriptions::{Subscribing, SubscriptionOptions, Subscriptions};
 use anamnesis_engines::testing;
 use anamnesis_events::{Log, LogOptions};
 use anamnesis_fhir::search::SearchRegistry;
@@ -31,6 +32,7 @@ pub(crate) struct Setup {
     pub(crate) log: LogOptions,
     /// Whether stored terminology is projected.
     pub(crate) terminology: bool,
+    pub(crate) subscriptions: Option<SubscriptionOptions>,
 }
 
 /// A running server.
@@ -44,6 +46,7 @@ pub(crate) struct Server {
     pub(crate) client: reqwest::Client,
     pub(crate) projection: std::sync::Arc<Supervisor>,
     terminology: Option<Supervisor>,
+    pub(crate) subscriptions: Option<Subscriptions>,
     handle: actix_web::dev::ServerHandle,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -56,7 +59,7 @@ pub(crate) struct Answer {
     pub(crate) bytes: Vec<u8>,
 }
 
-fn runtime() -> &'static Runtime {
+pub(crate) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap())
 }
@@ -97,6 +100,9 @@ impl Server {
     /// Stops the server in the order of the data's way.
     pub(crate) async fn stop(&self) {
         self.handle.stop(false).await;
+        if let Some(subscriptions) = &self.subscriptions {
+            subscriptions.stop().await;
+        }
         self.compartments.stop();
         self.projection.stop().await;
         if let Some(terminology) = &self.terminology {
@@ -105,8 +111,12 @@ impl Server {
         self.log.close().await;
     }
 
-    async fn start_on(url: String, setup: Setup) -> Server {
+    async fn start_on(url: String, mut setup: Setup) -> Server {
         let log = Log::open(&url, "default", setup.log).await.unwrap();
+        let subscribing = setup.subscriptions.take();
+        let subscribing =
+            subscribing.map(|options| Subscribing::new(log.number(), "http://here/fhir", options).unwrap());
+        setup.rules.checks.extend(subscribing.as_ref().map(Subscribing::check));
         let compartments = Compartments::start(log.clone(), setup.rules, setup.actors).unwrap();
         let database = Database::new(&url, &DatabaseOptions::default()).unwrap();
         let registry = SearchRegistry::r4().clone();
@@ -117,17 +127,16 @@ impl Server {
         let projection = Supervisor::start(&database, make, log.clone(), number, options).await.unwrap();
         let projection = std::sync::Arc::new(projection);
         let index = SearchIndex::new(database.clone(), registry, number, projection.active());
-        let (terminology, definitions) = match setup.terminology {
-            false => (None, TerminologyIndex::default()),
-            true => {
-                let runner = RunnerOptions::default();
-                let (supervisor, index) = TerminologyIndex::start(&database, &log, runner).await.unwrap();
-                (Some(supervisor), index)
-            }
-        };
+        let (terminology, definitions) = terminology(setup.terminology, &database, &log).await;
         let service = Service::new("default", "fhir", log.clone(), compartments.clone(), setup.api);
         let service = service.with_search(index).with_projection(projection.clone());
-        let services = Services::new(vec![service.with_terminology(definitions)]);
+        let mut service = service.with_terminology(definitions);
+        let subscriptions = subscribing
+            .map(|subscribing| Subscriptions::start(&url, &log, &compartments, subscribing).unwrap());
+        if let Some(subscriptions) = &subscriptions {
+            service = service.with_subscriptions(subscriptions.clone());
+        }
+        let services = Services::new(vec![service]);
         let (sender, receiver) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
@@ -161,6 +170,7 @@ impl Server {
             client,
             projection,
             terminology,
+            subscriptions,
             handle,
             thread: Some(thread),
         }
@@ -225,6 +235,16 @@ impl Server {
     pub(crate) async fn events(&self) -> u64 {
         self.log.head().await.unwrap().get()
     }
+}
+
+/// The projection of stored terminology, where it is wanted.
+async fn terminology(is_on: bool, database: &Database, log: &Log) -> (Option<Supervisor>, TerminologyIndex) {
+    if !is_on {
+        return (None, TerminologyIndex::default());
+    }
+    let runner = RunnerOptions::default();
+    let (supervisor, index) = TerminologyIndex::start(database, log, runner).await.unwrap();
+    (Some(supervisor), index)
 }
 
 impl Drop for Server {

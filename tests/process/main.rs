@@ -11,6 +11,7 @@ mod record;
 mod refusals;
 mod replay;
 mod stopping;
+mod subscriptions;
 #[expect(dead_code, reason = "the tests that kill at random use more of it")]
 mod support;
 mod verify;
