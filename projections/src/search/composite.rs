@@ -149,6 +149,7 @@ fn of_element(registry: &SearchRegistry, asked: &Asked<'_>, values: &[&str]) -> 
         parts.push(of_value(&Asked { parameter, key: &key, values: &[value], ..*asked })?);
     }
     let firsts = parts.first().and_then(Criterion::tokens).ok_or_else(unsupported)?;
+    let mut all: Vec<Criterion> = start(registry, asked, values)?.into_iter().collect();
     let others: Vec<Vec<Atom>> = parts.into_iter().skip(1).map(|part| part.any).collect();
     let mut any = Vec::new();
     for one in firsts {
@@ -171,7 +172,28 @@ fn of_element(registry: &SearchRegistry, asked: &Asked<'_>, values: &[&str]) -> 
             _ => return Err(unsupported()),
         }
     }
-    Ok(Atom::All(vec![Criterion::any(any, Yield::Many)]))
+    all.push(Criterion::any(any, Yield::Many));
+    Ok(Atom::All(all))
+}
+
+/// The first part as a parameter of the resource, from which a search can start: R4 has such a one for each of its
+/// composites. For others that is not known.
+fn start(
+    registry: &SearchRegistry,
+    asked: &Asked<'_>,
+    values: &[&str],
+) -> Result<Option<Criterion>, Refusal> {
+    const OF_R4: &str = "http://hl7.org/fhir/SearchParameter/";
+    let (Some(part), Some(value)) = (asked.parameter.components().first(), values.first()) else {
+        return Ok(None);
+    };
+    if !asked.parameter.url().starts_with(OF_R4) {
+        return Ok(None);
+    }
+    let resource_type = asked.parameter.resource_type();
+    let parameter = registry.get(resource_type, part.code()).ok_or_else(unsupported)?;
+    let key = ParameterKey::new(asked.key.log(), resource_type, part.code());
+    of_value(&Asked { parameter, key: &key, values: &[value], ..*asked }).map(Some)
 }
 
 /// The boxes of a span whose beginning is one number and whose end is another.

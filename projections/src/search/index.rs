@@ -1,5 +1,6 @@
 //! Answers searches from the index.
 
+mod explain;
 mod include;
 mod join;
 mod memory;
@@ -26,6 +27,7 @@ use super::tables::{NAME, Tables};
 use crate::checkpoint::number;
 use crate::database::Database;
 use crate::{Active, Late, ParkedMarks, Progress, ProjectionError};
+pub use explain::{Explained, Explanations};
 pub use include::Drawn;
 use memory::Memory;
 use rows::{Found, Row};
@@ -104,6 +106,8 @@ pub struct SearchIndex {
     types: HashMap<i32, &'static str>,
     /// Made when it is first asked for.
     evaluator: Arc<OnceLock<Evaluator>>,
+    /// Where what the database does is collected, if it is wanted.
+    explanations: Option<Explanations>,
 }
 
 impl SearchIndex {
@@ -123,6 +127,7 @@ impl SearchIndex {
             shown: Arc::default(),
             types,
             evaluator: Arc::default(),
+            explanations: None,
         }
     }
 
@@ -347,6 +352,7 @@ impl SearchIndex {
         let by_tokens = window.criteria.iter().any(Criterion::is_indexed_token);
         let statement = Statement::count(window, by_tokens);
         let client = self.database.get().await?;
+        self.explain(&client, &statement).await?;
         let prepared = client.prepare_cached(&statement.text).await?;
         let row = client.query_opt(&prepared, &statement.values()).await?;
         let row = row.ok_or_else(|| self.unknown(window.tables))?;
@@ -356,6 +362,7 @@ impl SearchIndex {
 
     async fn run(&self, statement: &Statement<'_>, order: &Order) -> Result<Found, ProjectionError> {
         let client = self.database.get().await?;
+        self.explain(&client, statement).await?;
         let prepared = client.prepare_cached(&statement.text).await?;
         let rows = client.query(&prepared, &statement.values()).await?;
         Found::read(&rows, order)?.ok_or_else(|| self.unknown(statement.tables))
