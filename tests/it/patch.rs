@@ -164,6 +164,16 @@ fn where_a_type_demands_a_version_a_patch_names_it() {
         server.put("/Patient/a", PATIENT).await;
         let without = patch(&server, "/Patient/a", set(false)).await;
         assert_eq!((without.status.as_u16(), without.outcome().as_str()), (400, "required"));
+        let statement = server.get("/metadata").await.json();
+        let resources = statement["rest"][0]["resource"].as_array().unwrap();
+        let versioning = |name: &str| {
+            let found = resources.iter().find(|resource| resource["type"] == name).unwrap();
+            found["versioning"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(
+            (versioning("Patient").as_str(), versioning("Group").as_str()),
+            ("versioned-update", "versioned")
+        );
         let headers = [JSON_PATCH, ("If-Match", "W/\"1\"")];
         assert_eq!(server.send("PATCH", "/Patient/a", &headers, set(false).to_string()).await.status, 200);
     });
