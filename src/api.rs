@@ -42,6 +42,7 @@ pub(crate) mod route;
 mod search;
 mod service;
 mod subset;
+mod terminology_capabilities;
 pub mod turns;
 mod unpark;
 mod update;

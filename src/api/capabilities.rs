@@ -14,9 +14,10 @@ use super::call::Call;
 use super::interaction::{Listed, TABLE};
 use super::operation::{self, OPERATIONS};
 use super::route::resource_types;
+use super::terminology_capabilities;
 use crate::clock;
 use crate::decide::{Rules, Versioning};
-use crate::error::{Failure, FailureKind, IssueCode};
+use crate::error::Failure;
 
 /// `GET /metadata`
 pub(crate) fn capabilities(call: &Call) -> Result<Answer, Failure> {
@@ -24,8 +25,8 @@ pub(crate) fn capabilities(call: &Call) -> Result<Answer, Failure> {
         // All that this server offers is normative or says itself that it is not; the statement is the same.
         None | Some("full" | "normative") => {}
         Some("terminology") => {
-            let text = "This service has no terminology services, so it has no TerminologyCapabilities.";
-            return Err(Failure::new(FailureKind::Invalid, IssueCode::NotSupported, text));
+            let date = clock::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+            return Ok(Answer::ok(terminology_capabilities::statement(&call.base, &date).to_string()));
         }
         Some(_) => return Err(Failure::invalid("mode is full, normative or terminology.")),
     }

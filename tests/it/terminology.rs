@@ -215,3 +215,16 @@ fn a_code_is_translated_both_ways() {
         refused(&server.get("/ConceptMap/$translate?code=a").await, 400, "required");
     });
 }
+
+#[test]
+fn the_statement_names_what_the_operations_understand_and_is_valid() {
+    test(|server| async move {
+        let statement = server.get("/metadata?mode=terminology").await;
+        assert_eq!(statement.status, 200);
+        let json = statement.json();
+        assert_eq!(json["resourceType"], "TerminologyCapabilities");
+        assert!(json["codeSystem"].as_array().unwrap().iter().any(|row| row["uri"] == GENDER));
+        let stored = server.post("/TerminologyCapabilities", statement.bytes).await;
+        assert_eq!(stored.status, 201, "{}", stored.json());
+    });
+}
