@@ -6,6 +6,7 @@ mod engines;
 mod health;
 mod listen;
 mod live;
+mod packages;
 mod parts;
 mod routes;
 mod signals;
@@ -130,8 +131,12 @@ async fn run_until_told(
     tokio::pin!(server);
     let mut fold = interval(FOLD_EVERY);
     fold.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let installing = packages::install_all(parts);
+    tokio::pin!(installing);
+    let mut is_installed = false;
     loop {
         tokio::select! {
+            () = &mut installing, if !is_installed => is_installed = true,
             ended = &mut server => {
                 ended.context("the HTTP server has failed")?;
                 anyhow::bail!("the HTTP server has ended without being told to");

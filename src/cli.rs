@@ -4,6 +4,7 @@ mod feed;
 mod load;
 mod operator;
 mod output;
+mod packages;
 mod parked;
 mod positions;
 mod progress;
@@ -36,6 +37,7 @@ const FAILED: u8 = 1;
   anamnesis synth --patients 100       a hundred invented patients as FHIR bundles in ./patients
   anamnesis load patients              sends them to the server
   anamnesis terminology load codes.csv --system http://example.org/codes   a code system of any size
+  anamnesis packages install us-core.tgz  profiles and value sets of a FHIR package
   anamnesis feed --follow              every change, from the first one on
   anamnesis verify                     checks that nothing in the store was changed, lost or added
   anamnesis replay --resource Patient/1   who changed a resource, and when
@@ -55,6 +57,7 @@ enum Command {
     Synth(synth::Arguments),
     Load(load::Arguments),
     Terminology(terminology::Arguments),
+    Packages(packages::Arguments),
     Feed(feed::Arguments),
     Verify(verify::Arguments),
     Replay(replay::Arguments),
@@ -71,6 +74,7 @@ pub fn run() -> ExitCode {
         Command::Synth(arguments) => synth::run(arguments),
         Command::Load(arguments) => load::run(arguments),
         Command::Terminology(arguments) => terminology::run(arguments),
+        Command::Packages(arguments) => packages::run(arguments),
         Command::Feed(arguments) => feed::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),
         Command::Replay(arguments) => replay::run(arguments),

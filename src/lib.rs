@@ -15,6 +15,7 @@ pub mod error;
 pub mod feed;
 pub mod group;
 pub mod load;
+pub mod packages;
 pub mod profiles;
 pub mod reads;
 pub mod subscriptions;

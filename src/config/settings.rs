@@ -199,6 +199,9 @@ pub struct FhirSettings {
     pub validation: ValidationSetting,
     /// What a declared profile is that nobody knows, where profiles are checked.
     pub unknown_profile: UnknownProfile,
+    /// FHIR packages (`.tgz`) that are installed when the server starts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<PathBuf>,
 }
 
 /// How versions are treated (AHDS: `resourceVersionPolicyConfiguration`).
@@ -257,6 +260,7 @@ impl Default for FhirSettings {
             versioning: VersioningSettings::default(),
             validation: ValidationSetting::default(),
             unknown_profile: UnknownProfile::default(),
+            packages: Vec::new(),
         }
     }
 }

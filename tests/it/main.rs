@@ -33,6 +33,7 @@ mod load;
 mod member_match;
 mod memory;
 mod overload;
+mod packages;
 mod parked;
 mod passivation;
 mod patch;
