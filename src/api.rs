@@ -17,7 +17,7 @@ mod conditional_patch;
 mod conditional_update;
 mod create;
 pub mod criteria;
-mod delete;
+pub(crate) mod delete;
 mod dispatch;
 mod feed;
 mod history;

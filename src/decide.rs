@@ -11,6 +11,7 @@ mod delete;
 pub mod patch;
 pub mod placement;
 pub mod precondition;
+mod purge;
 mod same;
 mod stamp;
 mod update;
@@ -18,7 +19,7 @@ mod update;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use anamnesis_events::{Draft, Event, Identifier, Operation, Position, ResourceKey, Version};
+use anamnesis_events::{Draft, Event, Identifier, Kind, Operation, Position, ResourceKey, Version};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
@@ -52,6 +53,13 @@ pub enum Command {
         key: ResourceKey,
         /// What the client expects to find.
         expected: Expected,
+        /// No version of it is kept (AHDS: `hardDelete`).
+        hard: bool,
+    },
+    /// The end of all versions before the current one (AHDS: `$purge-history`).
+    Purge {
+        /// Of which resource.
+        key: ResourceKey,
     },
 }
 
@@ -61,7 +69,7 @@ impl Command {
     pub fn key(&self) -> &ResourceKey {
         match self {
             Self::Create { candidate, .. } | Self::Update { candidate, .. } => &candidate.key,
-            Self::Delete { key, .. } => key,
+            Self::Delete { key, .. } | Self::Purge { key } => key,
         }
     }
 
@@ -90,6 +98,8 @@ pub enum Versioning {
     Versioned,
     /// `versioned-update`: an update without If-Match is refused.
     VersionedUpdate,
+    /// `no-version`: versions are counted, but only the current one is kept.
+    NoVersion,
 }
 
 /// The settings of a service that decide about writes.
@@ -140,6 +150,8 @@ pub struct Current {
     pub recorded_at: DateTime<Utc>,
     /// The compartment that the resource lives in.
     pub home: String,
+    /// Whether it is a delete that has left no version of the resource: to readers it was never there.
+    pub erased: bool,
     /// The resource as served; empty where deleted.
     pub payload: Bytes,
 }
@@ -152,6 +164,7 @@ impl From<&Event> for Current {
             deleted: event.operation == Operation::Delete,
             recorded_at: event.recorded_at,
             home: event.home.clone(),
+            erased: event.kind == Kind::ResourceErased,
             payload: event.payload.clone(),
         }
     }
@@ -231,7 +244,11 @@ pub fn decide(
             let update = update::Update { candidate, expected, unless_held };
             update::decide(&update, current, rules, provenance)
         }
-        Command::Delete { key, expected } => delete::decide(key, expected, current, rules, provenance),
+        Command::Delete { key, expected, hard } => {
+            let delete = delete::Delete { key, expected, hard: *hard };
+            delete::decide(&delete, current, rules, provenance)
+        }
+        Command::Purge { key } => Ok(purge::decide(key, current, provenance)),
     }
 }
 

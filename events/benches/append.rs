@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anamnesis_events::{
-    Draft, Group, Log, LogOptions, Operation, Position, ResourceKey, STAMP_PLACEHOLDER, Version,
+    Draft, Erases, Group, Log, LogOptions, Operation, Position, ResourceKey, STAMP_PLACEHOLDER, Version,
 };
 use tokio::task::JoinSet;
 use tokio_postgres::NoTls;
@@ -178,6 +178,7 @@ fn draft(dice: &mut Dice) -> Draft {
     Draft {
         key: ResourceKey::new("Observation", id.to_string()),
         operation: Operation::Create,
+        erases: Erases::Nothing,
         version: Version::new(1),
         touches: vec![home.clone()],
         home,

@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::{
-    AppendError, Idempotency, Identifier, NOTE_BYTES_MAX, Operation, Position, ResourceKey, Version,
+    AppendError, Erases, Idempotency, Identifier, Kind, NOTE_BYTES_MAX, Operation, Position, ResourceKey,
+    Version,
 };
 
 /// Stands in a draft's payload where the time of recording belongs; the log overwrites it, because the
@@ -24,15 +25,17 @@ pub struct Draft {
     pub key: ResourceKey,
     /// What the write does.
     pub operation: Operation,
+    /// Which bodies of earlier versions it takes away.
+    pub erases: Erases,
     /// The version that this write makes. The resource must stand at the version before it; version 1
-    /// means that it must never have existed.
+    /// means that it must never have existed. A purge makes none: the resource must stand at this version.
     pub version: Version,
     /// The compartment that the resource lives in, such as `Patient/1` or `Organization/~17`.
     pub home: String,
     /// Every compartment that is concerned, also those that the resource leaves by this write. The home
     /// is added if it is missing.
     pub touches: Vec<String>,
-    /// The whole resource as it will be served; empty for a delete.
+    /// The whole resource as it will be served; empty for a delete and a purge.
     pub payload: Vec<u8>,
     /// Where in the payload [`STAMP_PLACEHOLDER`] stands, in bytes.
     pub stamp_at: Option<usize>,
@@ -138,8 +141,13 @@ fn check_draft(draft: &Draft) -> Result<(), &'static str> {
     if !std::iter::once(&draft.agent).chain(&draft.source).all(|text| is_agent(text)) {
         return Err("agent and source must have at most 1024 bytes without control characters");
     }
-    if draft.operation == Operation::Delete && !(draft.payload.is_empty() && draft.identifiers.is_empty()) {
-        return Err("a delete has neither a payload nor identifiers");
+    if Kind::of(draft.operation, draft.erases).is_none() {
+        return Err("there is no kind of event that does this and erases so much");
+    }
+    let has_body = matches!(draft.operation, Operation::Create | Operation::Update);
+    let is_bare = draft.payload.is_empty() && draft.identifiers.is_empty();
+    if !(has_body || is_bare) {
+        return Err("a delete or a purge has neither a payload nor identifiers");
     }
     if draft.payload.len() > crate::codec::PAYLOAD_BYTES_MAX {
         return Err("the payload is too large");

@@ -7,7 +7,8 @@
 //! hash(n) = SHA-256( hash(n-1) ‖ envelope(n) ‖ SHA-256(payload(n)) )
 //! ```
 //!
-//! `payload(n)` is the resource exactly as it is served, uncompressed (no bytes for a delete), and
+//! `payload(n)` is the resource exactly as it is served, uncompressed (no bytes for a delete or a purge); of a body that
+//! was erased the log keeps `SHA-256(payload(n))`. And
 //! `envelope(n)` is these fields, one after the other, with nothing between them:
 //!
 //! | field | form |
@@ -16,7 +17,7 @@
 //! | position | 8-byte number |
 //! | kind, such as `ResourceCreated` | string |
 //! | version of the kind's schema | 2-byte number |
-//! | operation: `create`, `update` or `delete` | string |
+//! | operation: `create`, `update`, `delete` or `purge` | string |
 //! | resource type, resource id | two strings |
 //! | version of the resource | 4-byte number |
 //! | home compartment | string |
@@ -83,9 +84,17 @@ pub fn encode(event: &Event) -> Vec<u8> {
     bytes
 }
 
+/// What the hash chain takes of a body, and what is kept of one that is erased: its SHA-256.
+pub fn commitment(payload: &[u8]) -> [u8; 32] {
+    Sha256::digest(payload).into()
+}
+
 /// The hash of the event, given the hash of the event before it.
 pub fn chain(previous: &[u8; 32], event: &Event) -> [u8; 32] {
-    let payload = Sha256::digest(&event.payload);
+    let payload = match &event.erased {
+        Some(erased) => erased.commitment,
+        None => commitment(&event.payload),
+    };
     Sha256::new().chain_update(previous).chain_update(encode(event)).chain_update(payload).finalize().into()
 }
 

@@ -93,13 +93,30 @@ pub struct Event {
     pub source: Option<Arc<str>>,
     /// The position of the resource's previous version, if it had one.
     pub previous: Option<Position>,
-    /// The resource exactly as it is served; empty for a delete.
+    /// The resource exactly as it is served; empty for what has no body, and where it was erased.
     pub payload: Bytes,
+    /// That the body was taken away, if it was.
+    pub erased: Option<Erased>,
     /// The hash that chains the event to all before it, see [`crate::envelope`].
     pub hash: [u8; 32],
 }
 
+/// What is left of a body that was taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Erased {
+    /// The position of the event that took it away.
+    pub by: Position,
+    /// SHA-256 of the body: what the hash chain needs of it.
+    pub commitment: [u8; 32],
+}
+
 impl Event {
+    /// Whether nothing of this version is to be shown: its body was erased, or it is the end of a resource of which no
+    /// version is left.
+    pub fn is_gone(&self) -> bool {
+        self.erased.is_some() || self.kind == Kind::ResourceErased
+    }
+
     /// Whether a reader may stop after this event without having seen half a transaction bundle.
     pub fn ends_group(&self) -> bool {
         self.transaction.is_none_or(|transaction| transaction.is_last())

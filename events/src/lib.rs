@@ -3,7 +3,8 @@
 //! One [`Log`] per workspace. Its positions are **dense, start at 1 and are given out in commit
 //! order**: whoever reads page after page sees every event once, and never finds a number turning up
 //! behind the place that it has already passed. An event is written by [`Log::append`], which answers
-//! only when the event is durable; nothing that was appended is ever changed.
+//! only when the event is durable; nothing that was appended is ever changed, but that a later event may take the body of
+//! an earlier one of its resource away (see [`Erases`]): its place, envelope and hash stay.
 //!
 //! - [`Draft`] and [`Group`]: what a writer proposes. A group wins or loses whole.
 //!   Its [`Idempotency`] key, if it has one, makes it safe to append it again when the answer was lost.
@@ -35,10 +36,10 @@ pub mod upcast;
 
 pub use draft::{Draft, Group, Recorded, STAMP_LENGTH, STAMP_PLACEHOLDER};
 pub use error::{AppendError, ConflictKind, FeedError, LogError};
-pub use event::{Event, Head, Identifier, ResourceKey, Transaction};
+pub use event::{Erased, Event, Head, Identifier, ResourceKey, Transaction};
 pub use feed::{Feed, JetStreamFeed, PostgresFeed};
 pub use idempotency::{Idempotency, NOTE_BYTES_MAX, Remembered};
-pub use kind::{Kind, Operation};
+pub use kind::{Erases, Kind, Operation};
 pub use log::{
     Claim, ClaimError, CompartmentAt, HeadsPlace, HistoryPage, HistoryRange, HistoryScope, Log, Period,
     READ_EVENTS_MAX, Stand, Stored, Verified,

@@ -6,6 +6,8 @@ mod batch;
 mod claims;
 mod connection;
 pub(crate) mod decide;
+mod erase;
+mod erased;
 mod existing;
 mod history;
 mod holder;
@@ -41,6 +43,7 @@ use crate::{AppendError, Group, LogError, LogOptions, Position, PostgresFeed, Re
 
 pub use self::as_of::CompartmentAt;
 pub use self::claims::{Claim, ClaimError};
+pub(crate) use self::erased::ErasedAt;
 pub use self::history::{HistoryPage, HistoryRange, HistoryScope, Period};
 pub use self::read::READ_EVENTS_MAX;
 pub use self::standing::{HeadsPlace, Stand};
@@ -188,12 +191,15 @@ impl Log {
         }
         check(&group)?;
         let share = u32::try_from(bytes).map_err(|_| AppendError::TooLarge { events, bytes })?;
+        let erasures = self.erasures(&group).await?;
         let permit =
             (inner.queue_bytes.clone().try_acquire_many_owned(share)).map_err(|_| AppendError::Overloaded)?;
         let (reply, answer) = oneshot::channel();
-        inner.queue.try_send(Pending { group, bytes, reply, permit }).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => AppendError::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => AppendError::Closed,
+        inner.queue.try_send(Pending { group, erasures, bytes, reply, permit }).map_err(|refused| {
+            match refused {
+                mpsc::error::TrySendError::Full(_) => AppendError::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => AppendError::Closed,
+            }
         })?;
         // The appender answers everything it took; no answer means that its runtime is gone.
         match answer.await.unwrap_or(Err(AppendError::OutcomeUnknown))? {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use sha2::{Digest, Sha256};
 
-use crate::{Event, Kind, Position, ResourceKey, Transaction, Version};
+use crate::{Erased, Event, Kind, Position, ResourceKey, Transaction, Version};
 
 /// What a message carries beside its headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -129,6 +129,10 @@ pub fn attributes(event: &Event, options: &MessageOptions) -> Vec<(&'static str,
         all.push(("transactionsize", transaction.size.to_string()));
     }
     all.push(("hash", hex(&event.hash)));
+    if let Some(erased) = &event.erased {
+        all.push(("erased", erased.by.to_string()));
+        all.push(("commitment", hex(&erased.commitment)));
+    }
     if !event.payload.is_empty() && !options.carries(event) {
         all.push(("dataref", format!("/{}/{}/{reference}", options.workspace, options.service)));
     }
@@ -176,6 +180,13 @@ pub fn decode(sequence: u64, headers: &HeaderMap, payload: Bytes) -> Result<Rece
             size: small(number("ce-transactionsize")?).ok_or(fail("ce-transactionsize"))?,
         }),
     };
+    let erased = match number("ce-erased")? {
+        None => None,
+        Some(by) => {
+            let commitment = optional("ce-commitment").and_then(|text| unhex(&text));
+            Some(Erased { by: Position::new(by), commitment: commitment.ok_or(fail("ce-commitment"))? })
+        }
+    };
     let time = required("ce-time")?;
     let recorded_at: DateTime<Utc> = time.parse().map_err(|_| fail("ce-time"))?;
     let event = Event {
@@ -193,6 +204,7 @@ pub fn decode(sequence: u64, headers: &HeaderMap, payload: Bytes) -> Result<Rece
         source: optional("ce-reason").map(Into::into),
         previous: number("ce-previous")?.map(Position::new),
         payload,
+        erased,
         hash: unhex(&required("ce-hash")?).ok_or(fail("ce-hash"))?,
     };
     Ok(Received { event, body_left_out: headers.get("ce-dataref").is_some() })

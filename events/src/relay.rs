@@ -5,6 +5,8 @@
 //! stands, and a shortened or lost stream is refilled from Postgres with the same numbers. The relay keeps no
 //! checkpoint of its own.
 
+mod erased;
+
 use std::time::Duration;
 
 use async_nats::jetstream::context::{PublishAckFuture, PublishErrorKind};
@@ -96,7 +98,8 @@ impl Relay {
             .timeout(options.acknowledge_timeout)
             .max_ack_inflight(options.in_flight_max.saturating_mul(2).max(2))
             .build(client);
-        let worker = Worker { log, context, options, stop: stop.clone(), status: sender };
+        let erasing = watch::Sender::new(Position::ZERO);
+        let worker = Worker { log, context, options, stop: stop.clone(), status: sender, erasing };
         // The handle in `Relay` owns the task and stops it.
         let task = tokio::spawn(worker.run());
         Self { task: Some(task), stop, status }
@@ -133,6 +136,8 @@ struct Worker {
     options: RelayOptions,
     stop: CancellationToken,
     status: watch::Sender<RelayStatus>,
+    /// The last event that was sent and erases earlier ones.
+    erasing: watch::Sender<Position>,
 }
 
 /// How a session with the broker ended.
@@ -234,6 +239,13 @@ impl Worker {
         let stream = open_or_create(&self.context, &self.log, workspace, &self.options.stream).await?;
         let published = standing(&stream, &self.log).await?;
         self.publishing(RelayState::Live, published);
+        tokio::select! {
+            ended = self.publish_behind(&stream, published) => ended,
+            () = self.clean(&stream, published) => Ok(Ended::Stopped),
+        }
+    }
+
+    async fn publish_behind(&self, stream: &Stream, published: Position) -> Result<Ended, StreamError> {
         let mut doorbell = self.log.watch();
         let mut window = Window { sent: published, acknowledged: published, waiting: FuturesOrdered::new() };
         loop {
@@ -249,7 +261,7 @@ impl Worker {
                 }
                 self.publish(&mut window, event).await?;
             }
-            if idle && let Some(ended) = self.wait(&mut window, &mut doorbell, &stream).await? {
+            if idle && let Some(ended) = self.wait(&mut window, &mut doorbell, stream).await? {
                 return Ok(ended);
             }
         }
@@ -264,6 +276,7 @@ impl Worker {
         let subject = subject(event, &self.options.messages);
         let acknowledgement = self.context.send_publish(subject, message).await.map_err(StreamError::nats)?;
         window.push(event.position, acknowledgement);
+        self.note_erasing(event);
         Ok(())
     }
 

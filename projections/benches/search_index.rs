@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anamnesis_engines::testing::postgres;
-use anamnesis_events::{Draft, Group, Log, LogOptions, Operation, ResourceKey, Version};
+use anamnesis_events::{Draft, Erases, Group, Log, LogOptions, Operation, ResourceKey, Version};
 use anamnesis_fhir::search::SearchRegistry;
 use anamnesis_projections::search::{Handling, ParseOptions, Scope, SearchIndex, SearchProjection};
 use anamnesis_projections::{Database, DatabaseOptions, Runner, RunnerOptions};
@@ -185,6 +185,7 @@ fn draft(n: usize) -> Draft {
     Draft {
         key: ResourceKey::new("Observation", id),
         operation: Operation::Create,
+        erases: Erases::Nothing,
         version: Version::NONE.next(),
         home: format!("Patient/{patient}"),
         touches: Vec::new(),

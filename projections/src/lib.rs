@@ -32,7 +32,7 @@ pub use error::ProjectionError;
 pub use parked::Parked;
 pub use parked::marks::{NAMED_MAX, ParkedMarks, ParkedOfType};
 pub use progress::{Active, Late, Progress};
-pub use projection::{Change, Passed, Poison, Projection};
+pub use projection::{Change, Erasing, Passed, Poison, Projection};
 pub use runner::{Runner, RunnerOptions, Source};
 pub use supervisor::{Supervisor, SupervisorOptions, Unparked, VersionStatus};
 pub use versions::{State, Switch, Version, Versions};

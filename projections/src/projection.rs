@@ -54,6 +54,21 @@ pub struct Passed<R> {
     pub until_at: DateTime<Utc>,
 }
 
+/// Versions of a resource whose bodies an event of the batch has erased. What a projection keeps of them goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Erasing {
+    /// The resource.
+    pub key: ResourceKey,
+    /// The event that erases.
+    pub by: Position,
+    /// The last event that is erased.
+    pub last: Position,
+    /// All before that one are erased too.
+    pub all: bool,
+    /// The resource is parked: the batch has no change of it, and what it was before is still there.
+    pub is_parked: bool,
+}
+
 /// A read model: a pure function of events to rows, with a name and a version.
 ///
 /// The same events give the same rows, in whatever batches they come: no clock, no randomness, no look at other
@@ -71,7 +86,8 @@ pub trait Projection: Send + Sync + 'static {
     /// The form of the rows: what the code writes and reads. Versions of the same form have the same rows.
     fn schema(&self) -> i32;
 
-    /// The rows of an event; of a delete too.
+    /// The rows of an event; of a delete too, and of one whose body was erased, which a later event of the resource follows.
+    /// Not of a purge, which makes no version.
     ///
     /// # Errors
     /// [`Poison`] parks the event's resource.
@@ -102,4 +118,14 @@ pub trait Projection: Send + Sync + 'static {
         changes: &[Change<Self::Rows>],
         reached: Position,
     ) -> impl Future<Output = Result<(), tokio_postgres::Error>> + Send;
+
+    /// Takes away what is kept of versions beside what their resources are now, after the batch was written and in its
+    /// transaction. Nothing to do for a projection that keeps nothing else.
+    fn erase(
+        &self,
+        _transaction: &Transaction<'_>,
+        _erasing: &[Erasing],
+    ) -> impl Future<Output = Result<(), tokio_postgres::Error>> + Send {
+        std::future::ready(Ok(()))
+    }
 }

@@ -45,6 +45,7 @@ mod date;
 mod derive;
 mod digest;
 mod entries;
+mod erase;
 mod evaluate;
 mod extract;
 mod include;

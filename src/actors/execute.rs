@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use anamnesis_events::{AppendError, ConflictKind, Draft, Group, Operation, ResourceKey};
+use anamnesis_events::{AppendError, ConflictKind, Draft, Erases, Group, Operation, ResourceKey};
 
 use super::{Outcome, Surroundings, Work, WriteError};
 use crate::decide::{self, Current, Decision, Refusal};
@@ -41,7 +41,7 @@ pub(super) async fn execute(
                 other => other?,
             };
             newest = current.clone();
-            let draft = match (decision, current) {
+            let draft = match (decision, current.clone()) {
                 (Decision::Append(draft), _) => *draft,
                 (Decision::Unchanged, Some(current)) => return Ok(Outcome::Unchanged(current)),
                 (Decision::Unchanged, None) => return Err(WriteError::Refused(Refusal::Unreadable)),
@@ -49,6 +49,7 @@ pub(super) async fn execute(
             };
             newest = None;
             let (operation, home) = (draft.operation, draft.home.clone());
+            let erased = operation == Operation::Delete && draft.erases == Erases::Earlier;
             let group = Group { idempotency: work.terms.idempotency.clone(), ..Group::single(draft) };
             match surroundings.log.append(group).await {
                 Ok(recorded) => {
@@ -56,12 +57,17 @@ pub(super) async fn execute(
                     if recorded.replayed {
                         return Err(WriteError::AlreadyRecorded);
                     }
+                    if !operation.makes_version() {
+                        newest = current;
+                        return Ok(Outcome::Written { key: key.clone(), operation, recorded });
+                    }
                     newest = Some(Arc::new(Current {
                         version: recorded.version,
                         position: recorded.position,
                         deleted: operation == Operation::Delete,
                         recorded_at: recorded.recorded_at,
                         home,
+                        erased,
                         payload: recorded.payload.clone(),
                     }));
                     return Ok(Outcome::Written { key: key.clone(), operation, recorded });

@@ -96,7 +96,8 @@ fn malformed() -> Failure {
 
 /// `GET /Patient/1?_asOf=`
 pub(super) async fn read(call: &Call, key: &ResourceKey, position: Position) -> Result<Answer, Failure> {
-    let event = call.service.log.current_at(key, position).await?.ok_or_else(|| missing(position))?;
+    let event = call.service.log.current_at(key, position).await?.filter(|event| !event.is_gone());
+    let event = event.ok_or_else(|| missing(position))?;
     let answer = read::answer(call, &event).map_err(|failure| failure.at_position(position))?;
     Ok(Answer { position: Some(position), ..answer })
 }

@@ -83,6 +83,7 @@ fn resource(name: &str, rules: &Rules) -> Value {
     let versioning = match rules.versioning_of(name) {
         Versioning::Versioned => "versioned",
         Versioning::VersionedUpdate => "versioned-update",
+        Versioning::NoVersion => "no-version",
     };
     let mut resource = json!({
         "type": name,

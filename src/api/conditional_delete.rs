@@ -29,17 +29,19 @@ pub(crate) async fn delete(call: &Call, resource_type: &Arc<str>) -> Result<Answ
             "A conditional delete with _count is several writes, which one Idempotency-Key cannot name.";
         return Err(idempotency::not_taken(text));
     }
-    let criteria = Query(call.query.others(&["_count"]).cloned().collect());
+    let hard = delete::hard(&call.query)?;
+    let [short, long] = delete::HARD;
+    let criteria = Query(call.query.others(&["_count", short, long]).cloned().collect());
     for _ in 0..criteria::TRIES_MAX {
         let matches = criteria::matches(call, resource_type, &criteria, count.unwrap_or(2)).await?;
         let ids = conditional::delete(&matches.ids, count)?;
         if count.is_some() {
-            return many(call, resource_type, &matches, ids.len()).await;
+            return many(call, resource_type, &matches, (ids.len(), hard)).await;
         }
         if ids.is_empty() {
             return Ok(Answer::new(StatusCode::NO_CONTENT));
         }
-        if let Some(done) = one(call, resource_type, &matches, 0).await? {
+        if let Some(done) = one(call, resource_type, &matches, (0, hard)).await? {
             return delete::answer(done);
         }
     }
@@ -51,12 +53,12 @@ async fn one(
     call: &Call,
     resource_type: &Arc<str>,
     matches: &Matches,
-    index: usize,
+    (index, hard): (usize, bool),
 ) -> Result<Option<Outcome>, Failure> {
     let Some(expected) = implied(call, matches, index, &call.expected()?).await? else { return Ok(None) };
     let Some(id) = matches.ids.get(index) else { return Ok(None) };
     let key = ResourceKey::new(resource_type.clone(), id.as_str());
-    let command = Command::Delete { key, expected };
+    let command = Command::Delete { key, expected, hard };
     match call.submit_in_turn(command, matches.held.as_ref()).await {
         Ok(done) => Ok(Some(done)),
         Err(WriteError::Refused(Refusal::VersionMismatch { .. })) => Ok(None),
@@ -69,11 +71,11 @@ async fn many(
     call: &Call,
     resource_type: &Arc<str>,
     matches: &Matches,
-    count: usize,
+    (count, hard): (usize, bool),
 ) -> Result<Answer, Failure> {
     let mut deleted = 0;
     for index in 0..count {
-        match one(call, resource_type, matches, index).await {
+        match one(call, resource_type, matches, (index, hard)).await {
             Ok(Some(_)) => deleted += 1,
             // It was changed or deleted since, so it is not known to match.
             Ok(None) => {}

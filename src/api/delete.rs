@@ -1,34 +1,41 @@
-//! Delete: the end of a resource; its versions stay (R4 http.html section 3.1.0.7).
+//! Delete: the end of a resource (R4 http.html section 3.1.0.7), and with `hardDelete` of all its versions (as AHDS has it).
 
 use actix_web::http::StatusCode;
 use anamnesis_events::ResourceKey;
 
 use super::answer::Answer;
 use super::call::Call;
+use super::query::Query;
 use crate::actors::Outcome;
 use crate::decide::Command;
-use crate::error::{Failure, FailureKind, IssueCode};
+use crate::error::Failure;
 
 /// `DELETE /Patient/1`
 pub(crate) async fn delete(call: &Call, key: ResourceKey) -> Result<Answer, Failure> {
-    refuse_hard(call)?;
+    let hard = hard(&call.query)?;
     let expected = call.expected()?;
-    let command = Command::Delete { key, expected };
+    let command = Command::Delete { key, expected, hard };
     let done = call.submit(command).await?;
     answer(done)
 }
 
-/// What is deleted stays in the history; to say otherwise would be a lie about patient data.
+/// The parameter that asks for a delete of all versions, under both of its names.
+pub(crate) const HARD: [&str; 2] = ["hardDelete", "_hardDelete"];
+
+/// Whether the client wants no version to be kept.
 ///
 /// # Errors
-/// 400 where the client asks for a delete of all versions (AHDS: `hardDelete`, `_hardDelete`).
-fn refuse_hard(call: &Call) -> Result<(), Failure> {
-    let asks = |name| call.query.get(name).is_some_and(|value| value == "true");
-    if asks("hardDelete") || asks("_hardDelete") {
-        let text = "This server does not offer to delete all versions of a resource; nothing was deleted.";
-        return Err(Failure::new(FailureKind::Invalid, IssueCode::NotSupported, text));
+/// 400 for what is neither yes nor no: a typo must not decide whether a patient's record can be had again.
+pub(crate) fn hard(query: &Query) -> Result<bool, Failure> {
+    let mut hard = false;
+    for (name, value) in query.0.iter().filter(|(name, _)| HARD.contains(&name.as_str())) {
+        hard |= match value.as_str() {
+            "true" => true,
+            "false" => false,
+            _ => return Err(Failure::invalid(format!("{name} is true or false."))),
+        };
     }
-    Ok(())
+    Ok(hard)
 }
 
 /// 204, with the version and position of the delete where there is one.
@@ -40,11 +47,12 @@ pub(crate) fn answer(done: Outcome) -> Result<Answer, Failure> {
             answer.position = Some(recorded.position);
             answer.recorded = true;
         }
-        Outcome::Absent(Some(current)) => {
+        // Of what was erased nothing is told.
+        Outcome::Absent(Some(current)) if !current.erased => {
             answer.version = Some(current.version);
             answer.position = Some(current.position);
         }
-        Outcome::Absent(None) => {}
+        Outcome::Absent(_) => {}
         Outcome::Unchanged(_) | Outcome::Held { .. } => return Err(Failure::internal()),
     }
     Ok(answer)

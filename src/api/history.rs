@@ -40,13 +40,16 @@ pub(crate) async fn of_instance(call: &Call, key: ResourceKey) -> Result<Answer,
     let made = page(call, HistoryScope::Instance(key.clone()), &path).await?;
     if made.is_empty {
         match made.as_of {
-            Some(position) if call.service.log.current_at(&key, position).await?.is_none() => {
+            Some(position)
+                if call.service.log.current_at(&key, position).await?.is_none_or(|e| e.is_gone()) =>
+            {
                 return Err(as_of::missing(position));
             }
-            None if call.service.log.heads(&[key]).await?.into_iter().flatten().next().is_none() => {
-                return Err(read::missing());
+            Some(_) => {}
+            None => {
+                let current = call.service.compartments.reads().current(key).await?;
+                current.filter(|event| !event.is_gone()).ok_or_else(read::missing)?;
             }
-            _ => {}
         }
     }
     Ok(made.answer())
@@ -108,7 +111,7 @@ async fn page(call: &Call, scope: HistoryScope, path: &str) -> Result<Made, Fail
 fn entry(bundle: &mut Page, call: &Call, event: &Event) {
     let Event { key, version, operation, .. } = event;
     let full_url = call.full_url(key);
-    let resource = (*operation != Operation::Delete).then_some(&event.payload[..]);
+    let resource = (!event.payload.is_empty()).then_some(&event.payload[..]);
     // A resource that begins under an id of the client's, or anew after a delete, was made by an update.
     let (method, url, status) = match operation {
         Operation::Create if version.get() == 1 && clock::is_server_made(&key.id) => {
@@ -116,7 +119,8 @@ fn entry(bundle: &mut Page, call: &Call, event: &Event) {
         }
         Operation::Create => ("PUT", key.to_string(), "201"),
         Operation::Update => ("PUT", key.to_string(), "200"),
-        Operation::Delete => ("DELETE", key.to_string(), "204"),
+        // The log shows no purge in a history.
+        Operation::Delete | Operation::Purge => ("DELETE", key.to_string(), "204"),
     };
     let request = format!(r#"{{"method":"{method}","url":"{url}"}}"#);
     let modified = event.recorded_at.to_rfc3339_opts(SecondsFormat::Micros, true);

@@ -166,8 +166,10 @@ async fn fetch(call: &Call, found: &[SearchMatch]) -> Result<Vec<Event>, Failure
         return Ok(Vec::new());
     }
     let positions: Vec<Position> = found.iter().map(|found| found.position).collect();
-    let events = call.service.log.fetch(&positions).await?;
+    let mut events = call.service.log.fetch(&positions).await?;
     refuse_strangers(found, &events)?;
+    // What was erased since it was found is not there any more.
+    events.retain(|event| event.erased.is_none());
     Ok(events)
 }
 

@@ -222,6 +222,17 @@ pub(super) const OPERATIONS: &[Operation] = &[
         writes: false,
         run: operations::subscription_events::run,
     },
+    Operation {
+        name: "$purge-history",
+        label: "fhir/$purge-history",
+        definition: "urn:anamnesis:operation:purge-history",
+        on_system: false,
+        on_types: Types::None,
+        on_instances: Types::All,
+        methods: &[Method::DELETE, Method::POST],
+        writes: true,
+        run: operations::purge_history::run,
+    },
 ];
 
 const VALUE_SET: Types = Types::Only(&["ValueSet"]);

@@ -8,6 +8,7 @@ mod input;
 pub(super) mod lastn;
 pub(super) mod lookup;
 pub(super) mod member_match;
+pub(super) mod purge_history;
 pub(super) mod subscription_events;
 pub(super) mod subscription_status;
 pub(super) mod subsumes;

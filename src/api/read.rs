@@ -18,6 +18,8 @@ pub(crate) async fn read(call: &Call, key: &ResourceKey) -> Result<Answer, Failu
         return as_of::read(call, key, position).await;
     }
     let event = call.service.compartments.reads().current(key.clone()).await?;
+    // Of what was erased not even that it was there is told (AHDS answers 404 after a hard delete).
+    let event = event.filter(|event| !event.is_gone());
     answer(call, &*event.ok_or_else(missing)?)
 }
 

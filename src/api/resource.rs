@@ -84,5 +84,6 @@ fn check_base(document: &Document, expected_type: &str, checked: Checked) -> Res
 
 /// Makes a checked document ready to be decided about.
 pub(crate) fn candidate(call: &Call, key: ResourceKey, document: Document) -> Arc<Candidate> {
-    Arc::new(Candidate::new(key, document, &call.own_addresses()))
+    let keeps_meta = call.query.get("_meta-history") != Some("false");
+    Arc::new(Candidate::new(key, document, &call.own_addresses()).with_meta_history(keeps_meta))
 }

@@ -209,14 +209,41 @@ async fn results(call: &Call, query: &SearchQuery) -> Result<Results, Failure> {
         if call.eventual { Position::ZERO } else { call.service.compartments.reads().head().await? };
     // Whether it was in time, the page itself tells.
     let _ = index.wait_for(wanted, call.service.options.search_wait).await;
-    let mut page = index.search(query).await?;
+    let (mut page, matches) = found(call, query).await?;
     let late = check_reached(call, page.reached, wanted)?;
     let said = std::mem::take(&mut page.issues).into_iter().chain(page.parked.take());
     let issues = late.into_iter().chain(said.map(Issue::from)).collect();
-    let positions: Vec<Position> = page.matches.iter().map(|found| found.position).collect();
-    let matches = if positions.is_empty() { Vec::new() } else { call.service.log.fetch(&positions).await? };
-    refuse_strangers(&page.matches, &matches)?;
     Ok(Results { page, matches, issues })
+}
+
+/// How often a search is made again because a version that it found was erased before it could be read.
+const TRIES_MAX: usize = 3;
+
+/// A page, and the events of its matches. A version that was erased meanwhile is not shown: its resource is looked for
+/// again, because a newer version may match.
+async fn found(call: &Call, query: &SearchQuery) -> Result<(SearchPage, Vec<Event>), Failure> {
+    let index = call.service.index()?;
+    let mut tries = 0;
+    loop {
+        let page = index.search(query).await?;
+        let positions: Vec<Position> = page.matches.iter().map(|found| found.position).collect();
+        let mut events = match positions.is_empty() {
+            true => Vec::new(),
+            false => call.service.log.fetch(&positions).await?,
+        };
+        refuse_strangers(&page.matches, &events)?;
+        tries += 1;
+        let erased = events.iter().filter_map(|event| event.erased).map(|erased| erased.by).max();
+        match erased {
+            Some(by) if tries < TRIES_MAX => {
+                let _in_time = index.wait_for(by, call.service.options.search_wait).await;
+            }
+            _ => {
+                events.retain(|event| event.erased.is_none());
+                return Ok((page, events));
+            }
+        }
+    }
 }
 
 /// Every event must be of the resource that matched. Where one is not, the index and the log are of two histories (a

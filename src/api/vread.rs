@@ -10,5 +10,6 @@ use crate::error::Failure;
 /// `GET /Patient/1/_history/2`
 pub(crate) async fn vread(call: &Call, key: &ResourceKey, version: Version) -> Result<Answer, Failure> {
     let event = call.service.log.version(key, version).await?;
+    let event = event.filter(|event| !event.is_gone());
     read::answer(call, &event.ok_or_else(|| Failure::not_found("The resource has no such version."))?)
 }

@@ -77,7 +77,8 @@ fn with(call: &Call, created: bool, version: Shown<'_>) -> Answer {
     answer.modified = Some(version.recorded_at);
     answer.position = Some(version.position);
     answer.body = match call.prefer.answer {
-        Return::Representation => Some(version.payload),
+        // Of a version that was erased since, nothing is left to show to whoever sends its request again.
+        Return::Representation => Some(version.payload).filter(|payload| !payload.is_empty()),
         Return::Minimal => None,
         Return::Outcome => {
             let text = if created { "The resource was created." } else { "The resource is as sent." };

@@ -290,6 +290,7 @@ fn policy_of(policy: VersioningPolicy) -> Versioning {
     match policy {
         VersioningPolicy::Versioned => Versioning::Versioned,
         VersioningPolicy::VersionedUpdate => Versioning::VersionedUpdate,
+        VersioningPolicy::NoVersion => Versioning::NoVersion,
     }
 }
 

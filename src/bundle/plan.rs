@@ -184,7 +184,7 @@ enum Planned {
     Put(ResourceKey, Expected, Vec<anamnesis_events::Identifier>, bool),
     Patch(ResourceKey, Expected),
     Found(ResourceKey),
-    Delete(ResourceKey, Expected),
+    Delete(ResourceKey, Expected, bool),
     Nothing,
     Read,
 }
@@ -192,14 +192,14 @@ enum Planned {
 impl Planned {
     fn written(&self) -> Option<&ResourceKey> {
         match self {
-            Self::Put(key, ..) | Self::Patch(key, _) | Self::Delete(key, _) => Some(key),
+            Self::Put(key, ..) | Self::Patch(key, _) | Self::Delete(key, ..) => Some(key),
             Self::Found(_) | Self::Nothing | Self::Read => None,
         }
     }
 
     fn deleted(&self) -> Option<&ResourceKey> {
         match self {
-            Self::Delete(key, _) => Some(key),
+            Self::Delete(key, ..) => Some(key),
             _ => None,
         }
     }
@@ -260,10 +260,10 @@ fn target(
         (Method::Patch, Target::Conditional(kind, _)) => {
             Planned::Patch(key(kind, &conditional::patch(ids)?)?, pin(expected, found))
         }
-        (Method::Delete, Target::Instance(kind, id)) => Planned::Delete(key(kind, id)?, expected),
+        (Method::Delete, Target::Instance(kind, id)) => Planned::Delete(key(kind, id)?, expected, entry.hard),
         (Method::Delete, Target::Conditional(kind, _)) => match conditional::delete(ids, None)? {
             [] => Planned::Nothing,
-            [id, ..] => Planned::Delete(key(kind, id)?, pin(expected, found)),
+            [id, ..] => Planned::Delete(key(kind, id)?, pin(expected, found), entry.hard),
         },
         _ => Planned::Read,
     })
@@ -293,7 +293,7 @@ fn step(
     Ok(match target {
         Planned::Found(key) => Step::Found(key),
         Planned::Nothing => Step::Nothing,
-        Planned::Delete(key, expected) => Step::Write(Command::Delete { key, expected }),
+        Planned::Delete(key, expected, hard) => Step::Write(Command::Delete { key, expected, hard }),
         Planned::Read => {
             let (path, query) = entry.target.path_and_query();
             Step::Read(path, identities.rewrite_query(&query))

@@ -107,6 +107,7 @@ pub(super) async fn answers(call: &Call, remembered: Remembered) -> Result<Outco
                     full_url: None,
                     method: if is_head { Method::Head } else { Method::Get },
                     target: Target::Other(path.clone(), query.clone()),
+                    hard: false,
                     resource: None,
                     if_match: None,
                     if_none_match,

@@ -232,11 +232,12 @@ pub(super) fn recorded_answer(
     let (status, text) = match operation {
         Operation::Create => (StatusCode::CREATED, "The resource was created."),
         Operation::Update => (StatusCode::OK, "The resource was updated."),
-        Operation::Delete => (StatusCode::NO_CONTENT, "The resource was deleted."),
+        Operation::Delete | Operation::Purge => (StatusCode::NO_CONTENT, "The resource was deleted."),
     };
-    let is_delete = operation == Operation::Delete;
+    // Nothing to show, or nothing left: what was answered the first time may have been erased since.
+    let is_delete = recorded.payload.is_empty();
     let mut answer = Answer {
-        location: (!is_delete).then(|| call.location(key, recorded.version)),
+        location: (status != StatusCode::NO_CONTENT).then(|| call.location(key, recorded.version)),
         version: Some(recorded.version),
         modified: Some(recorded.recorded_at),
         ..Answer::new(status)
@@ -260,7 +261,9 @@ pub(super) fn unchanged(
         location: Some(call.location(key, current.version)),
         version: Some(current.version),
         modified: Some(current.recorded_at),
-        resource: (call.prefer.answer == Return::Representation).then(|| current.payload.clone()),
+        resource: (call.prefer.answer == Return::Representation)
+            .then(|| current.payload.clone())
+            .filter(|payload| !payload.is_empty()),
         ..Answer::new(StatusCode::OK)
     }
 }

@@ -223,6 +223,8 @@ pub enum VersioningPolicy {
     Versioned,
     /// The same, and an update or patch without `If-Match` is refused.
     VersionedUpdate,
+    /// Versions are counted, but only the current one is kept.
+    NoVersion,
 }
 
 /// What of a resource is checked when it is written.

@@ -166,11 +166,12 @@ fn the_documentation_names_every_setting_with_its_default() {
 #[test]
 fn versioning_is_set_by_type() {
     let file = "[fhir]\nupdate_creates = false\n[fhir.versioning]\ndefault = 'versioned-update'\n\
-                [fhir.versioning.types]\nObservation = 'versioned'\n";
+                [fhir.versioning.types]\nObservation = 'versioned'\nDevice = 'no-version'\n";
     let fhir = load(file, &[], vec![]).unwrap().fhir;
     assert!(!fhir.update_creates);
     assert_eq!(fhir.versioning.default, VersioningPolicy::VersionedUpdate);
     assert_eq!(fhir.versioning.types["Observation"], VersioningPolicy::Versioned);
+    assert_eq!(fhir.versioning.types["Device"], VersioningPolicy::NoVersion);
     let environment = [("ANAMNESIS_FHIR_VERSIONING_DEFAULT", "versioned-update")];
     assert_eq!(
         load("", &environment, vec![]).unwrap().fhir.versioning.default,

@@ -19,6 +19,8 @@ pub struct Candidate {
     pub placement: Placement,
     /// Its business identifiers.
     pub identifiers: Vec<Identifier>,
+    /// Whether the version before is kept where only `meta` changes (AHDS: `_meta-history`).
+    pub meta_history: bool,
 }
 
 impl Candidate {
@@ -29,7 +31,13 @@ impl Candidate {
         let document = localise(document, &key.resource_type, bases);
         let placement = placement::place(&key, document.root(), bases);
         let identifiers = identifiers(document.root());
-        Self { key, document, placement, identifiers }
+        Self { key, document, placement, identifiers, meta_history: true }
+    }
+
+    /// The same, with the version before kept or not where only `meta` changes.
+    #[must_use]
+    pub fn with_meta_history(self, meta_history: bool) -> Self {
+        Self { meta_history, ..self }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Create: a resource under an id that the server gave.
 
-use anamnesis_events::{Draft, Identifier, Operation, Version};
+use anamnesis_events::{Draft, Erases, Identifier, Operation, Version};
 
 use super::{Candidate, Current, Decision, Provenance, Refusal, stamp};
 
@@ -27,6 +27,7 @@ pub(super) fn draft(
     Draft {
         key: candidate.key.clone(),
         operation: Operation::Create,
+        erases: Erases::Nothing,
         version,
         home: candidate.placement.home.clone(),
         touches: candidate.placement.touches.clone(),

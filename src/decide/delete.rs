@@ -1,32 +1,49 @@
-//! Delete: the end of a resource. Its versions stay in the history; an update brings it back.
+//! Delete: the end of a resource. An update brings it back. Its versions stay in the history, unless the client wants none
+//! to be kept, or the type's versioning keeps none.
 
-use anamnesis_events::{Draft, Operation, ResourceKey};
+use anamnesis_events::{Draft, Erases, Operation, ResourceKey};
 use anamnesis_fhir::json::{Document, Limits};
 
 use super::precondition::Expected;
-use super::{Current, Decision, Provenance, Refusal, Rules, placement};
+use super::{Current, Decision, Provenance, Refusal, Rules, Versioning, placement};
+
+pub(super) struct Delete<'a> {
+    pub(super) key: &'a ResourceKey,
+    pub(super) expected: &'a Expected,
+    pub(super) hard: bool,
+}
 
 pub(super) fn decide(
-    key: &ResourceKey,
-    expected: &Expected,
+    delete: &Delete<'_>,
     current: Option<&Current>,
     rules: &Rules,
     provenance: &Provenance,
 ) -> Result<Decision, Refusal> {
+    let Delete { key, expected, hard } = *delete;
     expected.check(current)?;
     let current = match current {
         // R4 http.html section 3.1.0.7: a delete of what is not there succeeds.
         None => return Ok(Decision::Absent),
-        Some(current) if current.deleted => return Ok(Decision::Absent),
+        // What was deleted before can still be erased.
+        Some(current) if current.erased || current.deleted && !hard => return Ok(Decision::Absent),
         Some(current) => current,
     };
-    let recorded = Document::parse(current.payload.to_vec(), &Limits::default())
-        .map_err(|_broken| Refusal::Unreadable)?;
-    let mut touches = placement::place(key, recorded.root(), &rules.bases).touches;
+    let mut touches = Vec::new();
+    if !current.deleted {
+        let recorded = Document::parse(current.payload.to_vec(), &Limits::default())
+            .map_err(|_broken| Refusal::Unreadable)?;
+        touches = placement::place(key, recorded.root(), &rules.bases).touches;
+    }
     placement::join(&mut touches, vec![current.home.clone()]);
+    let erases = match rules.versioning_of(&key.resource_type) {
+        _ if hard => Erases::Earlier,
+        Versioning::NoVersion => Erases::Previous,
+        Versioning::Versioned | Versioning::VersionedUpdate => Erases::Nothing,
+    };
     Ok(Decision::Append(Box::new(Draft {
         key: key.clone(),
         operation: Operation::Delete,
+        erases,
         version: current.version.next(),
         home: current.home.clone(),
         touches,

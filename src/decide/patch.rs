@@ -54,7 +54,7 @@ pub fn decide(
     expected: &Expected,
     versioning: Versioning,
 ) -> Result<Patched, PatchRefusal> {
-    let current = current.ok_or(PatchRefusal::NotFound)?;
+    let current = current.filter(|current| !current.erased).ok_or(PatchRefusal::NotFound)?;
     if current.deleted {
         return Err(PatchRefusal::Gone { current: current.version });
     }

@@ -22,6 +22,17 @@ pub(super) fn same_but_for_version(recorded: Value<'_>, sent: Value<'_>) -> bool
         })
 }
 
+/// The same, whatever `meta` says.
+pub(super) fn same_but_for_meta(recorded: Value<'_>, sent: Value<'_>) -> bool {
+    let counts = |name: &str| name != "id" && name != "meta";
+    let counted = |resource: Value<'_>| resource.members().filter(|(name, _)| counts(name)).count();
+    counted(recorded) == counted(sent)
+        && recorded
+            .members()
+            .filter(|(name, _)| counts(name))
+            .all(|(name, value)| sent.get(&name).is_some_and(|other| same(value, other)))
+}
+
 /// Whether a `meta` holds nothing but what the server sets.
 fn is_servers_own(meta: Value<'_>) -> bool {
     meta.members().all(|(name, _)| SERVER_SET.contains(&name.as_ref()))

@@ -28,6 +28,7 @@ fn current(version: u32, payload: &str) -> Current {
         deleted: payload.is_empty(),
         recorded_at: DateTime::UNIX_EPOCH,
         home: "Patient/a".into(),
+        erased: false,
         payload: Bytes::copy_from_slice(payload.as_bytes()),
     }
 }
@@ -129,7 +130,8 @@ fn policies_refuse() {
 
 #[test]
 fn delete_ends_what_is_there_and_nothing_else() {
-    let delete = |expected| Command::Delete { key: ResourceKey::new("Observation", "1"), expected };
+    let delete =
+        |expected| Command::Delete { key: ResourceKey::new("Observation", "1"), expected, hard: false };
     let stored = r#"{"resourceType":"Observation","subject":{"reference":"Patient/b"},"performer":[{"reference":"Patient/c"}]}"#;
     let draft = draft(when(&delete(Expected::Anything), Some(&current(2, stored))));
     assert_eq!((draft.operation, draft.version), (Operation::Delete, Version::new(3)));

@@ -1,6 +1,6 @@
 //! Update: a new version of a resource, or its first under an id that the client chose.
 
-use anamnesis_events::{Identifier, Operation, Version};
+use anamnesis_events::{Erases, Identifier, Operation, Version};
 use anamnesis_fhir::json::{Document, Limits};
 
 use super::precondition::Expected;
@@ -32,8 +32,8 @@ pub(super) fn decide(
         }
         Some(current) => current,
     };
-    let versioned = rules.versioning_of(&candidate.key.resource_type) == Versioning::VersionedUpdate;
-    if versioned && !expected.is_condition() {
+    let versioning = rules.versioning_of(&candidate.key.resource_type);
+    if versioning == Versioning::VersionedUpdate && !expected.is_condition() {
         return Err(Refusal::VersionRequired);
     }
     let recorded = Document::parse(current.payload.to_vec(), &Limits::default())
@@ -43,6 +43,11 @@ pub(super) fn decide(
     }
     let mut draft = create::draft(candidate, current.version.next(), unless_held, provenance);
     draft.operation = Operation::Update;
+    let only_meta =
+        || !candidate.meta_history && same::same_but_for_meta(recorded.root(), candidate.document.root());
+    if versioning == Versioning::NoVersion || only_meta() {
+        draft.erases = Erases::Previous;
+    }
     let before = placement::place(&candidate.key, recorded.root(), &rules.bases);
     placement::join(&mut draft.touches, before.touches);
     placement::join(&mut draft.touches, vec![current.home.clone()]);

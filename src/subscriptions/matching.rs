@@ -162,6 +162,10 @@ impl Matching {
 
     /// A subscription was written: what it says counts from here on.
     fn change(&mut self, event: &Event, matched: &mut Matched) {
+        // A purge leaves it as it is.
+        if !event.operation.makes_version() {
+            return;
+        }
         let id = &event.key.id;
         let known = self.entries.remove(id);
         let is_busy = known.as_ref().is_some_and(|known| known.is_busy);

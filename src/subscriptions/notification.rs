@@ -101,7 +101,8 @@ fn entry(page: &mut Page, base: &str, content: Content, event: &Event) {
     let (method, url, status) = match event.operation {
         Operation::Create => ("POST", key.resource_type.to_string(), "201"),
         Operation::Update => ("PUT", key.to_string(), "200"),
-        Operation::Delete => ("DELETE", key.to_string(), "204"),
+        // A purge makes no version that a subscription could be told of.
+        Operation::Delete | Operation::Purge => ("DELETE", key.to_string(), "204"),
     };
     let resource = (content == Content::Full && !event.payload.is_empty()).then_some(&event.payload[..]);
     let request = json!({"method": method, "url": url}).to_string();

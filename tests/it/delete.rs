@@ -46,17 +46,3 @@ fn if_match_guards_a_delete() {
         assert_eq!(server.send("DELETE", "/Patient/a", &[("If-Match", "W/\"1\"")], "").await.status, 204);
     });
 }
-
-#[test]
-fn a_delete_of_all_versions_is_refused_and_not_half_done() {
-    test(|server| async move {
-        server.put("/Patient/a", BODY).await;
-        for path in
-            ["/Patient/a?hardDelete=true", "/Patient/a?_hardDelete=true", "/Patient?_id=a&hardDelete=true"]
-        {
-            let answer = server.delete(path).await;
-            assert_eq!((answer.status.as_u16(), answer.outcome().as_str()), (400, "not-supported"), "{path}");
-        }
-        assert_eq!(server.get("/Patient/a").await.status, 200);
-    });
-}

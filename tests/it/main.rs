@@ -20,6 +20,7 @@ mod conditional;
 mod create;
 mod delete;
 mod docref;
+mod erasure;
 mod everything;
 mod feed;
 mod full;

@@ -13,6 +13,7 @@ pub(crate) async fn break_resource(server: &Server, resource_type: &str, id: &st
     let draft = Draft {
         key: ResourceKey::new(resource_type, id),
         operation: if version == 1 { Operation::Create } else { Operation::Update },
+        erases: anamnesis_events::Erases::Nothing,
         version: Version::new(version),
         home: format!("{resource_type}/{id}"),
         touches: Vec::new(),

@@ -28,7 +28,7 @@ async fn put(node: &Compartments, number: u32, expected: Expected) -> Result<Out
 
 async fn delete(node: &Compartments, expected: Expected) -> Result<Outcome, WriteError> {
     let key = ResourceKey::new("Patient", "a");
-    node.submit(Command::Delete { key, expected }, provenance()).await
+    node.submit(Command::Delete { key, expected, hard: false }, provenance()).await
 }
 
 fn version(outcome: Result<Outcome, WriteError>) -> u32 {

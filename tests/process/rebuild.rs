@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use anamnesis_events::{Draft, Group, Log, LogOptions, Operation, ResourceKey, Version};
+use anamnesis_events::{Draft, Erases, Group, Log, LogOptions, Operation, ResourceKey, Version};
 use anamnesis_fhir::search::SearchRegistry;
 use anamnesis_projections::search::{SearchProjection, digest};
 use anamnesis_projections::{Database, DatabaseOptions, Runner, RunnerOptions, Versions};
@@ -241,6 +241,7 @@ fn append_broken(data: &Path, resource_type: &str, id: &str) {
     let draft = Draft {
         key: ResourceKey::new(resource_type, id),
         operation: Operation::Create,
+        erases: Erases::Nothing,
         version: Version::new(1),
         home: format!("{resource_type}/{id}"),
         touches: Vec::new(),

@@ -8,9 +8,13 @@ use crate::log::row;
 use crate::{Event, LogError, Operation, Position, Transaction, Version, envelope};
 
 /// The columns behind those of the event, in a row of the walk: the version that the event says was before it.
-const PREVIOUS_VERSION: usize = 17;
-const PREVIOUS_TYPE: usize = 18;
-const PREVIOUS_ID: usize = 19;
+const PREVIOUS_VERSION: usize = 19;
+const PREVIOUS_TYPE: usize = 20;
+const PREVIOUS_ID: usize = 21;
+/// Whether an event that the event erases still has a body.
+const LEFT: usize = 22;
+/// Whether the event that erased this one's body is there, and of a kind and resource that can have.
+const ERASED_RIGHTLY: usize = 23;
 
 /// Where the check stands. Works on a thread of its own, because hashing and unpacking are most of the work.
 pub(super) struct Chain {
@@ -25,6 +29,7 @@ pub(super) struct Chain {
     begins_inside: bool,
     pub(super) events: u64,
     pub(super) bytes: u64,
+    pub(super) erased: u64,
     /// The events that a later one follows.
     pub(super) superseded: Positions,
     pub(super) faults: Faults,
@@ -40,6 +45,7 @@ impl Chain {
             begins_inside: after > Position::ZERO,
             events: 0,
             bytes: 0,
+            erased: 0,
             superseded: Positions::new(after, until),
             faults: Faults::default(),
         }
@@ -60,6 +66,7 @@ impl Chain {
                 self.check_hash(&event);
                 self.check_order(&event);
                 self.check_versions(&event, row)?;
+                self.check_erasure(&event, row)?;
                 self.bytes = self.bytes.saturating_add(event.payload.len() as u64);
                 self.hash = Some(event.hash);
                 self.time = Some(event.recorded_at);
@@ -159,22 +166,40 @@ impl Chain {
             }
             return Ok(());
         };
+        let makes_version = event.operation.makes_version();
+        let before = if makes_version { event.version.previous() } else { event.version };
         let version = row.try_get::<_, Option<i32>>(PREVIOUS_VERSION)?;
         let resource_type: Option<&str> = row.try_get(PREVIOUS_TYPE)?;
         let id: Option<&str> = row.try_get(PREVIOUS_ID)?;
         let is_same = (resource_type, id) == (Some(&*event.key.resource_type), Some(event.key.id.as_str()));
-        let is_before =
-            previous < event.position && version == Some(event.version.previous().to_sql()) && is_same;
+        let is_before = previous < event.position && version == Some(before.to_sql()) && is_same;
         if !is_before {
             let reason = format!("the event at {previous} is not the version before it, as it says");
             self.faults.add(event.position, reason);
         }
-        if !self.superseded.insert(previous) {
+        // An event without a version stands at no head, and nothing follows it.
+        let followed = if makes_version { previous } else { event.position };
+        if !self.superseded.insert(followed) {
             let reason = format!("another event follows the same version, that at {previous}");
             self.faults.add(event.position, reason);
         }
-        if event.operation == Operation::Delete && !event.payload.is_empty() {
-            self.faults.add(event.position, "it is a delete, but has a body");
+        let has_body = matches!(event.operation, Operation::Create | Operation::Update);
+        if !has_body && !event.payload.is_empty() {
+            self.faults.add(event.position, format!("it is a {}, but has a body", event.operation));
+        }
+        Ok(())
+    }
+
+    fn check_erasure(&mut self, event: &Event, row: &Row) -> Result<(), LogError> {
+        if row.try_get::<_, Option<bool>>(LEFT)? == Some(true) {
+            self.faults.add(event.position, "a body that it erases is still there");
+        }
+        if let Some(erased) = event.erased {
+            self.erased = self.erased.saturating_add(1);
+            if row.try_get::<_, Option<bool>>(ERASED_RIGHTLY)? != Some(true) {
+                let reason = format!("its body is gone, but the event at {} does not erase it", erased.by);
+                self.faults.add(event.position, reason);
+            }
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Faults, Positions, Walked};
 use crate::log::decide::resource_key;
 use crate::log::row::event_at;
-use crate::{Kind, Log, LogError, Position, ResourceKey};
+use crate::{Kind, Log, LogError, Operation, Position, ResourceKey};
 
 /// Heads in one page.
 const PAGE_HEADS: i64 = 1000;
@@ -99,7 +99,7 @@ impl Check {
             let reason = format!("the head says version {version}, the event version {event_version}");
             heads.faults.add(position, reason);
         }
-        let is_delete = Kind::from_code(row.try_get(7)?) == Some(Kind::ResourceDeleted);
+        let is_delete = Kind::from_code(row.try_get(7)?).map(Kind::operation) == Some(Operation::Delete);
         if is_delete != deleted {
             heads.faults.add(position, "head and event do not agree whether the resource is deleted");
         }

@@ -41,6 +41,8 @@ pub struct Walked {
     pub events: u64,
     /// The bytes of their bodies, unpacked.
     pub bytes: u64,
+    /// How many of the events have had a body that was erased.
+    pub erased: u64,
     /// How many links from events to compartments that are not their home.
     pub links: u64,
     /// The hash at its end: what a later check can begin with. `None` where it cannot be read.
@@ -94,6 +96,7 @@ pub async fn log(
         range,
         events: chain.events,
         bytes: chain.bytes,
+        erased: chain.erased,
         links,
         hash: chain.hash(),
         superseded: chain.superseded,
@@ -120,13 +123,32 @@ async fn begin(log: &Log, range: &Range, faults: &mut Faults) -> Result<Option<[
     Ok(range.hash.or(stored))
 }
 
+/// Whether a body is left of those that the event `e` erases, by the numbers of the kinds: all before it, all before the
+/// one that it names, or the one before it.
+const LEFT: &str = "EXISTS (
+    WITH RECURSIVE walk (seq, prev_seq, is_there) AS (
+        SELECT one.seq, one.prev_seq, e.kind <> 7 AND one.payload IS NOT NULL
+        FROM anamnesis.event AS one WHERE one.log = $1 AND one.seq = e.prev_seq
+      UNION ALL
+        SELECT o.seq, o.prev_seq, o.payload IS NOT NULL FROM walk AS w CROSS JOIN LATERAL (
+            SELECT * FROM anamnesis.event AS one
+            WHERE one.log = $1 AND one.seq = w.prev_seq LIMIT 1) AS o
+        WHERE e.kind IN (6, 7))
+    SELECT FROM walk WHERE is_there)";
+
 async fn read(log: &Log, after: Position, until: Position) -> Result<Vec<Row>, LogError> {
     let statement = format!(
-        "SELECT {COLUMNS}, p.version, p.resource_type, p.id
+        "SELECT {COLUMNS}, p.version, p.resource_type, p.id,
+             CASE WHEN e.kind IN (4, 5, 6, 7) THEN {LEFT} END, b.rightly
          FROM anamnesis.event AS e
          LEFT JOIN LATERAL (
              SELECT one.version, one.resource_type, one.id FROM anamnesis.event AS one
              WHERE one.log = $1 AND one.seq = e.prev_seq LIMIT 1) AS p ON true
+         LEFT JOIN LATERAL (
+             SELECT one.kind IN (4, 5, 6, 7) AND one.seq > e.seq
+                 AND one.resource_type = e.resource_type AND one.id = e.id AS rightly
+             FROM anamnesis.event AS one
+             WHERE one.log = $1 AND one.seq = e.erased_by LIMIT 1) AS b ON true
          WHERE e.log = $1 AND e.seq > $2 AND e.seq <= $3 ORDER BY e.seq"
     );
     log.query(&statement, &[&log.number(), &after.to_sql(), &until.to_sql()]).await

@@ -82,13 +82,15 @@ pub async fn stream(
         found.faults.add(last, format!("the stream goes on beyond the log, which ends at {head}"));
     }
     let gone = Position::new(state.first_sequence.saturating_sub(1));
-    if gone > after && gone <= head {
-        match has_gone(log, &stream, gone).await? {
+    // What was erased was taken out, and says nothing about the others.
+    let last_gone = if gone <= head { log.last_not_erased(gone).await? } else { Position::ZERO };
+    if last_gone > after {
+        match has_gone(log, &stream, last_gone).await? {
             Gone::InTime => {}
             Gone::Early => found.is_early = true,
             Gone::TooEarly => {
                 let reason = "this message and those before it have left the stream before their time, and it has no other limit";
-                found.faults.add(gone, reason);
+                found.faults.add(last_gone, reason);
             }
         }
     }
@@ -182,6 +184,7 @@ async fn compare(
     found: &mut Streamed,
     progress: &mut (dyn FnMut(Position) + Send),
 ) -> Result<(), StreamError> {
+    let cleaned = log.stream_cleaned().await?;
     let mut messages = Messages::open(stream, begin).await?;
     let mut after = begin;
     let mut missing: Vec<Position> = Vec::new();
@@ -195,10 +198,12 @@ async fn compare(
                     let reason = "the log cannot be read here, so the message cannot be compared";
                     found.faults.add(after, reason);
                 }
+                // What was erased is taken out of the stream.
+                (None, Some(event)) if event.erased.is_some() => {}
                 (None, Some(_)) => missing.push(after),
                 (Some(message), Some(event)) => {
                     found.messages += 1;
-                    match fault(&message, &event) {
+                    match fault(&message, &event, cleaned) {
                         Ok(true) => found.bodies += 1,
                         Ok(false) => {}
                         Err(reason) => found.faults.add(after, reason),
@@ -231,7 +236,7 @@ async fn tell_missing(
 }
 
 /// Whether the message is the event's, and has its body.
-fn fault(message: &async_nats::jetstream::Message, event: &Event) -> Result<bool, String> {
+fn fault(message: &async_nats::jetstream::Message, event: &Event, cleaned: Position) -> Result<bool, String> {
     let headers = message.headers.as_ref().ok_or("the message has no headers")?;
     let received = decode(event.position.get(), headers, message.payload.clone());
     let Received { event: theirs, body_left_out } = received
@@ -242,11 +247,20 @@ fn fault(message: &async_nats::jetstream::Message, event: &Event) -> Result<bool
     if theirs.hash != event.hash {
         return Err("the message has another hash than the event".to_owned());
     }
+    if let Some(erased) = event.erased
+        && !theirs.payload.is_empty()
+    {
+        // The stream is cleaned a little after the log.
+        let is_late = erased.by > cleaned;
+        return if is_late { Ok(true) } else { Err("the message has a body that was erased".to_owned()) };
+    }
     if !body_left_out && theirs.payload != event.payload {
         return Err("the message has another body than the event".to_owned());
     }
     let payload = event.payload.clone();
-    if (Event { payload, ..theirs }) != *event {
+    // A message from before the erasure, whose body was left out, does not know of it.
+    let erased = theirs.erased.or(event.erased);
+    if (Event { payload, erased, ..theirs }) != *event {
         return Err("an attribute of the message is not that of the event".to_owned());
     }
     Ok(!body_left_out && !event.payload.is_empty())

@@ -23,6 +23,7 @@ pub(crate) fn sample() -> Event {
         source: Some("import".into()),
         previous: Some(Position::new(40)),
         payload: r#"{"resourceType":"Observation","id":"o-1"}"#.into(),
+        erased: None,
         hash: [0; 32],
     }
 }

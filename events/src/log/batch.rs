@@ -5,9 +5,10 @@ use chrono::{DateTime, Duration, Utc};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::decide::{Lost, NotWritten, Span, Verdict, Won, compartment_key, resource_key, without};
+use super::erase::Erasure;
 use super::transaction::{Tail, Writes};
 use crate::codec::{CodecError, Encoder};
-use crate::{AppendError, Draft, Event, Group, Recorded, STAMP_LENGTH, Transaction, Version, envelope};
+use crate::{AppendError, Draft, Event, Group, Kind, Recorded, STAMP_LENGTH, Transaction, Version, envelope};
 
 pub(crate) type Answer = Result<Done, AppendError>;
 
@@ -24,6 +25,8 @@ pub(crate) enum Done {
 /// A group whose writer waits.
 pub(crate) struct Pending {
     pub(crate) group: Group,
+    /// The bodies that it takes away.
+    pub(crate) erasures: Vec<Erasure>,
     pub(crate) bytes: usize,
     pub(crate) reply: oneshot::Sender<Answer>,
     /// Its share of the queue's memory, given back with the answer.
@@ -97,6 +100,11 @@ pub(crate) fn prepare(
             let stored = encoder.encode(&event.payload)?;
             prepared.writes.events.push(event, stored);
         }
+        for erasure in &pending.erasures {
+            if let Some(by) = answer.get(erasure.draft) {
+                prepared.writes.erased.push(erasure, by.position);
+            }
+        }
         if let Some(asked) = &group.idempotency {
             prepared.writes.requests.push(asked, &answer);
         }
@@ -138,7 +146,8 @@ fn stamp(draft: &mut Draft, time: DateTime<Utc>) {
 }
 
 fn event(draft: &Draft, won: Won, transaction: Option<Transaction>, recorded_at: DateTime<Utc>) -> Event {
-    let kind = draft.operation.kind();
+    // Checked before the group was queued.
+    let kind = Kind::of(draft.operation, draft.erases).unwrap_or(Kind::ResourceUpdated);
     Event {
         position: won.position,
         kind,
@@ -154,6 +163,7 @@ fn event(draft: &Draft, won: Won, transaction: Option<Transaction>, recorded_at:
         source: draft.source.clone(),
         previous: won.previous,
         payload: Bytes::copy_from_slice(&draft.payload),
+        erased: None,
         hash: [0; 32],
     }
 }

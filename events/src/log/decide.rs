@@ -217,7 +217,9 @@ impl Trial<'_> {
 
     fn write(&mut self, draft: &Draft, position: Position) -> Result<Won, ConflictKind> {
         let head = self.head(&draft.key);
-        if head.version.next() != draft.version {
+        let makes_version = draft.operation.makes_version();
+        let expected = if makes_version { head.version.next() } else { head.version };
+        if expected != draft.version {
             return Err(ConflictKind::HeadMoved { found: head.version, deleted: head.deleted });
         }
         for identifier in &draft.require_no_identifier {
@@ -225,6 +227,9 @@ impl Trial<'_> {
             if let Some(id) = self.holders(&key).iter().find(|id| **id != draft.key.id) {
                 return Err(ConflictKind::IdentifierTaken { id: id.clone() });
             }
+        }
+        if !makes_version {
+            return Ok(Won { position, previous: Some(head.position) });
         }
         let mut identifiers: Vec<Uuid> =
             draft.identifiers.iter().map(|one| identifier_key(&draft.key.resource_type, one)).collect();

@@ -64,13 +64,14 @@ pub struct HistoryPage {
 }
 
 impl Log {
-    /// The part of a history that `range` asks for. Never empty where there is an event.
+    /// The part of a history that `range` asks for: versions that can be shown, so none that were erased, and nothing of
+    /// the erasures. Never empty where there is such a version.
     ///
     /// # Errors
     /// When the database cannot be read, an event is damaged, or the limit is beyond
     /// [`crate::READ_EVENTS_MAX`].
     pub async fn history(&self, scope: HistoryScope, range: HistoryRange) -> Result<HistoryPage, LogError> {
-        let rows = self.history_rows(COLUMNS, scope, range).await?;
+        let rows = self.history_rows(COLUMNS, scope, range, READABLE).await?;
         let (events, is_cut) = row::events_within(&rows, self.inner.options.read_bytes_max)?;
         Ok(HistoryPage { events, is_cut })
     }
@@ -80,6 +81,7 @@ impl Log {
         columns: &str,
         scope: HistoryScope,
         range: HistoryRange,
+        filter: &str,
     ) -> Result<Vec<Row>, LogError> {
         check_limit(range.limit)?;
         let bounds = self.bounds(&range).await?;
@@ -106,10 +108,10 @@ impl Log {
             parameters.push(position);
         }
         let current = current_at.map(|_| parameters.len());
-        self.query(&statement(columns, &scope, range.ascending, current), &parameters).await
+        self.query(&statement(columns, &scope, (range.ascending, current), filter), &parameters).await
     }
 
-    /// The positions of the events that [`Log::history`] gives, without their bodies: also where one cannot be read.
+    /// The positions of the events of a history, without their bodies: also where one cannot be read, or was erased.
     ///
     /// # Errors
     /// As those of [`Log::history`].
@@ -118,7 +120,7 @@ impl Log {
         scope: HistoryScope,
         range: HistoryRange,
     ) -> Result<Vec<Position>, LogError> {
-        let rows = self.history_rows("e.seq", scope, range).await?;
+        let rows = self.history_rows("e.seq", scope, range, "").await?;
         rows.iter().map(|row| Ok(Position::from_sql(row.try_get(0)?))).collect()
     }
 
@@ -155,6 +157,9 @@ impl Log {
     }
 }
 
+/// What a history shows: by the numbers of the kinds neither `ResourceErased` nor `HistoryErased`.
+const READABLE: &str = "AND e.payload IS NOT NULL AND e.kind NOT IN (6, 7)";
+
 /// Exclusive bounds, and the position at which a version has to be current unless it came later.
 struct Bounds {
     after: Position,
@@ -164,7 +169,12 @@ struct Bounds {
 
 /// The statement for a scope. Parameters: log, after, before, limit, then those of the scope, then the
 /// position of `current_at` under the number given.
-fn statement(columns: &str, scope: &HistoryScope, ascending: bool, current_at: Option<usize>) -> String {
+fn statement(
+    columns: &str,
+    scope: &HistoryScope,
+    (ascending, current_at): (bool, Option<usize>),
+    shown: &str,
+) -> String {
     let order = if ascending { "ASC" } else { "DESC" };
     let current = current_at.map_or(String::new(), |number| {
         format!(
@@ -175,14 +185,14 @@ fn statement(columns: &str, scope: &HistoryScope, ascending: bool, current_at: O
     let by_range = |filter: &str| {
         format!(
             "FROM anamnesis.event AS e
-             WHERE e.log = $1 AND e.seq > $2 AND e.seq < $3 {filter} {current} ORDER BY e.seq {order}"
+             WHERE e.log = $1 AND e.seq > $2 AND e.seq < $3 {filter} {current} {shown} ORDER BY e.seq {order}"
         )
     };
     let by_position = |wanted: &str, current: &str| {
         let event = event_at("wanted.seq");
         format!(
             "FROM ({wanted} ORDER BY seq {order}) AS wanted {event}
-             WHERE true {current} ORDER BY wanted.seq {order}"
+             WHERE true {current} {shown} ORDER BY wanted.seq {order}"
         )
     };
     let (with, from) = match scope {

@@ -7,12 +7,12 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::upcast::{UPCASTERS, upcast};
-use crate::{Event, Kind, LogError, Position, ResourceKey, Transaction, Version, codec};
+use crate::{Erased, Event, Kind, LogError, Position, ResourceKey, Transaction, Version, codec};
 
 /// The columns that [`stored`] reads, in its order, of the table `e`.
 pub(crate) const COLUMNS: &str = "e.seq, e.kind, e.kind_version, e.resource_type, e.id, e.version, e.home, \
      e.touches, e.transaction_id, e.transaction_index, e.transaction_size, e.recorded_at, e.agent, \
-     e.source, e.prev_seq, e.payload, e.hash";
+     e.source, e.prev_seq, e.payload, e.hash, e.commitment, e.erased_by";
 
 /// A join to the one event at a position, under the name `e`. Written so that the planner can only take
 /// the primary key: a plain join made while the tables are small would read them whole when they have
@@ -67,7 +67,12 @@ pub(crate) fn stored(row: &Row) -> Result<Event, LogError> {
     let kind = Kind::from_code(code).ok_or(LogError::UnknownKind { position, kind: code, kind_version })?;
     let home: String = row.try_get(6)?;
     let touches = touches(&home, row.try_get(7)?);
-    let payload = codec::decode(row.try_get(15)?).map_err(|error| broken(&error.to_string()))?;
+    let stored: Option<&[u8]> = row.try_get(15)?;
+    let payload = codec::decode(stored.unwrap_or_default()).map_err(|error| broken(&error.to_string()))?;
+    let erased = match stored {
+        Some(_) => None,
+        None => Some(erased(row)?.ok_or_else(|| broken("its body is gone, and nothing says what it was"))?),
+    };
     let hash: &[u8] = row.try_get(16)?;
     Ok(Event {
         position,
@@ -84,8 +89,16 @@ pub(crate) fn stored(row: &Row) -> Result<Event, LogError> {
         source: row.try_get::<_, Option<&str>>(13)?.map(Arc::from),
         previous: row.try_get::<_, Option<i64>>(14)?.map(Position::from_sql),
         payload,
+        erased,
         hash: hash.try_into().map_err(|_| broken("the hash has not 32 bytes"))?,
     })
+}
+
+/// What is kept of a body that is gone.
+fn erased(row: &Row) -> Result<Option<Erased>, tokio_postgres::Error> {
+    let (commitment, by): (Option<&[u8]>, Option<i64>) = (row.try_get(17)?, row.try_get(18)?);
+    let commitment = commitment.and_then(|commitment| commitment.try_into().ok());
+    Ok(commitment.zip(by).map(|(commitment, by)| Erased { by: Position::from_sql(by), commitment }))
 }
 
 fn text(row: &Row, column: usize) -> Result<Arc<str>, tokio_postgres::Error> {

@@ -5,8 +5,9 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::decide::HeadState;
+use super::erase::Erasure;
 use super::holder;
-use crate::{Event, Idempotency, Recorded};
+use crate::{Event, Idempotency, Position, Recorded};
 
 /// One statement parameter.
 pub(crate) type Sql<'a> = &'a (dyn ToSql + Sync);
@@ -83,6 +84,27 @@ impl EventRows {
             ];
             columns.to_vec()
         })
+    }
+}
+
+/// Bodies that go from rows of `anamnesis.event`.
+#[derive(Default)]
+pub(crate) struct ErasedRows {
+    seq: Vec<i64>,
+    commitment: Vec<Vec<u8>>,
+    erased_by: Vec<i64>,
+}
+
+impl ErasedRows {
+    pub(crate) fn push(&mut self, erasure: &Erasure, by: Position) {
+        self.seq.push(erasure.position.to_sql());
+        self.commitment.push(erasure.commitment.to_vec());
+        self.erased_by.push(by.to_sql());
+    }
+
+    pub(crate) fn parameters(&self) -> Parameters<'_> {
+        let columns: [Sql<'_>; 3] = [&self.seq, &self.commitment, &self.erased_by];
+        (!self.seq.is_empty()).then(|| columns.to_vec())
     }
 }
 

@@ -61,7 +61,7 @@ impl Log {
         check_limit(positions.len())?;
         let wanted: Vec<i64> = positions.iter().map(|position| position.to_sql()).collect();
         let statement = format!(
-            "SELECT wanted.at, octet_length(e.payload), substr(e.payload, 1, {HEADER_BYTES_MAX})
+            "SELECT wanted.at, coalesce(octet_length(e.payload), 0), substr(coalesce(e.payload, ''), 1, {HEADER_BYTES_MAX})
              FROM unnest($2::bigint[]) WITH ORDINALITY AS wanted (seq, at) {} ORDER BY wanted.at",
             event_at("wanted.seq")
         );
@@ -80,7 +80,7 @@ impl Log {
         bytes_max: usize,
     ) -> Result<Position, LogError> {
         let statement = format!(
-            "SELECT e.seq, octet_length(e.payload), substr(e.payload, 1, {HEADER_BYTES_MAX})
+            "SELECT e.seq, coalesce(octet_length(e.payload), 0), substr(coalesce(e.payload, ''), 1, {HEADER_BYTES_MAX})
              FROM anamnesis.event AS e WHERE e.log = $1 AND e.seq > $2 AND e.seq <= $3 ORDER BY e.seq"
         );
         let rows = self.query(&statement, &[&self.inner.number, &after.to_sql(), &until.to_sql()]).await?;
@@ -92,7 +92,7 @@ impl Log {
         let position = Position::from_sql(row.try_get(0)?);
         let previous_hash = match position.get() {
             1 => Some(self.inner.genesis),
-            _ => row.try_get::<_, Option<&[u8]>>(17)?.and_then(|hash| hash.try_into().ok()),
+            _ => row.try_get::<_, Option<&[u8]>>(19)?.and_then(|hash| hash.try_into().ok()),
         };
         let event = match row::stored(row) {
             Ok(event) => Ok(event),

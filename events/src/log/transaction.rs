@@ -17,7 +17,9 @@ use uuid::Uuid;
 use super::connection::Connector;
 use super::decide::{HeadState, Recorded, Request, Span, Wanted};
 use super::holder;
-use super::rows::{EventRows, HeadRows, IdentifierRows, LinkRows, RequestRows, Sql, identifiers_of};
+use super::rows::{
+    ErasedRows, EventRows, HeadRows, IdentifierRows, LinkRows, RequestRows, Sql, identifiers_of,
+};
 use crate::{Position, ResourceKey, Version};
 
 const LOCK: &str = "SELECT 1 FROM anamnesis.log WHERE log = $1 FOR UPDATE";
@@ -35,6 +37,11 @@ const EVENTS: &str = "INSERT INTO anamnesis.event (log, seq, recorded_at, prev_s
     SELECT $1, * FROM unnest($2::bigint[], $3::timestamptz[], $4::bigint[], $5::integer[], $6::integer[],
         $7::integer[], $8::smallint[], $9::smallint[], $10::uuid[], $11::text[], $12::text[], $13::text[],
         $14::text[], $15::text[], $16::text[], $17::bytea[], $18::bytea[])";
+/// After the events: the table takes this only because of an event of the same transaction.
+const ERASED: &str = "UPDATE anamnesis.event AS e
+    SET payload = NULL, commitment = gone.commitment, erased_by = gone.erased_by
+    FROM unnest($2::bigint[], $3::bytea[], $4::bigint[]) AS gone (seq, commitment, erased_by)
+    WHERE e.log = $1 AND e.seq = ANY ($2) AND e.seq = gone.seq AND e.payload IS NOT NULL";
 const HEADS_NEW: &str = "INSERT INTO anamnesis.head (log, key, seq, version, deleted, identifiers)
     SELECT $1, * FROM unnest($2::uuid[], $3::bigint[], $4::integer[], $5::boolean[], $6::bytea[])";
 /// Goes through the conflict, because that finds the rows by the primary key whatever the planner thinks;
@@ -73,6 +80,7 @@ pub(crate) struct Tail {
 #[derive(Default)]
 pub(crate) struct Writes {
     pub(crate) events: EventRows,
+    pub(crate) erased: ErasedRows,
     pub(crate) heads_new: HeadRows,
     /// By how many versions they move: nearly always by one.
     pub(crate) heads_moved: BTreeMap<i32, HeadRows>,
@@ -98,6 +106,7 @@ struct Statements {
     heads: Statement,
     holders: Statement,
     events: Statement,
+    erased: Statement,
     heads_new: Statement,
     heads_moved: Statement,
     links: Statement,
@@ -123,6 +132,7 @@ impl Session {
             heads: client.prepare(HEADS).await?,
             holders: client.prepare(HOLDERS).await?,
             events: client.prepare(EVENTS).await?,
+            erased: client.prepare(ERASED).await?,
             heads_new: client.prepare(HEADS_NEW).await?,
             heads_moved: client.prepare(HEADS_MOVED).await?,
             links: client.prepare(LINKS).await?,
@@ -181,6 +191,7 @@ impl Session {
         let statements = &self.statements;
         let mut steps = vec![
             (&statements.events, writes.events.parameters()),
+            (&statements.erased, writes.erased.parameters()),
             (&statements.heads_new, writes.heads_new.parameters()),
             (&statements.links, writes.links.parameters()),
             (&statements.identifiers_left, writes.identifiers_left.parameters()),

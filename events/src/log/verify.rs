@@ -19,6 +19,8 @@ pub struct Verified {
     pub hash: [u8; 32],
     /// How many events were checked.
     pub events: u64,
+    /// How many of them have had a body that was erased.
+    pub erased: u64,
 }
 
 impl Log {
@@ -34,11 +36,17 @@ impl Log {
             _ => self.stored_hash(after).await?,
         };
         let rows = self.read_rows(after, limit).await?;
-        let mut verified = Verified { position: after, hash, events: 0 };
+        let mut verified = Verified { position: after, hash, events: 0, erased: 0 };
         for row in &rows {
             let event = row::stored(row)?;
             hash = follow(&hash, &event)?;
-            verified = Verified { position: event.position, hash, events: verified.events.saturating_add(1) };
+            let erased = verified.erased.saturating_add(u64::from(event.erased.is_some()));
+            verified = Verified {
+                position: event.position,
+                hash,
+                events: verified.events.saturating_add(1),
+                erased,
+            };
         }
         Ok(verified)
     }

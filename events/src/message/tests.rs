@@ -21,6 +21,7 @@ fn event() -> Event {
         source: None,
         previous: Some(Position::new(4002)),
         payload: Bytes::from_static(b"{\"resourceType\":\"Observation\"}"),
+        erased: None,
         hash: [0xab; 32],
     }
 }

@@ -11,6 +11,10 @@ mod complaints;
 #[cfg(test)]
 mod cuts;
 #[cfg(test)]
+mod erased_messages;
+#[cfg(test)]
+mod erasure;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod feed;

@@ -29,6 +29,7 @@ async fn record_first(client: &Client, identifier: &Identifier) {
         source: None,
         previous: None,
         payload: Bytes::from(draft.payload),
+        erased: None,
         hash: [0; 32],
     };
     event.hash = envelope::chain(&envelope::genesis("default"), &event);

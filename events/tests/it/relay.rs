@@ -11,7 +11,7 @@ use anamnesis_events::message::{MessageOptions, encode, subject};
 use anamnesis_events::relay::{Relay, RelayOptions, RelayState};
 use anamnesis_events::stream::{StreamOptions, open_or_create, stream_name};
 use anamnesis_events::{
-    Draft, Feed, Group, JetStreamFeed, Log, LogOptions, Operation, Position, ResourceKey, Version,
+    Draft, Erases, Feed, Group, JetStreamFeed, Log, LogOptions, Operation, Position, ResourceKey, Version,
 };
 use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
@@ -114,6 +114,7 @@ fn draft(n: usize) -> Draft {
     Draft {
         key: ResourceKey::new("Observation", format!("o{n}")),
         operation: Operation::Create,
+        erases: Erases::Nothing,
         version: Version::new(1),
         home: patient.clone(),
         touches: vec![patient],

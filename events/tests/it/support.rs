@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use anamnesis_engines::testing::postgres;
 use anamnesis_events::{
-    Draft, Event, Group, Log, LogOptions, Operation, Position, ResourceKey, STAMP_PLACEHOLDER, Version,
+    Draft, Erases, Event, Group, Log, LogOptions, Operation, Position, ResourceKey, STAMP_PLACEHOLDER,
+    Version,
 };
 use tokio::sync::OnceCell;
 use tokio_postgres::NoTls;
@@ -47,6 +48,7 @@ pub(crate) fn write(key: ResourceKey, version: u32, note: &str) -> Draft {
     let payload = format!(r#"{before}{STAMP_PLACEHOLDER}"}},"note":"{note}"}}"#);
     Draft {
         key,
+        erases: Erases::Nothing,
         operation: if version == 1 { Operation::Create } else { Operation::Update },
         version: Version::new(version),
         home: "Patient/p".into(),
@@ -94,9 +96,13 @@ pub(crate) async fn check_whole(log: &Log) -> Vec<Event> {
     for (index, event) in events.iter().enumerate() {
         assert_eq!(event.position.get(), index as u64 + 1);
         assert!(index == 0 || events[index - 1].recorded_at < event.recorded_at);
-        let before = newest.insert(event.key.clone(), (event.version, event.position));
-        assert_eq!(event.version, before.map_or(Version::new(1), |(version, _)| version.next()));
-        assert_eq!(event.previous, before.map(|(_, position)| position));
+        if event.operation.makes_version() {
+            let before = newest.insert(event.key.clone(), (event.version, event.position));
+            assert_eq!(event.version, before.map_or(Version::new(1), |(version, _)| version.next()));
+            assert_eq!(event.previous, before.map(|(_, position)| position));
+        } else {
+            assert_eq!(newest.get(&event.key).copied(), event.previous.map(|at| (event.version, at)));
+        }
         if let Some(transaction) = event.transaction {
             let first = index - transaction.index as usize;
             let bundle = &events[first..first + transaction.size as usize];

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anamnesis_events::{Event, Kind, Position, ResourceKey, Transaction, Version};
+use anamnesis_events::{Erased, Event, Kind, Position, ResourceKey, Transaction, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -38,6 +38,12 @@ struct Line {
     /// A body that is no text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     body_base64: Option<String>,
+    /// The event that erased the body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    erased_by: Option<u64>,
+    /// SHA-256 of the body that was erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    commitment: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -76,6 +82,8 @@ pub(super) fn write(out: &mut Vec<u8>, event: &Event) {
         hash: hex(&event.hash),
         body,
         body_base64,
+        erased_by: event.erased.map(|erased| erased.by.get()),
+        commitment: event.erased.map(|erased| hex(&erased.commitment)),
     };
     // Texts and numbers always have a form in JSON.
     let text = serde_json::to_string(&line).unwrap_or_default();
@@ -104,6 +112,17 @@ pub(super) fn parse(text: &str) -> Result<Event, String> {
         (None, None) => Bytes::new(),
         (Some(_), Some(_)) => return Err("there are two bodies".to_owned()),
     };
+    let erased = match (line.erased_by, line.commitment) {
+        (Some(by), Some(text)) => {
+            let commitment = unhex(&text).ok_or("the commitment has not 64 hexadecimal digits")?;
+            Some(Erased { by: Position::new(by), commitment })
+        }
+        (None, None) => None,
+        _ => return Err("erasedBy and commitment come together".to_owned()),
+    };
+    if erased.is_some() && !payload.is_empty() {
+        return Err("there is a body that was erased".to_owned());
+    }
     Ok(Event {
         position: Position::new(line.position),
         kind,
@@ -119,6 +138,7 @@ pub(super) fn parse(text: &str) -> Result<Event, String> {
         source: line.source.map(Arc::from),
         previous: line.previous.map(Position::new),
         payload,
+        erased,
         hash: unhex(&line.hash).ok_or("the hash has not 64 hexadecimal digits")?,
     })
 }
@@ -159,6 +179,11 @@ mod tests {
             assert_eq!(written.lines().count(), 1);
             assert_eq!(parse(&written).unwrap(), event);
         }
+        let erased = Some(Erased { by: Position::new(9), commitment: [7; 32] });
+        let event = Event { payload: Bytes::new(), erased, ..event };
+        let mut written = Vec::new();
+        write(&mut written, &event);
+        assert_eq!(parse(std::str::from_utf8(&written).unwrap()).unwrap(), event);
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use anamnesis_events::{Event, ResourceKey};
+use anamnesis_events::{Erases, Event, Position, ResourceKey};
 
 use crate::parked::BEHIND_ANOTHER;
-use crate::{Change, Passed, Poison, Projection};
+use crate::{Change, Erasing, Passed, Poison, Projection};
 
 /// Events after which other tasks of the runtime get their turn: about a millisecond.
 const EVENTS_IN_A_TURN: usize = 32;
@@ -17,6 +17,8 @@ pub(super) struct Batch<'a, R> {
     pub(super) changes: Vec<Change<R>>,
     /// Events that are not taken, and why.
     pub(super) parked: Vec<(&'a Event, String)>,
+    /// What is erased, in order.
+    pub(super) erasing: Vec<Erasing>,
 }
 
 impl<'a, R> Batch<'a, R> {
@@ -31,11 +33,17 @@ impl<'a, R> Batch<'a, R> {
         let mut known: HashMap<&'a ResourceKey, usize> = HashMap::with_capacity(events.len());
         let mut parked: Vec<(&'a Event, String)> = Vec::new();
         let mut parked_now: HashSet<&'a ResourceKey> = HashSet::new();
+        let mut erasing = Vec::new();
         for (at, event) in events.iter().enumerate() {
             if at % EVENTS_IN_A_TURN == EVENTS_IN_A_TURN - 1 {
                 tokio::task::yield_now().await;
             }
-            if parked_before.contains(&event.key) || parked_now.contains(&event.key) {
+            let is_parked = parked_before.contains(&event.key) || parked_now.contains(&event.key);
+            erasing.extend(erases(event, is_parked));
+            if !event.operation.makes_version() {
+                continue;
+            }
+            if is_parked {
                 parked.push((event, BEHIND_ANOTHER.to_owned()));
                 continue;
             }
@@ -68,7 +76,7 @@ impl<'a, R> Batch<'a, R> {
                 }
             }
         }
-        Self { changes, parked }
+        Self { changes, parked, erasing }
     }
 
     /// Parks resources whose changes the database does not take.
@@ -84,6 +92,19 @@ impl<'a, R> Batch<'a, R> {
             }
         }
     }
+}
+
+/// What an event erases: of a purge the version that it names stays.
+fn erases(event: &Event, is_parked: bool) -> Option<Erasing> {
+    let kind = event.kind.erases();
+    if kind == Erases::Nothing {
+        return None;
+    }
+    let named = event.previous?;
+    let last =
+        if event.operation.makes_version() { named } else { Position::new(named.get().saturating_sub(1)) };
+    let all = kind == Erases::Earlier;
+    Some(Erasing { key: event.key.clone(), by: event.position, last, all, is_parked })
 }
 
 /// The rows of an event. A projection that panics over an event cannot take it, and is not stopped by it.

@@ -250,6 +250,9 @@ impl<P: Projection, S: Source> Worker<P, S> {
             return Err(Failure::MovedOn);
         }
         self.projection.write(&transaction, &batch.changes, last).await?;
+        if !batch.erasing.is_empty() {
+            self.projection.erase(&transaction, &batch.erasing).await?;
+        }
         for (event, reason) in &batch.parked {
             parked::park(&transaction, &self.name, event, reason).await?;
         }

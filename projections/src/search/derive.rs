@@ -38,6 +38,9 @@ pub fn derive(events: &[Event], log: i16) -> Derived {
     let mut parked: Vec<Parked> = Vec::new();
     let mut refused: HashMap<&ResourceKey, Position> = HashMap::new();
     for event in events {
+        if !event.operation.makes_version() {
+            continue;
+        }
         let mut park = |reason: String| {
             parked.push(Parked { position: event.position, key: event.key.clone(), reason });
         };
@@ -45,7 +48,7 @@ pub fn derive(events: &[Event], log: i16) -> Derived {
             park(BEHIND_ANOTHER.to_owned());
             continue;
         }
-        if event.operation == Operation::Delete {
+        if event.operation == Operation::Delete || event.erased.is_some() {
             standing.insert(&event.key, None);
             continue;
         }

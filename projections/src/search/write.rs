@@ -10,11 +10,12 @@ use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::entries::Entries;
+use super::erase;
 use super::extract::Extractor;
 use super::key::type_number;
 use super::tables::{NAME, SCHEMA, Tables};
 use crate::checkpoint::number;
-use crate::{Change, Passed, Poison, Projection, ProjectionError};
+use crate::{Change, Erasing, Passed, Poison, Projection, ProjectionError};
 
 /// How long superseded rows are kept, by the times of the events: somebody turning pages gets every resource once,
 /// as it was when the first page was made, for this long.
@@ -35,7 +36,7 @@ pub struct SearchProjection {
     dropped_at: AtomicI64,
 }
 
-/// What an event gives: the index entries of the resource, or nothing when it was deleted.
+/// What an event gives: the index entries of the resource, or nothing when it was deleted or the body was erased.
 #[derive(Debug)]
 pub struct SearchRows(Option<Entries>);
 
@@ -70,7 +71,7 @@ impl Projection for SearchProjection {
     }
 
     fn rows(&self, event: &Event) -> Result<SearchRows, Poison> {
-        if event.operation == Operation::Delete {
+        if event.operation == Operation::Delete || event.erased.is_some() {
             return Ok(SearchRows(None));
         }
         let key = &event.key;
@@ -118,6 +119,14 @@ impl Projection for SearchProjection {
             transaction.query(&statement, &[]).await?;
         }
         self.drop_superseded(transaction, changes).await
+    }
+
+    async fn erase(
+        &self,
+        transaction: &Transaction<'_>,
+        erasing: &[Erasing],
+    ) -> Result<(), tokio_postgres::Error> {
+        erase::erase(transaction, (&self.tables, self.log), erasing).await
     }
 }
 

@@ -207,6 +207,7 @@ pub(crate) fn draft(key: ResourceKey, version: Version, was_there: bool, payload
         home: format!("{}/~0", key.resource_type),
         key,
         operation,
+        erases: anamnesis_events::Erases::Nothing,
         version,
         touches: Vec::new(),
         payload: payload.unwrap_or_default(),

@@ -2,7 +2,7 @@
 //! kind is still at its first version.
 
 use anamnesis_events::upcast::Upcaster;
-use anamnesis_events::{Event, Kind, Operation, Position, ResourceKey, envelope};
+use anamnesis_events::{Event, Kind, Position, ResourceKey, envelope};
 use anamnesis_projections::recording::{Expected, Recording, RecordingError};
 use anamnesis_projections::search::{LOG_OF_RECORDINGS, SearchProjection, derive};
 use chrono::Duration;
@@ -13,7 +13,6 @@ use crate::harness::check;
 
 /// The newest version that is pretended.
 const NEWEST: u16 = 3;
-const KINDS: [Operation; 3] = [Operation::Create, Operation::Update, Operation::Delete];
 
 /// In version 1, it is pretended, ids stood with their types before them.
 fn without_type(event: Event) -> Event {
@@ -27,11 +26,9 @@ fn an_hour_later(event: Event) -> Event {
 }
 
 fn steps(first: fn(Event) -> Event, second: fn(Event) -> Event) -> Vec<Upcaster> {
-    let of_kind = |operation: Operation| {
-        let kind = operation.kind();
-        [Upcaster { kind, from: 1, apply: first }, Upcaster { kind, from: 2, apply: second }]
-    };
-    KINDS.into_iter().flat_map(of_kind).collect()
+    let of_kind =
+        |kind: Kind| [Upcaster { kind, from: 1, apply: first }, Upcaster { kind, from: 2, apply: second }];
+    Kind::ALL.into_iter().flat_map(of_kind).collect()
 }
 
 /// The recording as it would be if its events had been written in older versions, each in one or another: what is stored

@@ -255,7 +255,8 @@ async fn scan(
             break;
         }
         rest = rest.get(events.len()..).unwrap_or_default();
-        for event in events {
+        // Of what was erased since, nothing is shown of its time either.
+        for event in events.into_iter().filter(|event| !event.is_gone()) {
             if !each(event) {
                 return Ok(None);
             }

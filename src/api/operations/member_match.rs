@@ -101,7 +101,7 @@ async fn beneficiaries(call: &Call, coverage: Value<'_>) -> Result<BTreeSet<Reso
     let events = if positions.is_empty() { Vec::new() } else { call.service.log.fetch(&positions).await? };
     let addresses = call.own_addresses();
     let mut patients = BTreeSet::new();
-    for event in events {
+    for event in events.into_iter().filter(|event| !event.is_gone()) {
         let document = parse(&Arc::new(event))?;
         let beneficiary = document.root().get("beneficiary").and_then(|it| it.get("reference"));
         let reference = beneficiary.and_then(Value::as_str).unwrap_or_default();

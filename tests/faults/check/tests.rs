@@ -36,6 +36,7 @@ fn event(position: u64, version: u32, previous: Option<u64>, token: Option<&str>
         source: None,
         previous: previous.map(Position::new),
         payload,
+        erased: None,
         hash: [0; 32],
     }
 }

@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::log::decide::{self, decide};
-use crate::{Operation, Position, ResourceKey, STAMP_PLACEHOLDER, Version};
+use crate::{Erases, Operation, Position, ResourceKey, STAMP_PLACEHOLDER, Version};
 
 fn time(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -26,6 +26,7 @@ fn draft(id: &str) -> Draft {
     Draft {
         key: ResourceKey::new("Patient", id),
         operation: Operation::Create,
+        erases: Erases::Nothing,
         version: Version::new(1),
         home: "Patient/1".into(),
         touches: vec!["Patient/3".into(), "Patient/1".into(), "Patient/2".into(), "Patient/3".into()],
@@ -48,7 +49,7 @@ fn prepared(groups: &mut [Pending], now: &str) -> Prepared {
 async fn a_batch_that_is_tried_again_is_stamped_anew_and_chained() {
     let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
     let group = Group { drafts: vec![draft("1"), draft("2")], ..Group::default() };
-    let mut groups = [Pending { group, bytes: 0, reply: oneshot::channel().0, permit }];
+    let mut groups = [Pending { group, erasures: vec![], bytes: 0, reply: oneshot::channel().0, permit }];
     prepared(&mut groups, "2026-01-01T00:00:00Z");
     let prepared = prepared(&mut groups, "2026-02-03T04:05:06.000007Z");
     let Ok(Done::Recorded(answer)) = &prepared.answers[0] else { panic!("not recorded") };

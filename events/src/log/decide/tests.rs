@@ -1,6 +1,7 @@
 //! Given what is recorded, when a batch comes, then who wins and what moves.
 
 use super::*;
+use crate::Erases;
 
 fn key(id: &str) -> ResourceKey {
     ResourceKey::new("Patient", id)
@@ -14,6 +15,7 @@ fn write(id: &str, version: u32) -> Draft {
     Draft {
         key: key(id),
         operation: if version == 1 { Operation::Create } else { Operation::Update },
+        erases: Erases::Nothing,
         version: Version::new(version),
         home: format!("Patient/{id}"),
         touches: vec![],

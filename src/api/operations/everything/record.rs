@@ -102,6 +102,10 @@ impl<'a> Record<'a> {
             let Some(newer) = event.as_ref().filter(|event| event.position > self.at) else { continue };
             *event = log.current_at(&newer.key.clone(), self.at).await?;
         }
+        // Of what was erased nothing is shown, as if it had not been there.
+        for event in &mut found {
+            *event = event.take().filter(|event| !event.is_gone());
+        }
         Ok(found)
     }
 
@@ -171,6 +175,7 @@ impl<'a> Record<'a> {
         let HistoryPage { events, is_cut } = log.fetch_page(&positions).await?;
         let is_more = is_cut || positions.len() >= PORTION;
         let last = events.last().map(|event| event.position).filter(|_| is_more);
+        let events = events.into_iter().filter(|event| !event.is_gone()).collect();
         Ok(Some(Scanned { events, last }))
     }
 
