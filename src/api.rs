@@ -19,6 +19,7 @@ mod create;
 pub mod criteria;
 pub(crate) mod delete;
 mod dispatch;
+mod explain;
 mod feed;
 mod history;
 mod http;

@@ -76,7 +76,9 @@ pub use derive::{Derived, LOG_OF_RECORDINGS, derive};
 pub use digest::digest;
 pub use evaluate::{Evaluator, Found, Subject};
 pub use include::{INCLUDES_COUNT_MAX, INCLUDES_PARAMETER, Include, IncludesToken, Wanted};
-pub use index::{Drawn, Explained, Explanations, SearchIndex, SearchLimits, SearchMatch, SearchPage};
+pub use index::{
+    Drawn, ExplainOptions, Explained, Ran, SearchIndex, SearchLimits, SearchMatch, SearchPage, explained,
+};
 pub use issue::{Issue, IssueKind, Severity};
 pub use query::{
     CHAIN_DEPTH_MAX, COUNT_DEFAULT, COUNT_MAX, Catalogue, Handling, PAGE_PARAMETER, ParseOptions, Scope,

@@ -36,6 +36,8 @@ pub struct Request {
     pub prefer: Prefer,
     /// `x-ms-consistency-level: eventual`: a search does not wait for what was just written.
     pub eventual: bool,
+    /// It may ask how it is done: it stands for itself, and no web page sends it.
+    pub explicable: bool,
     /// `x-bundle-processing-logic: parallel`: the entries of a batch may be done side by side.
     pub parallel: bool,
     /// `x-ms-profile-validation`: whether declared profiles are checked, where the request says.
@@ -85,6 +87,7 @@ pub struct Call {
     pub(crate) sent_provenance: Option<Sent>,
     pub(crate) prefer: Prefer,
     pub(crate) eventual: bool,
+    pub(crate) explicable: bool,
     pub(crate) parallel: bool,
     pub(crate) profile_validation: Option<bool>,
     pub(crate) base: String,

@@ -85,6 +85,7 @@ async fn answer(
             .get("x-provenance")
             .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
         prefer: negotiate::prefer(headers),
+        explicable: !headers.contains_key(header::ORIGIN),
         eventual: says(headers, "x-ms-consistency-level", "eventual"),
         parallel: says(headers, "x-bundle-processing-logic", "parallel"),
         profile_validation: validation::asked(headers)?,

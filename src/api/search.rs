@@ -14,6 +14,7 @@ use anamnesis_projections::search::{
 use super::answer::Answer;
 use super::as_of;
 use super::call::Call;
+use super::explain;
 use super::include;
 use super::page::{Head, Link, Page};
 use super::query;
@@ -41,6 +42,7 @@ pub(crate) async fn of_compartment(
     resource_type: Option<&Arc<str>>,
 ) -> Result<Answer, Failure> {
     if let Some(position) = as_of::asked(call).await? {
+        explain::refuse(call)?;
         return as_of::search(call, owner, resource_type, position).await;
     }
     let scope = Scope::Compartment {
@@ -52,6 +54,9 @@ pub(crate) async fn of_compartment(
 }
 
 async fn search(call: &Call, scope: Scope, path: &str) -> Result<Answer, Failure> {
+    if explain::is_asked(call) {
+        return explain::answer(call, &scope).await;
+    }
     of_parameters(call, scope, path, &call.query.0).await
 }
 

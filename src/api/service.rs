@@ -40,6 +40,8 @@ pub struct ApiOptions {
     pub criteria_wait: Duration,
     /// When a date is equal to the one that a search asks for.
     pub date_equals: DateEquals,
+    /// Whether operators may ask how a search is done.
+    pub explain: bool,
     /// What is checked when resources are written.
     pub validation: ValidationOptions,
     /// The address that clients know the service by, without a last slash; from the request's `Host` where not set.
@@ -58,6 +60,7 @@ impl Default for ApiOptions {
             search_wait: Duration::from_millis(500),
             criteria_wait: Duration::from_secs(5),
             date_equals: DateEquals::default(),
+            explain: true,
             validation: ValidationOptions::default(),
             public_url: None,
         }

@@ -280,6 +280,7 @@ fn service(
         validation: validation(&settings.fhir),
         search_wait: Duration::from_millis(settings.search.wait_ms),
         date_equals: date_equals(settings),
+        explain: settings.search.explain,
         public_url,
         ..ApiOptions::default()
     };

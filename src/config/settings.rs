@@ -277,11 +277,14 @@ pub struct SearchSettings {
     pub date_equals: DateEqualsSetting,
     /// Links of a chain (`subject.organization.name` has two), reverse ones included. Each may be a search of its own.
     pub chain_depth_max: usize,
+    /// Whether `_explain` tells operators how a search is done.
+    pub explain: bool,
 }
 
 impl Default for SearchSettings {
     fn default() -> Self {
-        SearchSettings { wait_ms: 500, date_equals: DateEqualsSetting::Contains, chain_depth_max: 4 }
+        let date_equals = DateEqualsSetting::Contains;
+        SearchSettings { wait_ms: 500, date_equals, chain_depth_max: 4, explain: true }
     }
 }
 

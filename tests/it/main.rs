@@ -45,6 +45,7 @@ mod read;
 mod rebuild;
 mod search;
 mod search_chain;
+mod search_explain;
 mod search_include;
 mod subscriptions;
 mod terminology;

@@ -27,7 +27,7 @@ use super::tables::{NAME, Tables};
 use crate::checkpoint::number;
 use crate::database::Database;
 use crate::{Active, Late, ParkedMarks, Progress, ProjectionError};
-pub use explain::{Explained, Explanations};
+pub use explain::{ExplainOptions, Explained, Ran, explained};
 pub use include::Drawn;
 use memory::Memory;
 use rows::{Found, Row};
@@ -106,8 +106,6 @@ pub struct SearchIndex {
     types: HashMap<i32, &'static str>,
     /// Made when it is first asked for.
     evaluator: Arc<OnceLock<Evaluator>>,
-    /// Where what the database does is collected, if it is wanted.
-    explanations: Option<Explanations>,
 }
 
 impl SearchIndex {
@@ -127,7 +125,6 @@ impl SearchIndex {
             shown: Arc::default(),
             types,
             evaluator: Arc::default(),
-            explanations: None,
         }
     }
 
@@ -351,20 +348,14 @@ impl SearchIndex {
     async fn count(&self, window: &Window<'_>) -> Result<(u64, Position), ProjectionError> {
         let by_tokens = window.criteria.iter().any(Criterion::is_indexed_token);
         let statement = Statement::count(window, by_tokens);
-        let client = self.database.get().await?;
-        self.explain(&client, &statement).await?;
-        let prepared = client.prepare_cached(&statement.text).await?;
-        let row = client.query_opt(&prepared, &statement.values()).await?;
-        let row = row.ok_or_else(|| self.unknown(window.tables))?;
+        let rows = self.ask(&statement).await?;
+        let row = rows.first().ok_or_else(|| self.unknown(window.tables))?;
         let unsigned = |number: i64| u64::try_from(number).unwrap_or(0);
         Ok((unsigned(row.try_get(0)?), Position::new(unsigned(row.try_get(1)?))))
     }
 
     async fn run(&self, statement: &Statement<'_>, order: &Order) -> Result<Found, ProjectionError> {
-        let client = self.database.get().await?;
-        self.explain(&client, statement).await?;
-        let prepared = client.prepare_cached(&statement.text).await?;
-        let rows = client.query(&prepared, &statement.values()).await?;
+        let rows = self.ask(statement).await?;
         Found::read(&rows, order)?.ok_or_else(|| self.unknown(statement.tables))
     }
 

@@ -46,10 +46,8 @@ impl SearchIndex {
 
     async fn reached(&self, tables: &Tables) -> Result<Position, ProjectionError> {
         let statement = Statement::reached(tables, self.log);
-        let client = self.database.get().await?;
-        let prepared = client.prepare_cached(&statement.text).await?;
-        let row = client.query_opt(&prepared, &statement.values()).await?;
-        let row = row.ok_or_else(|| self.unknown(tables))?;
+        let rows = self.ask(&statement).await?;
+        let row = rows.first().ok_or_else(|| self.unknown(tables))?;
         Ok(Position::new(u64::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0)))
     }
 
@@ -112,9 +110,9 @@ impl SearchIndex {
     }
 
     async fn keys(&self, statement: &Statement<'_>) -> Result<(i64, HashSet<i64>), ProjectionError> {
-        let client = self.database.get().await?;
-        let prepared = client.prepare_cached(&statement.text).await?;
-        let row = client.query_one(&prepared, &statement.values()).await?;
+        let rows = self.ask(statement).await?;
+        // An aggregate gives one row, whatever it is of.
+        let row = rows.first().ok_or_else(|| self.unknown(statement.tables))?;
         let keys: Vec<i64> = row.try_get(1)?;
         Ok((row.try_get(0)?, keys.into_iter().collect()))
     }
