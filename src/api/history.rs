@@ -23,6 +23,9 @@ use crate::error::{Failure, FailureKind, IssueCode};
 /// Parameters that a history understands; `_page` is ours, in links only.
 const KNOWN: [&str; 7] = ["_since", "_before", "_at", "_count", "_sort", "_page", as_of::PARAMETER];
 
+/// The one value of `_summary` that a history understands.
+const COUNT_ONLY: &str = "count";
+
 /// `GET /_history`
 pub(crate) async fn system(call: &Call) -> Result<Answer, Failure> {
     Ok(page(call, HistoryScope::System, "").await?.answer())
@@ -72,12 +75,14 @@ impl Made {
 /// What a client asks for.
 struct Asked {
     range: HistoryRange,
+    /// Only the number of versions is wanted.
+    counts: bool,
     /// The parameters that were applied, but the page, for links.
     applied: Vec<(String, String)>,
 }
 
 async fn page(call: &Call, scope: HistoryScope, path: &str) -> Result<Made, Failure> {
-    let Asked { mut range, mut applied } = asked(call)?;
+    let Asked { mut range, counts, mut applied } = asked(call)?;
     let as_of = as_of::asked(call).await?;
     if let Some(position) = as_of {
         if range.at.is_some() {
@@ -87,12 +92,18 @@ async fn page(call: &Call, scope: HistoryScope, path: &str) -> Result<Made, Fail
         range.before_position = range.before_position.into_iter().chain([position.next()]).min();
         applied.push((as_of::PARAMETER.to_owned(), position.to_string()));
     }
+    let here = format!("{}{path}/_history", call.base);
+    if counts {
+        let total = call.service.log.history_count(scope, range).await?;
+        let links = [Link { relation: "self", url: url(&here, &applied, None) }];
+        let head = Head { kind: "history", id: &call.correlation_id, total: Some(total), links: &links };
+        return Ok(Made { bundle: Page::new(&head, 0).finish(), is_empty: total == 0, as_of });
+    }
     let count = range.limit;
     range.limit = count + 1;
     let HistoryPage { mut events, is_cut } = call.service.log.history(scope, range).await?;
     let has_more = is_cut || events.len() > count;
     events.truncate(count);
-    let here = format!("{}{path}/_history", call.base);
     let mut links = vec![Link { relation: "self", url: url(&here, &applied, call.query.get("_page")) }];
     if let (true, Some(last)) = (has_more, events.last()) {
         let page = last.position.to_string();
@@ -138,6 +149,7 @@ fn asked(call: &Call) -> Result<Asked, Failure> {
     let mut range = HistoryRange { limit: options.page_size, ..HistoryRange::default() };
     let mut applied = Vec::new();
     let mut page = None;
+    let mut counts = false;
     for (name, value) in &call.query.0 {
         match name.as_str() {
             "_since" => range.since = Some(instant(name, value)?.0),
@@ -148,6 +160,8 @@ fn asked(call: &Call) -> Result<Asked, Failure> {
             }
             "_count" => range.limit = count(value, options.page_size_max)?,
             "_sort" => range.ascending = ascending(value)?,
+            // Other summaries of versions there are none: they come whole.
+            "_summary" if value == COUNT_ONLY => counts = true,
             "_page" => page = Some(position(value)?),
             _ => continue,
         }
@@ -159,16 +173,20 @@ fn asked(call: &Call) -> Result<Asked, Failure> {
         return Err(Failure::invalid("_at cannot be combined with _since or _before."));
     }
     if call.prefer.strict
-        && let Some((name, _)) = call.query.others(&KNOWN).find(|(name, _)| !GENERAL.contains(&name.as_str()))
+        && let Some((name, _)) = call.query.others(&KNOWN).find(|(name, value)| {
+            !(GENERAL.contains(&name.as_str()) || name == "_summary" && value == COUNT_ONLY)
+        })
     {
         let text = format!("A history does not understand the parameter {}.", query::encode(name));
         return Err(Failure::new(FailureKind::Invalid, IssueCode::NotSupported, text));
     }
     match range.ascending {
+        // The number is of all pages.
+        _ if counts => {}
         true => range.after_position = page,
         false => range.before_position = page,
     }
-    Ok(Asked { range, applied })
+    Ok(Asked { range, counts, applied })
 }
 
 /// The first and the last microsecond that a date or time covers.

@@ -119,3 +119,37 @@ fn history_of_what_never_was_is_404() {
         assert!(empty.json().get("entry").is_none());
     });
 }
+
+#[test]
+fn versions_are_counted() {
+    test(|server| async move {
+        three_versions(&server).await;
+        assert_eq!(server.delete("/Patient/a").await.status, 204);
+        server.put("/Patient/b", r#"{"resourceType":"Patient","id":"b"}"#).await;
+        server.put("/Group/c", r#"{"resourceType":"Group","id":"c","type":"person","actual":true}"#).await;
+        let all = server.get("/_history").await.json();
+        let second = all["entry"][4]["response"]["lastModified"].as_str().unwrap().to_owned();
+        for (history, total) in [
+            ("/Patient/a/_history?_summary=count", 4),
+            ("/Patient/_history?_summary=count&_count=1", 5),
+            ("/_history?_summary=count&_sort=_lastUpdated", 6),
+            ("/Device/_history?_summary=count", 0),
+            (&format!("/_history?_summary=count&_since={second}"), 5),
+            (&format!("/Patient/a/_history?_summary=count&_at={second}"), 1),
+            ("/_history?_summary=count&_asOf=2", 2),
+        ] {
+            let answer = server.send("GET", history, &[("Prefer", "handling=strict")], "").await;
+            let bundle = answer.json();
+            assert_eq!(
+                (&bundle["type"], &bundle["total"]),
+                (&"history".into(), &total.into()),
+                "{history}: {bundle}"
+            );
+            assert!(bundle.get("entry").is_none(), "{bundle}");
+            assert_eq!(link(&bundle, "self").unwrap(), format!("{}{history}", server.base));
+        }
+        assert_eq!(server.get("/Patient/nobody/_history?_summary=count").await.status, 404);
+        let other = server.send("GET", "/_history?_summary=true", &[("Prefer", "handling=strict")], "").await;
+        assert_eq!(other.status, 400);
+    });
+}

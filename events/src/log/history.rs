@@ -84,6 +84,34 @@ impl Log {
         filter: &str,
     ) -> Result<Vec<Row>, LogError> {
         check_limit(range.limit)?;
+        let ascending = range.ascending;
+        let text = |scope: &HistoryScope, current| statement(columns, scope, (ascending, current), filter);
+        self.selected(scope, range, text).await
+    }
+
+    /// The number of versions that [`Log::history`] shows within `range`, whatever its limit.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn history_count(&self, scope: HistoryScope, range: HistoryRange) -> Result<u64, LogError> {
+        let range = HistoryRange { limit: usize::MAX, ..range };
+        let counting = |scope: &HistoryScope, current| {
+            let events = statement("e.seq", scope, (range.ascending, current), READABLE);
+            format!("SELECT count(*) FROM ({events}) AS counted")
+        };
+        let rows = self.selected(scope, range, counting).await?;
+        let count: i64 = rows.first().map_or(Ok(0), |row| row.try_get(0))?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    /// The rows of a statement over a history, which is told the scope and the number of its last parameter, see
+    /// [`statement`].
+    async fn selected(
+        &self,
+        scope: HistoryScope,
+        range: HistoryRange,
+        text: impl FnOnce(&HistoryScope, Option<usize>) -> String,
+    ) -> Result<Vec<Row>, LogError> {
         let bounds = self.bounds(&range).await?;
         let log = &self.inner.number;
         let (after, before) = (bounds.after.to_sql(), bounds.before.to_sql());
@@ -108,7 +136,7 @@ impl Log {
             parameters.push(position);
         }
         let current = current_at.map(|_| parameters.len());
-        self.query(&statement(columns, &scope, (range.ascending, current), filter), &parameters).await
+        self.query(&text(&scope, current), &parameters).await
     }
 
     /// The positions of the events of a history, without their bodies: also where one cannot be read, or was erased.
