@@ -1,5 +1,6 @@
 //! Answers searches from the index.
 
+mod count;
 mod explain;
 mod include;
 mod join;
@@ -48,11 +49,13 @@ pub struct SearchLimits {
     pub tried_max: i64,
     /// Resources of a chain that are gathered before the results are tested for them one by one instead.
     pub joined_max: i64,
+    /// Resources that are counted where an estimate of their number is enough.
+    pub counted_max: i64,
 }
 
 impl Default for SearchLimits {
     fn default() -> Self {
-        Self { gathered_max: 5000, tried_max: 2000, joined_max: 10_000 }
+        Self { gathered_max: 5000, tried_max: 2000, joined_max: 10_000, counted_max: 10_000 }
     }
 }
 
@@ -248,7 +251,8 @@ impl SearchIndex {
         let counted = match (token, query.total(), query.is_count_only()) {
             (Some(token), _, false) => token.total.map(|total| (total, token.position)),
             (None, Total::None, false) => None,
-            _ => Some(self.count(&window).await?),
+            (None, Total::Estimate, false) => Some(self.estimate(&window).await?),
+            _ => Some(self.count(&window, None).await?),
         };
         if query.is_count_only() {
             let (total, reached) = counted.unwrap_or_default();
@@ -343,15 +347,6 @@ impl SearchIndex {
             }
         }
         found.ok_or_else(|| self.unknown(window.tables))
-    }
-
-    async fn count(&self, window: &Window<'_>) -> Result<(u64, Position), ProjectionError> {
-        let by_tokens = window.criteria.iter().any(Criterion::is_indexed_token);
-        let statement = Statement::count(window, by_tokens);
-        let rows = self.ask(&statement).await?;
-        let row = rows.first().ok_or_else(|| self.unknown(window.tables))?;
-        let unsigned = |number: i64| u64::try_from(number).unwrap_or(0);
-        Ok((unsigned(row.try_get(0)?), Position::new(unsigned(row.try_get(1)?))))
     }
 
     async fn run(&self, statement: &Statement<'_>, order: &Order) -> Result<Found, ProjectionError> {

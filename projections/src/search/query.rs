@@ -89,7 +89,7 @@ pub enum Total {
     /// No total.
     #[default]
     None,
-    /// An estimate is enough; today it is the exact number.
+    /// An estimate is enough: exact where resources are few, see [`super::SearchLimits::counted_max`].
     Estimate,
     /// The exact number.
     Accurate,

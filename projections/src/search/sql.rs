@@ -326,23 +326,42 @@ impl<'a> Statement<'a> {
         statement
     }
 
-    /// Counts the resources. One row: the count, and the position that it is of.
-    pub(super) fn count(window: &Window<'a>, by_tokens: bool) -> Self {
-        let Tables { resource, .. } = window.tables;
+    /// Counts the resources, at most `counted_max`. One row: the count, and the position that it is of.
+    pub(super) fn count(window: &Window<'a>, counted_max: Option<i64>) -> Self {
         let mut statement = Self::over(window);
-        let from = if by_tokens {
-            let indexed = statement.indexed_tokens(window.criteria);
-            let of_kinds = statement.of_kinds(window);
-            indexed + &of_kinds + &statement.tests(window.criteria, |criterion| criterion.is_indexed_token())
-        } else {
-            let (log, kinds) = statement.log_and_kinds(window);
-            let tests = statement.tests(window.criteria, |_| false);
-            format!("m.log = {log} AND m.kind = ANY ({kinds}){tests}")
+        let from = statement.counted(window);
+        let count = match counted_max {
+            None => format!("SELECT count(*) {from}"),
+            Some(most) => {
+                let most = statement.bind(Value::Big(most));
+                format!("SELECT count(*) FROM (SELECT 1 {from} LIMIT {most}) AS g")
+            }
         };
         let checkpoint = statement.checkpoint(window.log);
-        statement.text =
-            format!("SELECT (SELECT count(*) FROM {resource} AS m WHERE {from}), c.seq FROM {checkpoint}");
+        statement.text = format!("SELECT ({count}), c.seq FROM {checkpoint}");
         statement
+    }
+
+    /// The resources that are counted, for Postgres' guess of how many they are.
+    pub(super) fn uncounted(window: &Window<'a>) -> Self {
+        let mut statement = Self::over(window);
+        let from = statement.counted(window);
+        statement.text = format!("SELECT 1 {from}");
+        statement
+    }
+
+    fn counted(&mut self, window: &Window<'a>) -> String {
+        let Tables { resource, .. } = window.tables;
+        let condition = if window.criteria.iter().any(Criterion::is_indexed_token) {
+            let indexed = self.indexed_tokens(window.criteria);
+            let of_kinds = self.of_kinds(window);
+            indexed + &of_kinds + &self.tests(window.criteria, |criterion| criterion.is_indexed_token())
+        } else {
+            let (log, kinds) = self.log_and_kinds(window);
+            let tests = self.tests(window.criteria, |_| false);
+            format!("m.log = {log} AND m.kind = ANY ({kinds}){tests}")
+        };
+        format!("FROM {resource} AS m WHERE {condition}")
     }
 
     /// The whole statement. Rows: the position reached, where superseded rows are kept from, how many were gathered,

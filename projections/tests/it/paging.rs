@@ -95,7 +95,7 @@ async fn pages_show_what_was_there_at_the_first_one() {
         }
         let query = QUERIES[case % QUERIES.len()];
         // Gathered and sorted, and walked along in order: the same answers.
-        let few = SearchLimits { gathered_max: 3, tried_max: 2, joined_max: 3 };
+        let few = SearchLimits { gathered_max: 3, tried_max: 2, joined_max: 3, ..SearchLimits::default() };
         let limits = if case < QUERIES.len() { few } else { SearchLimits::default() };
         world.index = world.index.clone().with_limits(limits);
         let size = (1..6usize).new_tree(&mut random).unwrap().current();

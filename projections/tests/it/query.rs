@@ -1,6 +1,6 @@
 //! Queries: what is refused, what is left out, and what is said about it.
 
-use anamnesis_projections::search::{Handling, IssueKind, Severity, Summary, Total};
+use anamnesis_projections::search::{Handling, IssueKind, SearchLimits, Severity, Summary, Total};
 use serde_json::json;
 
 use crate::world::World;
@@ -135,6 +135,15 @@ async fn totals_are_given_when_asked_for() {
     assert_eq!((page.matches.len(), page.total, page.reached), (10, Some(15), written));
     assert_eq!(world.search("Patient?_total=estimate&_count=1").await.total, Some(20));
     assert_eq!(world.search("Patient").await.total, None);
+    let limits = SearchLimits { counted_max: 3, ..SearchLimits::default() };
+    let index = world.index.clone().with_limits(limits);
+    let estimated = async |query: &str| {
+        let (query, _) = world.query(query).unwrap();
+        index.search(&query).await.unwrap().total.unwrap()
+    };
+    assert_eq!(estimated("Patient?_total=accurate").await, 20);
+    assert_eq!(estimated("Patient?_id=1,2,3&_total=estimate").await, 3, "three can be counted");
+    assert!(estimated("Patient?gender=female&_total=estimate").await > 3, "it is more than were counted");
     for query in ["Patient?_summary=count&gender=male", "Patient?_count=0&gender=male"] {
         let page = world.search(query).await;
         assert_eq!((page.matches.len(), page.total, page.next), (0, Some(5), None));

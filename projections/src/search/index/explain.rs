@@ -119,7 +119,7 @@ impl Recorder {
             return Ok(());
         }
         let mut plan = match self.options.analyze {
-            true => analyzed(client, statement).await?,
+            true => plan(client, statement, "ANALYZE, BUFFERS, FORMAT JSON").await?,
             false => planned(client, statement).await?,
         };
         if !self.options.values {
@@ -147,8 +147,13 @@ async fn planned(client: &Client, statement: &Statement<'_>) -> Result<Json, Pro
     Ok(parsed(text.unwrap_or_default()))
 }
 
-async fn analyzed(client: &Client, statement: &Statement<'_>) -> Result<Json, ProjectionError> {
-    let text = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {}", statement.text);
+/// The plan for the values of the statement.
+pub(super) async fn plan(
+    client: &Client,
+    statement: &Statement<'_>,
+    options: &str,
+) -> Result<Json, ProjectionError> {
+    let text = format!("EXPLAIN ({options}) {}", statement.text);
     let row = client.query_one(&text, &statement.values()).await?;
     Ok(parsed(&row.try_get::<_, JsonText>(0)?.0))
 }
