@@ -46,6 +46,7 @@ mod rebuild;
 mod search;
 mod search_chain;
 mod search_explain;
+mod search_filter;
 mod search_include;
 mod subscriptions;
 mod terminology;

@@ -14,6 +14,8 @@ pub(crate) enum Atom {
     Span(SpanBox),
     /// A folded text of the family that begins so.
     Starts { key: i64, text: String },
+    /// A folded text of the family that is this.
+    Is { key: i64, text: String },
     /// A folded text of the family that contains this.
     Contains { key: i64, text: String },
     /// The time of the last update, in microseconds, within closed limits.

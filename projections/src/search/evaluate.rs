@@ -110,6 +110,7 @@ impl Found {
                 let beyond = format!("{text}{BEYOND}");
                 texts.iter().any(|entry| entry.key == *key && (text..&beyond).contains(&&entry.text))
             }
+            Atom::Is { key, text } => texts.iter().any(|entry| entry.key == *key && entry.text == *text),
             Atom::Contains { key, text } => {
                 texts.iter().any(|entry| entry.key == *key && entry.text.contains(text))
             }

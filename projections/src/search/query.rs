@@ -2,6 +2,7 @@
 
 mod chain;
 mod control;
+mod filter;
 mod include;
 mod parse;
 mod sort;

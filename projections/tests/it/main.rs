@@ -9,6 +9,7 @@ mod complaints;
 mod composite;
 mod date;
 mod evaluate;
+mod filter;
 mod forms;
 mod model;
 mod near;

@@ -169,7 +169,12 @@ impl Parser<'_> {
         }
     }
 
-    fn targets(&self, source: &str, code: &str, target: Option<&str>) -> Result<Vec<String>, Refusal> {
+    pub(super) fn targets(
+        &self,
+        source: &str,
+        code: &str,
+        target: Option<&str>,
+    ) -> Result<Vec<String>, Refusal> {
         let parameter = self.reference(source, code)?;
         let all = definitions::r4().resource_types();
         let known = parameter.targets();

@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::control::Control;
 use super::{
-    Catalogue, Handling, PAGE_PARAMETER, ParseOptions, Scope, SearchQuery, SortKey, Summary, chain, include,
-    sort,
+    Catalogue, Handling, PAGE_PARAMETER, ParseOptions, Scope, SearchQuery, SortKey, Summary, chain, filter,
+    include, sort,
 };
 use crate::search::Modifier;
 use crate::search::alias::Aliases;
@@ -55,7 +55,7 @@ impl SearchQuery {
             aliases: &catalogue.aliases,
             chain_depth_max: catalogue.chain_depth_max,
             log,
-            options,
+            options: options.clone(),
             issues: Vec::new(),
             types: Vec::new(),
             searched_all: false,
@@ -74,10 +74,10 @@ pub(super) struct Parser<'a> {
     aliases: &'a Aliases,
     pub(super) chain_depth_max: usize,
     pub(super) log: i16,
-    options: &'a ParseOptions,
+    pub(super) options: ParseOptions,
     issues: Vec<Issue>,
     /// The types that are searched.
-    types: Vec<String>,
+    pub(super) types: Vec<String>,
     /// All types of the system are, so that only parameters of every type can be used.
     searched_all: bool,
     /// The types that are joined to them.
@@ -111,10 +111,16 @@ impl Parser<'_> {
             if atoms(&criteria) > ATOMS_MAX {
                 break;
             }
-            match self.criterion_of_search(name, value) {
-                Ok(criterion) => {
-                    criteria.extend(criterion.necessary());
-                    criteria.push(criterion);
+            let asked = match name == filter::NAME {
+                true => self.filter(value),
+                false => self.criterion_of_search(name, value).map(|criterion| vec![criterion]),
+            };
+            match asked {
+                Ok(all) => {
+                    for criterion in all {
+                        criteria.extend(criterion.necessary());
+                        criteria.push(criterion);
+                    }
                     applied.push((name.clone(), value.clone()));
                 }
                 Err(refusal) => self.refuse(name, refusal),
@@ -211,7 +217,7 @@ impl Parser<'_> {
     }
 
     /// One criterion of the types that are searched.
-    fn criterion_of_search(&mut self, name: &str, value: &str) -> Result<Criterion, Refusal> {
+    pub(super) fn criterion_of_search(&mut self, name: &str, value: &str) -> Result<Criterion, Refusal> {
         let code = name.split([':', '.']).next().unwrap_or(name);
         let is_of_all = self.registry.get("Resource", code).is_some() || OF_ALL.contains(&code);
         if self.searched_all && !is_of_all {
@@ -259,7 +265,7 @@ impl Parser<'_> {
                 let parameter =
                     self.registry.get(resource_type, code).ok_or_else(|| unknown(resource_type))?;
                 let key = ParameterKey::new(self.log, resource_type, code);
-                let (modifier, values, options) = (&modifier, values.as_slice(), self.options);
+                let (modifier, values, options) = (&modifier, values.as_slice(), &self.options);
                 parts.push(self.of_kind(&Asked { parameter, key: &key, modifier, values, options })?);
             }
             let of_type = match (modifier == Modifier::Missing && parts.len() > 1, value) {

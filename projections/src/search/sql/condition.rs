@@ -103,7 +103,12 @@ impl Statement<'_> {
                 Atom::Token(token) => tokens.push(*token),
                 Atom::Span(span) => spans.push(*span),
                 Atom::Starts { key, text } => texts.push((key, text)),
-                Atom::Contains { key, text } => conditions.push(self.contains(*key, text)),
+                Atom::Is { key, text } => {
+                    conditions.push(self.has_text(*key, text, |text| format!("t.text = {text}")));
+                }
+                Atom::Contains { key, text } => {
+                    conditions.push(self.has_text(*key, text, |text| format!("strpos(t.text, {text}) > 0")));
+                }
                 Atom::Join(join) => conditions.push(self.joined(join)),
                 Atom::Recorded { low, high } => {
                     let (low, high) = (self.bind(Value::Big(*low)), self.bind(Value::Big(*high)));
@@ -204,12 +209,13 @@ impl Statement<'_> {
         )
     }
 
-    fn contains(&mut self, key: i64, text: &str) -> String {
+    fn has_text(&mut self, key: i64, text: &str, test: impl Fn(&str) -> String) -> String {
         let table = &self.tables.text;
         let (key, text) = (self.bind(Value::Big(key)), self.bind(Value::Text(text.to_owned())));
+        let test = test(&text);
         format!(
             "EXISTS (SELECT FROM {table} AS t WHERE t.log = m.log AND t.seq = m.seq AND t.key = {key}
-                 AND strpos(t.text, {text}) > 0)"
+                 AND {test})"
         )
     }
 
@@ -223,6 +229,7 @@ impl Statement<'_> {
                 Atom::Span(span) => spans.push(*span),
                 Atom::All(all) => spans.extend(all.iter().find_map(boxes_of).unwrap_or_default()),
                 Atom::Token(_)
+                | Atom::Is { .. }
                 | Atom::Contains { .. }
                 | Atom::Recorded { .. }
                 | Atom::Near { .. }
