@@ -110,4 +110,6 @@ async fn what_a_filter_cannot_answer_is_an_error_that_names_the_operator() {
         assert!(issue.text.contains(named), "{query}: {}", issue.text);
         assert!(!issue.text.contains("secretvalue"), "{}", issue.text);
     }
+    let long = format!("Patient?_filter={} eq x", "a".repeat(10_000));
+    assert!(world.query(&long).unwrap_err()[0].text.len() < 300, "what is shown again is short");
 }

@@ -7,7 +7,7 @@ mod syntax;
 use anamnesis_fhir::search::SearchParameterKind as Kind;
 
 use super::chain::{self, Link};
-use super::parse::{Parser, unknown};
+use super::parse::{Parser, sanitised, unknown};
 use crate::search::atom::{Atom, Criterion, Join, Yield};
 use crate::search::span::DateEquals;
 use crate::search::value::{Refusal, split};
@@ -47,7 +47,7 @@ impl Parser<'_> {
     fn all_of(&mut self, filter: &Filter) -> Result<Vec<Criterion>, Refusal> {
         match filter {
             Filter::Test(test) => {
-                let why = |reason| format!("{} {}: {reason}", test.path, shown(&test.operator));
+                let why = |reason| format!("{} {}: {reason}", sanitised(&test.path), shown(&test.operator));
                 self.of_test(test).map_err(|refusal| match refusal {
                     Refusal::BadValue(reason) => Refusal::BadValue(why(reason)),
                     Refusal::Unsupported(reason) | Refusal::Modifier(reason) => {

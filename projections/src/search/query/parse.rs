@@ -393,7 +393,7 @@ fn fingerprint(scope: &Scope, types: &[String], applied: &[(String, String)], so
 }
 
 /// A name that a client gave, fit to be shown again.
-fn sanitised(name: &str) -> String {
+pub(super) fn sanitised(name: &str) -> String {
     const SHOWN_MAX: usize = 80;
     let plain = |character: char| if character.is_control() { '\u{fffd}' } else { character };
     name.chars().take(SHOWN_MAX).map(plain).collect()
