@@ -197,6 +197,14 @@ pub enum Refusal {
         /// The current version.
         current: Version,
     },
+    /// The criteria of a conditional update match nothing, but the resource whose id the body names exists.
+    #[error(
+        "the criteria match nothing, and the resource with the id in the body exists (version {current})"
+    )]
+    Unmatched {
+        /// The current version.
+        current: Version,
+    },
     /// The client expects a version of a resource that never existed.
     #[error("there is no such resource, so no version of it can match If-Match")]
     NotFound,

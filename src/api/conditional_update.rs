@@ -22,6 +22,7 @@ pub(crate) async fn update(call: &Call, resource_type: &Arc<str>, body: Body) ->
     let expected = call.expected()?;
     let document = resource::receive(call, body, resource_type).await?;
     let body_id = body_id(&document)?;
+    let mut refused = None;
     for _ in 0..criteria::TRIES_MAX {
         let matches = criteria::matches(call, resource_type, &call.query, 2).await?;
         let mut turn = matches.held.clone();
@@ -32,7 +33,7 @@ pub(crate) async fn update(call: &Call, resource_type: &Arc<str>, body: Body) ->
             }
             ConditionalUpdate::CreateAs(id) => {
                 let key = ResourceKey::new(resource_type.clone(), id);
-                (key, expected.clone(), matches.unless_held.clone())
+                (key, expected.clone().or_unmatched(), matches.unless_held.clone())
             }
             ConditionalUpdate::Update(id) => {
                 let key = ResourceKey::new(resource_type.clone(), id);
@@ -53,11 +54,13 @@ pub(crate) async fn update(call: &Call, resource_type: &Arc<str>, body: Body) ->
             // Somebody took the identifier, or changed what was found, since the criteria were matched.
             Ok(Outcome::Held { .. }) => {}
             Err(WriteError::Refused(Refusal::VersionMismatch { .. })) if !matches.ids.is_empty() => {}
+            // It may be there since the criteria were matched, and match them now.
+            Err(error @ WriteError::Refused(Refusal::Unmatched { .. })) => refused = Some(error),
             Ok(written) => return write::answer(call, &key, written),
             Err(error) => return Err(error.into()),
         }
     }
-    Err(contended())
+    Err(refused.map_or_else(contended, Failure::from))
 }
 
 /// The turn in which what matched is changed: that of the criteria or, where they are an identifier and have none, that
@@ -84,7 +87,7 @@ pub(crate) async fn implied(
 /// The client's own condition goes before the implied one.
 fn check_client(expected: &Expected, current: Version) -> Result<(), Failure> {
     match expected {
-        Expected::Anything | Expected::Something => Ok(()),
+        Expected::Anything | Expected::Something | Expected::Unmatched => Ok(()),
         Expected::Versions(versions) if versions.contains(&current) => Ok(()),
         Expected::Versions(_) => Err(Refusal::VersionMismatch { current }.into()),
         Expected::Nothing => Err(Refusal::Exists { current }.into()),

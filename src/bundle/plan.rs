@@ -249,7 +249,7 @@ fn target(
             match conditional::update(ids, body_id(entry).as_deref())? {
                 ConditionalUpdate::Create => Planned::Put(key(kind, new_id)?, expected, unless_held(), false),
                 ConditionalUpdate::CreateAs(id) => {
-                    Planned::Put(key(kind, &id)?, expected, unless_held(), false)
+                    Planned::Put(key(kind, &id)?, expected.or_unmatched(), unless_held(), false)
                 }
                 ConditionalUpdate::Update(id) => {
                     Planned::Put(key(kind, &id)?, pin(expected, found), Vec::new(), false)

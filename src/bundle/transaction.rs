@@ -52,11 +52,11 @@ pub(super) async fn run(
             Err(tried) => (Vec::new(), Err(tried)),
         };
         match written {
-            Err(Tried::Again(_)) if tries < TRIES_MAX => {}
+            Err(Tried::Again(_) | Tried::Unmatched(_)) if tries < TRIES_MAX => {}
             // The version that moved is not one that the client named.
             Err(Tried::Again(WriteError::Refused(_))) => return Err(contended()),
             Err(Tried::Again(error)) => return Err(error.into()),
-            Err(Tried::Refused(failure)) => return Err(failure),
+            Err(Tried::Refused(failure) | Tried::Unmatched(failure)) => return Err(failure),
             Ok(written) => return answer(call, &reading.entries, &steps, written).await,
         }
     }
@@ -85,6 +85,8 @@ fn all(entries: Vec<EntryRead<'_>>) -> Result<Vec<Entry<'_>>, Failure> {
 pub(super) enum Tried {
     /// Others were quicker; from the conditions on once more.
     Again(WriteError),
+    /// The id in the body of a conditional update is in use. What has it may match by now; if not, this is the answer.
+    Unmatched(Failure),
     Refused(Failure),
 }
 
@@ -166,6 +168,7 @@ pub(super) fn refused(refusal: Refusal, entry: &Entry<'_>) -> Tried {
     let is_pinned = follows && entry.if_match.is_none();
     match refusal {
         Refusal::VersionMismatch { .. } if is_pinned => Tried::Again(WriteError::Refused(refusal)),
+        Refusal::Unmatched { .. } => Tried::Unmatched(Failure::from(refusal).at(entry.path())),
         refusal => Tried::Refused(Failure::from(refusal).at(entry.path())),
     }
 }

@@ -14,7 +14,7 @@ pub enum ConditionalCreate {
 pub enum ConditionalUpdate {
     /// Nothing matches and the body names no id: create under an id of the server's.
     Create,
-    /// Nothing matches and the body names an id: create under it.
+    /// Nothing matches and the body names an id: create under it, where nothing is yet.
     CreateAs(String),
     /// One matches: update it.
     Update(String),

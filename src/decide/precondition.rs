@@ -16,6 +16,9 @@ pub enum Expected {
     Versions(Vec<Version>),
     /// `If-None-Match: *`: the resource does not exist.
     Nothing,
+    /// Nothing matched the criteria of a conditional update, and the body names an id: there is no resource of that id.
+    /// Without this, criteria that match nothing would overwrite a resource that they are not about.
+    Unmatched,
 }
 
 impl Expected {
@@ -25,16 +28,23 @@ impl Expected {
         *self != Self::Anything
     }
 
+    /// What a conditional update that matched nothing expects of the id in its body, unless the client said itself.
+    #[must_use]
+    pub fn or_unmatched(self) -> Self {
+        if self.is_condition() { self } else { Self::Unmatched }
+    }
+
     /// Checks the expectation against the newest version.
     ///
     /// # Errors
     /// The refusal that answers the client: 412, or 404 where no version was ever there.
     pub fn check(&self, current: Option<&Current>) -> Result<(), Refusal> {
         match (self, current) {
-            (Self::Anything, _) | (Self::Nothing, None) => Ok(()),
+            (Self::Anything, _) | (Self::Nothing | Self::Unmatched, None) => Ok(()),
             (Self::Something | Self::Versions(_), None) => Err(Refusal::NotFound),
-            (Self::Nothing, Some(current)) if current.deleted => Ok(()),
+            (Self::Nothing | Self::Unmatched, Some(current)) if current.deleted => Ok(()),
             (Self::Nothing, Some(current)) => Err(Refusal::Exists { current: current.version }),
+            (Self::Unmatched, Some(current)) => Err(Refusal::Unmatched { current: current.version }),
             (Self::Something, Some(current)) if current.deleted => {
                 Err(Refusal::VersionMismatch { current: current.version })
             }

@@ -115,6 +115,9 @@ fn expectations_are_checked() {
     assert_eq!(refusal(Expected::Nothing, Some(&stored)), Some(Refusal::Exists { current: version }));
     assert_eq!(refusal(Expected::Nothing, Some(&gone)), None);
     assert_eq!(refusal(Expected::Nothing, None), None);
+    assert_eq!(refusal(Expected::Unmatched, Some(&stored)), Some(Refusal::Unmatched { current: version }));
+    assert_eq!(refusal(Expected::Unmatched, Some(&gone)), None);
+    assert_eq!(refusal(Expected::Unmatched, None), None);
 }
 
 #[test]

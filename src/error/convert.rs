@@ -24,7 +24,9 @@ impl From<Refusal> for Failure {
             Refusal::CreateNotAllowed => Self::new(FailureKind::NotAllowed, IssueCode::NotSupported, text)
                 .allowing("GET, HEAD, DELETE"),
             Refusal::VersionRequired => Self::new(FailureKind::Invalid, IssueCode::Required, text),
-            Refusal::IdInUse => Self::new(FailureKind::Conflict, IssueCode::Conflict, text),
+            Refusal::IdInUse | Refusal::Unmatched { .. } => {
+                Self::new(FailureKind::Conflict, IssueCode::Conflict, text)
+            }
             Refusal::NotServed { element, .. } => {
                 Self::new(FailureKind::Unprocessable, IssueCode::NotSupported, text).at(element)
             }

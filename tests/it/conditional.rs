@@ -85,6 +85,30 @@ fn conditional_update_creates_or_updates_the_one_that_matches() {
 }
 
 #[test]
+fn conditional_update_never_overwrites_what_its_criteria_do_not_match() {
+    test(|server| async move {
+        server
+            .put("/Patient/mine", patient("1").replace("\"identifier\"", "\"id\":\"mine\",\"identifier\""))
+            .await;
+        let body = patient("2").replace("\"identifier\"", "\"id\":\"mine\",\"identifier\"");
+        for path in ["/Patient?identifier=urn:a|2", "/Patient?birthdate=1990"] {
+            let refused = server.put(path, body.clone()).await;
+            assert_eq!((refused.status.as_u16(), refused.outcome().as_str()), (409, "conflict"), "{path}");
+        }
+        let entry = format!(
+            r#"{{"resource":{body},"request":{{"method":"PUT","url":"Patient?identifier=urn:a|2"}}}}"#
+        );
+        let bundle = format!(r#"{{"resourceType":"Bundle","type":"transaction","entry":[{entry}]}}"#);
+        let refused = server.post("/", bundle).await;
+        assert_eq!((refused.status.as_u16(), refused.outcome().as_str()), (409, "conflict"));
+        assert_eq!(refused.json()["issue"][0]["expression"][0], "Bundle.entry[0]");
+        assert_eq!(server.events().await, 1);
+        assert_eq!(server.delete("/Patient/mine").await.status, 204);
+        assert_eq!(server.put("/Patient?identifier=urn:a|2", body).await.status, 201);
+    });
+}
+
+#[test]
 fn of_many_conditional_updates_at_once_one_creates_and_the_others_update() {
     test(|server| async move {
         let body = |n: usize| {
