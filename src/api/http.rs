@@ -79,11 +79,9 @@ async fn answer(
         method: request.method().clone(),
         path: path.to_owned(),
         query,
-        conditions: conditions(headers),
+        conditions: conditions(headers)?,
         idempotency_key: idempotency::header(headers),
-        provenance: headers
-            .get("x-provenance")
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
+        provenance: only(headers, "X-Provenance")?,
         prefer: negotiate::prefer(headers),
         explicable: !headers.contains_key(header::ORIGIN),
         eventual: says(headers, "x-ms-consistency-level", "eventual"),
@@ -167,13 +165,31 @@ fn base(request: &HttpRequest, service: &Service) -> String {
     format!("{}://{}/{}/{}", connection.scheme(), connection.host(), service.workspace, service.name)
 }
 
-fn conditions(headers: &HeaderMap) -> Conditions {
-    Conditions {
-        if_match: line(headers, header::IF_MATCH),
-        if_none_match: line(headers, header::IF_NONE_MATCH),
+fn conditions(headers: &HeaderMap) -> Result<Conditions, Failure> {
+    Ok(Conditions {
+        if_match: list(headers, header::IF_MATCH),
+        if_none_match: list(headers, header::IF_NONE_MATCH),
         if_modified_since: line(headers, header::IF_MODIFIED_SINCE),
-        if_none_exist: line(headers, HeaderName::from_static("if-none-exist")),
+        if_none_exist: only(headers, "If-None-Exist")?,
+    })
+}
+
+/// The value of a header that is sent once. Of two, one would be criteria, or a Provenance, that nobody looks at.
+fn only(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, Failure> {
+    let mut lines = headers.get_all(name);
+    let Some(value) = lines.next() else { return Ok(None) };
+    if lines.next().is_some() {
+        return Err(Failure::invalid(format!("The header {name} is sent more than once.")).at(name));
     }
+    let text = std::str::from_utf8(value.as_bytes())
+        .map_err(|_| Failure::invalid(format!("The header {name} is not UTF-8.")).at(name))?;
+    Ok(Some(text.to_owned()))
+}
+
+/// All values of a header that is a list, as one (RFC 9110 section 5.3).
+fn list(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    let values = headers.get_all(name).map(|value| value.to_str().unwrap_or_default());
+    values.map(str::to_owned).reduce(|all, next| format!("{all}, {next}"))
 }
 
 fn says(headers: &HeaderMap, name: &'static str, word: &str) -> bool {

@@ -60,6 +60,33 @@ fn criteria_must_be_there() {
 }
 
 #[test]
+fn criteria_in_two_headers_are_refused() {
+    test(|server| async move {
+        server.post("/Patient", patient("1")).await;
+        let criteria = |value| ("If-None-Exist", value);
+        let headers = [FHIR, criteria("identifier=urn:a|1"), criteria("identifier=urn:a|2")];
+        let twice = server.send("POST", "/Patient", &headers, patient("2")).await;
+        assert_eq!((twice.status.as_u16(), twice.outcome().as_str()), (400, "invalid"));
+        assert_eq!(twice.json()["issue"][0]["expression"][0], "If-None-Exist");
+        assert_eq!(server.events().await, 1);
+        let umlaut = create(&server, "identifier=urn:a|ä", &patient("ä")).await;
+        assert_eq!(umlaut.status, 201, "criteria may be UTF-8");
+        assert_eq!(create(&server, "identifier=urn:a|ä", &patient("ä")).await.status, 200);
+    });
+}
+
+#[test]
+fn entity_tags_in_several_headers_are_one_list() {
+    test(|server| async move {
+        server.put("/Patient/a", r#"{"resourceType":"Patient","id":"a"}"#).await;
+        let headers = [FHIR, ("If-Match", "W/\"7\""), ("If-Match", "W/\"1\"")];
+        let body = r#"{"resourceType":"Patient","id":"a","active":true}"#;
+        assert_eq!(server.send("PUT", "/Patient/a", &headers, body).await.status, 200);
+        assert_eq!(server.send("PUT", "/Patient/a", &headers, patient("1")).await.status, 400);
+    });
+}
+
+#[test]
 fn conditional_update_creates_or_updates_the_one_that_matches() {
     test(|server| async move {
         let path = "/Patient?identifier=urn:a|1";

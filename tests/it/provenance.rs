@@ -114,3 +114,13 @@ fn a_write_with_a_provenance_is_recorded_once_under_its_key() {
         assert_eq!(server.events().await, 2);
     });
 }
+
+#[test]
+fn a_header_that_would_be_lost_or_garbled_is_refused() {
+    test(|server| async move {
+        let twice = send(&server, "PUT", "/Patient/a", &[FHIR, ("X-Provenance", PROVENANCE)], PATIENT).await;
+        assert_eq!((twice.status.as_u16(), twice.outcome().as_str()), (400, "invalid"));
+        assert_eq!(twice.json()["issue"][0]["expression"][0], "X-Provenance");
+        assert_eq!(server.events().await, 0);
+    });
+}
