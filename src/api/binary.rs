@@ -7,16 +7,23 @@
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use anamnesis_fhir::json::{Document, Limits, Value, escape_into};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use base64::{Engine, alphabet};
 
 use super::answer::Answer;
 use super::negotiate::offered;
 use super::query::Query;
 use super::route::Place;
-use crate::error::Failure;
+use crate::error::{Failure, FailureKind, IssueCode};
 
 const BINARY: &str = "Binary";
+
+/// Takes what some encoders leave in the bits behind the last byte, as validation does: R4 asks for RFC 4648, which
+/// leaves it to the decoder (section 3.5).
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
 
 /// Whose permissions decide about the content (R4 binary.html, X-Security-Context).
 const SECURITY_CONTEXT: HeaderName = HeaderName::from_static("x-security-context");
@@ -90,7 +97,7 @@ pub(crate) fn is_wanted_raw(method: &Method, place: &Place, headers: &HeaderMap,
 /// The content instead of the resource that holds it. It is not FHIR's and comes from anybody, so no browser is to run it.
 ///
 /// # Errors
-/// 500 for a Binary that cannot be read, which none is that was accepted.
+/// 406 for data that are no base64, which only a server that validates nothing has taken; 500 for no JSON.
 pub(crate) fn raw(mut answer: Answer) -> Result<Answer, Failure> {
     let Some(body) = answer.body.take() else { return Ok(answer) };
     let document =
@@ -98,9 +105,14 @@ pub(crate) fn raw(mut answer: Answer) -> Result<Answer, Failure> {
     let root = document.root();
     let data = root.get("data").and_then(Value::as_str).unwrap_or_default();
     let packed: Vec<u8> = data.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    answer.body = Some(STANDARD.decode(packed).map_err(|_fault| Failure::internal())?.into());
+    let content = LENIENT.decode(packed).map_err(|_fault| {
+        let text = "The data of this Binary are no base64; it is given as a FHIR resource only, by Accept or _format.";
+        Failure::new(FailureKind::NotAcceptable, IssueCode::NotSupported, text).at("Binary.data")
+    })?;
+    answer.body = Some(content.into());
     let content_type = root.get("contentType").and_then(Value::as_str).unwrap_or_default();
-    let is_header = HeaderValue::from_str(&content_type).is_ok() && !content_type.is_empty();
+    let is_header = HeaderValue::from_str(&content_type).is_ok() && content_type.is_ascii();
+    let is_header = is_header && !content_type.is_empty();
     let unknown = "application/octet-stream";
     answer.content_type = Some(if is_header { content_type.into_owned() } else { unknown.to_owned() });
     answer.headers.push((header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()));

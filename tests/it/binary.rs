@@ -1,5 +1,6 @@
 //! Binary as the bytes that it holds.
 
+use anamnesis::api::{ApiOptions, Checked, ValidationOptions};
 use serde_json::json;
 
 use crate::support::{FHIR, Setup, test, test_with};
@@ -93,5 +94,33 @@ fn content_is_bounded_and_its_type_is_checked() {
         assert_eq!(server.send("POST", "/Binary", &[], "x").await.status, 415);
         assert_eq!(server.send("POST", "/Binary", &[FHIR], "x").await.status, 400);
         assert_eq!(server.events().await, 1);
+    });
+}
+
+#[test]
+fn base64_with_bits_left_over_is_read() {
+    test(|server| async move {
+        let body = r#"{"resourceType":"Binary","id":"x","contentType":"texté","data":"QUJD\nAB=="}"#;
+        assert_eq!(server.put("/Binary/x", body).await.status, 201);
+        let read = server.get("/Binary/x").await;
+        assert_eq!((read.status.as_u16(), read.bytes.as_slice()), (200, b"ABC\0".as_slice()));
+        assert_eq!(
+            read.header("content-type"),
+            "application/octet-stream",
+            "what is no header is not sent as one"
+        );
+    });
+}
+
+#[test]
+fn content_that_cannot_be_read_is_no_mistake_of_the_server() {
+    let validation = ValidationOptions { checked: Checked::Off, ..ValidationOptions::default() };
+    let api = ApiOptions { validation, ..ApiOptions::default() };
+    test_with(Setup { api, ..Setup::default() }, |server| async move {
+        let body = r#"{"resourceType":"Binary","id":"x","contentType":"text/plain","data":"!"}"#;
+        assert_eq!(server.put("/Binary/x", body).await.status, 201);
+        let read = server.get("/Binary/x").await;
+        assert_eq!((read.status.as_u16(), read.outcome().as_str()), (406, "not-supported"));
+        assert_eq!(server.send("GET", "/Binary/x", &[AS_RESOURCE], "").await.json()["data"], "!");
     });
 }
