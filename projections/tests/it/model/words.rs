@@ -48,6 +48,7 @@ impl Words for Few {
             "Quantity" | "Age" | "Duration" | "Distance" | "Count" | "SimpleQuantity" => quantity(dice),
             "Coding" => coding(dice),
             "Period" => period(dice),
+            "Range" => range(dice),
             code if is_primitive => primitive(dice, code),
             _ => return None,
         })
@@ -91,6 +92,18 @@ fn period(dice: &mut Dice) -> String {
         0 => format!(r#"{{"start":{start}}}"#),
         1 => format!(r#"{{"end":{end}}}"#),
         _ => format!(r#"{{"start":{start},"end":{end}}}"#),
+    }
+}
+
+/// Low and high in one unit and in their order, as R4 has it (rng-2, datatypes.html#Range).
+fn range(dice: &mut Dice) -> String {
+    let (system, code) = (quoted(UNITS[0].0), quoted(UNITS[0].1));
+    let end = |value: &str| format!(r#"{{"value":{value},"system":{system},"code":{code}}}"#);
+    let (low, high) = (end(dice.pick(&["-2", "0", "1.0"])), end(dice.pick(&["1.5", "10", "100"])));
+    match dice.below(4) {
+        0 => format!(r#"{{"low":{low}}}"#),
+        1 => format!(r#"{{"high":{high}}}"#),
+        _ => format!(r#"{{"low":{low},"high":{high}}}"#),
     }
 }
 
