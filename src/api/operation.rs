@@ -3,8 +3,6 @@
 //!
 //! A new operation is a file below `operations/` and a row here.
 
-#![allow(dead_code, reason = "the levels and inputs that no operation uses yet")]
-
 use std::fmt;
 use std::sync::Arc;
 

@@ -1,7 +1,5 @@
 //! What an operation was given: the parameters of the query and those of the body (R4 operations.html#request).
 
-#![allow(dead_code, reason = "what no operation reads yet")]
-
 use std::borrow::Cow;
 
 use anamnesis_fhir::json::{Document, Kind, Limits, Value};
