@@ -89,6 +89,7 @@ async fn bad_values_are_refused_under_any_handling() {
         "Patient?_count=ten",
         "Patient?_total=all",
         "Patient?_summary=some",
+        "Patient?_sort=_id,_id,_id,_id,_id,_id,_id,_id,_id",
         "Patient?_elements=id&_summary=true",
         "?_type=Nonsense",
         "Nonsense?_id=1",

@@ -291,6 +291,11 @@ impl Parser<'_> {
 
     fn sort(&mut self, asked: &[String]) -> Vec<SortKey> {
         let mut sort = Vec::new();
+        if asked.len() > SORT_KEYS_MAX {
+            // Not cut: a client would take results for sorted that are not.
+            let text = format!("results are sorted by at most {SORT_KEYS_MAX} parameters");
+            self.refuse("_sort", Refusal::BadValue(text));
+        }
         for text in asked.iter().take(SORT_KEYS_MAX) {
             match self.sort_key(text) {
                 Some(key) => sort.push(key),
