@@ -81,7 +81,11 @@ fn questions(address: &str, root: Value<'_>) -> Vec<String> {
                     for text in texts(value, fhir_type) {
                         let start: String = text.chars().take(ASKED_MAX).collect();
                         add("", &escaped(&start.to_uppercase()));
-                        add(":contains", &escaped(&start.chars().skip(1).collect::<String>()));
+                        let piece: String = start.chars().skip(1).collect();
+                        // Punctuation does not count (R4 search.html#string), so there is nothing in it to be found.
+                        if piece.contains(char::is_alphanumeric) {
+                            add(":contains", &escaped(&piece));
+                        }
                         add(":exact", &escaped(&text));
                     }
                 }
