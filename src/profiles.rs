@@ -106,7 +106,7 @@ impl StoredProfiles {
                 ..HistoryRange::default()
             };
             let scope = HistoryScope::Type("StructureDefinition".into());
-            let page = self.log.history(scope, range).await?;
+            let page = self.log.history_events(scope, range).await?;
             if page.events.is_empty() {
                 return Ok(());
             }

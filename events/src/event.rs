@@ -117,6 +117,11 @@ impl Event {
         self.erased.is_some() || self.kind == Kind::ResourceErased
     }
 
+    /// Whether there is a resource in it: not in the end of one, not in an erasure, and not where it was erased.
+    pub fn has_body(&self) -> bool {
+        self.erased.is_none() && matches!(self.operation, Operation::Create | Operation::Update)
+    }
+
     /// Whether a reader may stop after this event without having seen half a transaction bundle.
     pub fn ends_group(&self) -> bool {
         self.transaction.is_none_or(|transaction| transaction.is_last())

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
 
-use anamnesis_events::{Event, Operation, Position, ResourceKey};
+use anamnesis_events::{Event, Position, ResourceKey};
 use anamnesis_fhir::json::{Document, Limits, Value};
 use anamnesis_fhir::validate::profile::Lookup;
 
@@ -48,12 +48,20 @@ impl Catalog {
     /// Notes a new version of a StructureDefinition, or that it was deleted.
     pub(super) fn note(&mut self, event: &Event) {
         self.position = self.position.max(event.position);
+        if !event.operation.makes_version() {
+            // The current version, which alone is known here, stays.
+            return;
+        }
         if let Some(url) = self.urls.remove(&event.key)
             && let Some(rows) = self.by_url.get_mut(&url)
         {
-            rows.retain(|row| row.key != event.key);
+            // What was compiled goes as well: it holds what the definition said.
+            for row in rows.extract_if(.., |row| row.key == event.key) {
+                self.compiled.remove(&row.position);
+                self.order.retain(|position| *position != row.position);
+            }
         }
-        if event.operation == Operation::Delete {
+        if !event.has_body() {
             return;
         }
         let Ok(document) = Document::parse(event.payload.to_vec(), &Limits::default()) else { return };

@@ -232,3 +232,19 @@ fn the_past_is_refused_where_it_would_be_ignored() {
         assert_eq!(server.events().await, before);
     });
 }
+
+#[test]
+fn erasures_make_no_versions_in_the_record_of_then() {
+    test(|server| async move {
+        server.put("/Patient/a", patient("a", true)).await;
+        server.put("/Observation/1", observation("1", "Patient/a", "preliminary")).await;
+        server.put("/Observation/1", observation("1", "Patient/a", "final")).await;
+        let purged = server.delete("/Observation/1/$purge-history").await;
+        assert_eq!(purged.status, 204);
+        let found = server.get("/Patient/a/Observation?_asOf=4").await;
+        assert_eq!(versions(&found.json()), ["Observation/1/2"], "{}", found.text());
+        assert_eq!(server.delete("/Observation/1?hardDelete=true").await.status, 204);
+        let found = server.get("/Patient/a/Observation?_asOf=5").await;
+        assert_eq!(versions(&found.json()), Vec::<String>::new(), "{}", found.text());
+    });
+}

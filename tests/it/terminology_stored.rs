@@ -153,3 +153,18 @@ fn a_large_system_is_listed_by_page_and_filter() {
         }
     });
 }
+
+#[test]
+fn what_was_erased_is_forgotten_and_what_was_purged_of_its_history_stays() {
+    test_with(setup(), |server| async move {
+        store(&server, "/CodeSystem/c", system("c", &["a"])).await;
+        store(&server, "/CodeSystem/c", system("c", &["a", "b"])).await;
+        assert_eq!(server.delete("/CodeSystem/c/$purge-history").await.status, 204);
+        assert_eq!(codes(&expand(&server, "url=urn:all").await), ["a", "b"]);
+        assert_eq!(server.delete("/CodeSystem/c?hardDelete=true").await.status, 204);
+        assert_eq!(server.get("/ValueSet/$expand?url=urn:all").await.status, 404);
+        // It is taken again, though there are versions before it that nobody can read.
+        store(&server, "/CodeSystem/c", system("c", &["z"])).await;
+        assert_eq!(codes(&expand(&server, "url=urn:all").await), ["z"]);
+    });
+}

@@ -250,3 +250,21 @@ fn bindings_ask_stored_value_sets() {
         );
     });
 }
+
+#[test]
+fn a_profile_that_was_erased_is_forgotten_and_one_that_was_purged_of_its_history_stays() {
+    test(|server| async move {
+        let (path, unnamed) = ("/StructureDefinition/named-patient", patient(None));
+        for version in ["1", "2"] {
+            let stored = server.put(path, named_patient(version, &[]).to_string()).await;
+            assert!(stored.status.is_success(), "{}", stored.text());
+        }
+        let checked = "error required Patient.name";
+        assert_eq!(validated(&server, "/Patient/$validate", &unnamed).await, [checked]);
+        assert_eq!(server.delete(&format!("{path}/$purge-history")).await.status, 204);
+        assert_eq!(validated(&server, "/Patient/$validate", &unnamed).await, [checked]);
+        assert_eq!(server.delete(&format!("{path}?hardDelete=true")).await.status, 204);
+        let unknown = "warning not-found Patient.meta.profile[0]";
+        assert_eq!(validated(&server, "/Patient/$validate", &unnamed).await, [unknown]);
+    });
+}

@@ -8,7 +8,7 @@ use super::Log;
 use super::decide::{compartment_key, resource_key};
 use super::read::check_limit;
 use super::row::{self, COLUMNS, event_at};
-use crate::{Event, HistoryPage, Kind, LogError, Position, ResourceKey};
+use crate::{Event, HistoryPage, Kind, LogError, Operation, Position, ResourceKey};
 
 /// Which resources of a compartment are asked for, and as of when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,24 +96,29 @@ impl Log {
                      UNION ALL
                      SELECT seq FROM anamnesis.link AS l
                      WHERE l.log = $1 AND l.seq <= $2 AND l.compartment = $4) AS touched {}
-                 WHERE $5::text[] IS NULL OR e.resource_type = ANY ($5)
+                 WHERE ($5::text[] IS NULL OR e.resource_type = ANY ($5)) AND e.kind <> ALL ($9)
                  ORDER BY e.resource_type, e.id, e.seq DESC) AS newest
-             WHERE newest.kind <> $6 AND newest.seq {side} $7 ORDER BY newest.seq {order} LIMIT $8",
+             WHERE newest.kind <> ALL ($6) AND newest.seq {side} $7 ORDER BY newest.seq {order} LIMIT $8",
             event_at("touched.seq")
         );
         let key: Uuid = compartment_key(wanted.compartment);
         let behind =
             wanted.behind.unwrap_or(if wanted.ascending { Position::ZERO } else { wanted.position.next() });
         let limit = i64::try_from(wanted.limit).unwrap_or(i64::MAX);
-        let parameters: [&(dyn ToSql + Sync); 8] = [
+        let kinds = |is_meant: fn(Operation) -> bool| -> Vec<i16> {
+            Kind::ALL.into_iter().filter(|kind| is_meant(kind.operation())).map(Kind::code).collect()
+        };
+        let parameters: [&(dyn ToSql + Sync); 9] = [
             &self.inner.number,
             &wanted.position.to_sql(),
             &wanted.compartment,
             &key,
             &wanted.types,
-            &Kind::ResourceDeleted.code(),
+            &kinds(|operation| operation == Operation::Delete),
             &behind.to_sql(),
             &limit,
+            // Of a purge no version came: what stood before it stands.
+            &kinds(|operation| !operation.makes_version()),
         ];
         let rows = self.query(&statement, &parameters).await?;
         rows.iter().map(|row| Ok(Position::from_sql(row.try_get(0)?))).collect()

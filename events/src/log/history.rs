@@ -71,7 +71,29 @@ impl Log {
     /// When the database cannot be read, an event is damaged, or the limit is beyond
     /// [`crate::READ_EVENTS_MAX`].
     pub async fn history(&self, scope: HistoryScope, range: HistoryRange) -> Result<HistoryPage, LogError> {
-        let rows = self.history_rows(COLUMNS, scope, range, READABLE).await?;
+        self.history_page(scope, range, READABLE).await
+    }
+
+    /// All events of a history: also those that were erased, without their bodies, and the erasures. Who keeps something
+    /// of what a type or a compartment has reads these; from [`Log::history`] it would never hear what was taken away.
+    ///
+    /// # Errors
+    /// As those of [`Log::history`].
+    pub async fn history_events(
+        &self,
+        scope: HistoryScope,
+        range: HistoryRange,
+    ) -> Result<HistoryPage, LogError> {
+        self.history_page(scope, range, "").await
+    }
+
+    async fn history_page(
+        &self,
+        scope: HistoryScope,
+        range: HistoryRange,
+        filter: &str,
+    ) -> Result<HistoryPage, LogError> {
+        let rows = self.history_rows(COLUMNS, scope, range, filter).await?;
         let (events, is_cut) = row::events_within(&rows, self.inner.options.read_bytes_max)?;
         Ok(HistoryPage { events, is_cut })
     }
@@ -139,7 +161,7 @@ impl Log {
         self.query(&text(&scope, current), &parameters).await
     }
 
-    /// The positions of the events of a history, without their bodies: also where one cannot be read, or was erased.
+    /// The positions of [`Log::history_events`], without bodies: also where one cannot be read.
     ///
     /// # Errors
     /// As those of [`Log::history`].

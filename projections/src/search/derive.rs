@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use anamnesis_events::{Event, Operation, Position, ResourceKey};
+use anamnesis_events::{Event, Position, ResourceKey};
 use anamnesis_fhir::search::SearchRegistry;
 use sha2::{Digest, Sha256};
 
@@ -48,7 +48,7 @@ pub fn derive(events: &[Event], log: i16) -> Derived {
             park(BEHIND_ANOTHER.to_owned());
             continue;
         }
-        if event.operation == Operation::Delete || event.erased.is_some() {
+        if !event.has_body() {
             standing.insert(&event.key, None);
             continue;
         }

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use anamnesis_events::{Event, Operation, Position};
+use anamnesis_events::{Event, Position};
 use anamnesis_fhir::search::SearchRegistry;
 use deadpool_postgres::Transaction;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
@@ -71,7 +71,7 @@ impl Projection for SearchProjection {
     }
 
     fn rows(&self, event: &Event) -> Result<SearchRows, Poison> {
-        if event.operation == Operation::Delete || event.erased.is_some() {
+        if !event.has_body() {
             return Ok(SearchRows(None));
         }
         let key = &event.key;

@@ -1,6 +1,6 @@
 //! From a resource to its rows: pure.
 
-use anamnesis_events::{Event, Operation};
+use anamnesis_events::Event;
 use anamnesis_fhir::json::{Document, Limits, Value, quote};
 use anamnesis_fhir::terminology::words;
 use sha2::{Digest, Sha256};
@@ -40,10 +40,10 @@ pub(super) struct ConceptRow {
     pub(super) words: String,
 }
 
-/// The rows of an event; nothing for other types, for deletes, and where there is no address to be found by.
+/// The rows of an event; nothing for other types, for what has no body, and where there is no address to be found by.
 pub(crate) fn definition(log: i16, event: &Event) -> Result<Option<Definition>, Poison> {
     let kind = &*event.key.resource_type;
-    if event.operation == Operation::Delete || !TYPES.contains(&kind) {
+    if !event.has_body() || !TYPES.contains(&kind) {
         return Ok(None);
     }
     let document = Document::parse(event.payload.to_vec(), &Limits::default())

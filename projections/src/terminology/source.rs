@@ -93,7 +93,7 @@ impl TypedFeed {
             ascending: true,
             ..HistoryRange::default()
         };
-        let of_type = |name: &str| self.source.log.history(HistoryScope::Type(name.to_owned()), range);
+        let of_type = |name: &str| self.source.log.history_events(HistoryScope::Type(name.to_owned()), range);
         let pages = try_join_all(TYPES.map(of_type)).await?;
         let cut = pages.iter().filter(|page| page.is_cut || page.events.len() >= limit);
         let known = cut.filter_map(|page| page.events.last()).map(|event| event.position).min();
