@@ -16,8 +16,7 @@ use std::sync::Arc;
 
 use anamnesis_fhir::json::{Document, Limits, Value};
 use anamnesis_fhir::terminology::{
-    self, Canonical, CodeSystem, ConceptMap, Direction, Engine, Extent, Found, Library, ListError, MapQuery,
-    Membership, SystemCode, Terminology, ValueSet,
+    self, Canonical, CodeSystem, ConceptMap, Extent, Found, Library, MapQuery, ValueSet,
 };
 use anamnesis_fhir::validate::Issue;
 use anamnesis_fhir::validate::profile::{
@@ -83,26 +82,6 @@ impl Library for UsCore {
 
     fn concept_maps(&self, query: &MapQuery) -> Found<Vec<Arc<ConceptMap>>> {
         terminology::Published.concept_maps(query)
-    }
-}
-
-impl Terminology for UsCore {
-    fn validate_code(&self, value_set: &str, system: Option<&str>, code: &str) -> Membership {
-        Engine::new(self).validate_code(value_set, system, code)
-    }
-
-    fn codes(&self, value_set: &str, codes_max: usize) -> Result<Vec<SystemCode>, ListError> {
-        Engine::new(self).codes(value_set, codes_max)
-    }
-
-    fn related(
-        &self,
-        system: &str,
-        code: &str,
-        direction: Direction,
-        codes_max: usize,
-    ) -> Result<Vec<String>, ListError> {
-        Engine::new(self).related(system, code, direction, codes_max)
     }
 }
 

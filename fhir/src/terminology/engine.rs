@@ -305,3 +305,24 @@ impl Terminology for Engine<'_> {
         Ok(codes)
     }
 }
+
+/// Whoever has definitions answers by them.
+impl<L: Library> Terminology for L {
+    fn validate_code(&self, value_set: &str, system: Option<&str>, code: &str) -> Membership {
+        Engine::new(self).validate_code(value_set, system, code)
+    }
+
+    fn codes(&self, value_set: &str, codes_max: usize) -> Result<Vec<SystemCode>, ListError> {
+        Engine::new(self).codes(value_set, codes_max)
+    }
+
+    fn related(
+        &self,
+        system: &str,
+        code: &str,
+        direction: Direction,
+        codes_max: usize,
+    ) -> Result<Vec<String>, ListError> {
+        Engine::new(self).related(system, code, direction, codes_max)
+    }
+}

@@ -8,9 +8,7 @@ use std::io::Read;
 use std::sync::{Arc, OnceLock};
 
 use super::library::{Canonical, Extent, Found, Library, MapQuery};
-use super::{
-    CodeSystem, ConceptMap, Direction, Engine, ListError, Membership, SystemCode, Terminology, ValueSet,
-};
+use super::{CodeSystem, ConceptMap, ValueSet};
 use crate::json::{Document, Limits};
 
 /// The table, as the generator wrote it: a definition a line, as type, address and JSON.
@@ -149,25 +147,5 @@ impl Published {
     /// The addresses of all definitions of a type (`CodeSystem`, `ValueSet`, `ConceptMap`), sorted.
     pub fn addresses(resource_type: &str) -> impl Iterator<Item = &'static str> {
         table().rows.iter().filter(move |row| row.kind == resource_type).map(|row| row.url)
-    }
-}
-
-impl Terminology for Published {
-    fn validate_code(&self, value_set: &str, system: Option<&str>, code: &str) -> Membership {
-        Engine::new(self).validate_code(value_set, system, code)
-    }
-
-    fn codes(&self, value_set: &str, codes_max: usize) -> Result<Vec<SystemCode>, ListError> {
-        Engine::new(self).codes(value_set, codes_max)
-    }
-
-    fn related(
-        &self,
-        system: &str,
-        code: &str,
-        direction: Direction,
-        codes_max: usize,
-    ) -> Result<Vec<String>, ListError> {
-        Engine::new(self).related(system, code, direction, codes_max)
     }
 }
