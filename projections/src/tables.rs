@@ -53,6 +53,22 @@ const TABLES: &str = "
             ON p.name = c.name AND p.log = c.log AND p.active = c.version
         ON CONFLICT DO NOTHING;";
 
+/// Makes the tables of a version where `one` of them is not there.
+///
+/// They are made together. Making them where they are there would lock them one after the other, while another process
+/// that writes them locks them in its own order: one of the two would be ended as a deadlock.
+pub(crate) async fn make_where_missing(
+    transaction: &Transaction<'_>,
+    one: &str,
+    create: impl FnOnce() -> String,
+) -> Result<(), ProjectionError> {
+    let there = "SELECT to_regclass($1) IS NOT NULL";
+    if !transaction.query_one(there, &[&one]).await?.try_get::<_, bool>(0)? {
+        transaction.batch_execute(&create()).await?;
+    }
+    Ok(())
+}
+
 /// Keeps other processes that make, switch or take away versions waiting until the transaction ends. What is decided in
 /// it survives a crash, other than rows, which are derived again.
 pub(crate) async fn lock(transaction: &Transaction<'_>) -> Result<(), tokio_postgres::Error> {

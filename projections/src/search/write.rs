@@ -15,6 +15,7 @@ use super::extract::Extractor;
 use super::key::type_number;
 use super::tables::{NAME, SCHEMA, Tables};
 use crate::checkpoint::number;
+use crate::tables::make_where_missing;
 use crate::{Change, Erasing, Passed, Poison, Projection, ProjectionError};
 
 /// How long superseded rows are kept, by the times of the events: somebody turning pages gets every resource once,
@@ -81,13 +82,7 @@ impl Projection for SearchProjection {
     }
 
     async fn prepare(&self, transaction: &Transaction<'_>) -> Result<(), ProjectionError> {
-        // They are made together. Making them where they are there would lock them one after the other, while another
-        // process that writes them locks them in its own order: one of the two would be ended as a deadlock.
-        let there = "SELECT to_regclass($1) IS NOT NULL";
-        if !transaction.query_one(there, &[&self.tables.text]).await?.try_get::<_, bool>(0)? {
-            transaction.batch_execute(&self.tables.create()).await?;
-        }
-        Ok(())
+        make_where_missing(transaction, &self.tables.text, || self.tables.create()).await
     }
 
     async fn clear(&self, transaction: &Transaction<'_>) -> Result<(), tokio_postgres::Error> {

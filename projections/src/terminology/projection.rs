@@ -6,6 +6,7 @@ use deadpool_postgres::Transaction;
 use super::rows::{self, ConceptRow, Definition};
 use super::tables::{NAME, SCHEMA, Tables};
 use crate::checkpoint::number;
+use crate::tables::make_where_missing;
 use crate::{Change, Poison, Projection, ProjectionError};
 
 /// The projection of stored terminology: one version of it, over the log with one number.
@@ -94,11 +95,7 @@ impl Projection for TerminologyProjection {
     }
 
     async fn prepare(&self, transaction: &Transaction<'_>) -> Result<(), ProjectionError> {
-        let there = "SELECT to_regclass($1) IS NOT NULL";
-        if !transaction.query_one(there, &[&self.tables.edge]).await?.try_get::<_, bool>(0)? {
-            transaction.batch_execute(&self.tables.create()).await?;
-        }
-        Ok(())
+        make_where_missing(transaction, &self.tables.edge, || self.tables.create()).await
     }
 
     async fn clear(&self, transaction: &Transaction<'_>) -> Result<(), tokio_postgres::Error> {
