@@ -82,7 +82,7 @@ pub use index::{
 pub use issue::{Issue, IssueKind, Severity};
 pub use query::{
     CHAIN_DEPTH_MAX, COUNT_DEFAULT, COUNT_MAX, Catalogue, Handling, PAGE_PARAMETER, ParseOptions, Scope,
-    SearchQuery, Summary, Total,
+    SearchQuery, Summary, Total, is_of_results,
 };
 pub use span::DateEquals;
 pub use write::SearchProjection;

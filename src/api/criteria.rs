@@ -10,30 +10,13 @@ use std::sync::Arc;
 
 use anamnesis_events::{Identifier, Position, ResourceKey, Version};
 use anamnesis_fhir::search::SearchRegistry;
+use anamnesis_projections::search::is_of_results;
 
 use super::call::Call;
 use super::query::{GENERAL, Query};
 use super::search;
 use super::turns::Held;
 use crate::error::{Failure, FailureKind, IssueCode};
-
-/// Parameters that say how results are given, not which.
-const RESULT: [&str; 14] = [
-    "_sort",
-    "_count",
-    "_total",
-    "_summary",
-    "_elements",
-    "_include",
-    "_revinclude",
-    "_includesCount",
-    "includesCt",
-    "_contained",
-    "_containedType",
-    "_type",
-    "_score",
-    "ct",
-];
 
 /// How often criteria are matched again where others changed what was found.
 pub const TRIES_MAX: usize = 5;
@@ -98,8 +81,7 @@ pub(crate) async fn matches_in_turn(
         let text = "A conditional interaction needs criteria; there are none.";
         return Err(Failure::new(FailureKind::PreconditionFailed, IssueCode::Required, text));
     }
-    let is_result = |name: &str| RESULT.contains(&name.split_once(':').map_or(name, |(name, _)| name));
-    if let Some((name, _)) = criteria.iter().find(|(name, _)| is_result(name)) {
+    if let Some((name, _)) = criteria.iter().find(|(name, _)| is_of_results(name)) {
         let text =
             format!("{name} says how results are given; it is no criterion of a conditional interaction.");
         return Err(Failure::new(FailureKind::Invalid, IssueCode::NotSupported, text));

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anamnesis_fhir::json::Value;
-use anamnesis_projections::search::{Catalogue, DateEquals, Handling, ParseOptions, Scope, SearchQuery};
+use anamnesis_projections::search::{
+    Catalogue, DateEquals, Handling, ParseOptions, Scope, SearchQuery, is_of_results,
+};
 use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
@@ -24,21 +26,6 @@ const FILTERS_MAX: usize = 32;
 const EVENTS_MAX: usize = 20;
 /// Heartbeats that come more often say nothing more.
 const HEARTBEAT_MIN_S: u64 = 10;
-/// Parameters that say how results are given, not which, and those that need more than the one resource.
-const REFUSED: [&str; 11] = [
-    "_sort",
-    "_count",
-    "_total",
-    "_summary",
-    "_elements",
-    "_include",
-    "_revinclude",
-    "_has",
-    "_contained",
-    "_type",
-    "ct",
-];
-
 /// What subscriptions are read with.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader {
@@ -214,8 +201,8 @@ impl Reader {
         let parameters: Vec<(String, String)> =
             url::form_urlencoded::parse(parameters.as_bytes()).into_owned().collect();
         for (name, value) in &parameters {
-            let code = name.split(':').next().unwrap_or_default();
-            if REFUSED.contains(&code) || name.contains('.') || value.contains('\0') {
+            let is_joined = name.split(':').next() == Some("_has") || name.contains('.');
+            if is_of_results(name) || is_joined || value.contains('\0') {
                 return Err("one of its parameters cannot be tested on one resource alone".to_owned());
             }
         }

@@ -15,6 +15,8 @@ use chrono::{DateTime, Utc};
 use anamnesis_events::Position;
 use anamnesis_fhir::search::SearchRegistry;
 
+pub use control::is_of_results;
+
 use super::alias::Aliases;
 use super::atom::Criterion;
 use super::code_sets::CodeSets;

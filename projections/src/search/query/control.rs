@@ -7,6 +7,30 @@ use crate::search::issue::{Issue, IssueKind, Severity};
 /// Parameters of the interaction itself, which the caller has dealt with (R4 http.html#parameters).
 const OF_THE_CALLER: [&str; 3] = ["_format", "_pretty", INCLUDES_PARAMETER];
 
+/// Parameters that say how results are given, those included that are not supported.
+const OF_RESULTS: [&str; 14] = [
+    "_sort",
+    "_count",
+    "_total",
+    "_summary",
+    "_elements",
+    "_include",
+    "_revinclude",
+    "_includesCount",
+    INCLUDES_PARAMETER,
+    "_contained",
+    "_containedType",
+    "_type",
+    "_score",
+    PAGE_PARAMETER,
+];
+
+/// Whether a parameter, with a modifier or without, says how results are given and not which: it is no criterion.
+#[must_use]
+pub fn is_of_results(name: &str) -> bool {
+    OF_RESULTS.contains(&name.split_once(':').map_or(name, |(code, _)| code))
+}
+
 pub(super) struct Control {
     pub(super) count: usize,
     pub(super) includes_count: usize,
