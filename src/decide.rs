@@ -19,7 +19,7 @@ mod update;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use anamnesis_events::{Draft, Event, Identifier, Kind, Operation, Position, ResourceKey, Version};
+use anamnesis_events::{Draft, Erases, Event, Identifier, Kind, Operation, Position, ResourceKey, Version};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
@@ -257,6 +257,24 @@ pub fn decide(
             delete::decide(&delete, current, rules, provenance)
         }
         Command::Purge { key } => Ok(purge::decide(key, current, provenance)),
+    }
+}
+
+/// The end of a resource, in the compartment where it lives.
+fn without_body(key: &ResourceKey, current: &Current, provenance: &Provenance) -> Draft {
+    Draft {
+        key: key.clone(),
+        operation: Operation::Delete,
+        erases: Erases::Nothing,
+        version: current.version.next(),
+        home: current.home.clone(),
+        touches: vec![current.home.clone()],
+        payload: Vec::new(),
+        stamp_at: None,
+        identifiers: Vec::new(),
+        require_no_identifier: Vec::new(),
+        agent: provenance.agent.clone(),
+        source: provenance.source.clone(),
     }
 }
 

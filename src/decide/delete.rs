@@ -1,11 +1,11 @@
 //! Delete: the end of a resource. An update brings it back. Its versions stay in the history, unless the client wants none
 //! to be kept, or the type's versioning keeps none.
 
-use anamnesis_events::{Draft, Erases, Operation, ResourceKey};
+use anamnesis_events::{Draft, Erases, ResourceKey};
 use anamnesis_fhir::json::{Document, Limits};
 
 use super::precondition::Expected;
-use super::{Current, Decision, Provenance, Refusal, Rules, Versioning, placement};
+use super::{Current, Decision, Provenance, Refusal, Rules, Versioning, placement, without_body};
 
 pub(super) struct Delete<'a> {
     pub(super) key: &'a ResourceKey,
@@ -40,18 +40,5 @@ pub(super) fn decide(
         Versioning::NoVersion => Erases::Previous,
         Versioning::Versioned | Versioning::VersionedUpdate => Erases::Nothing,
     };
-    Ok(Decision::Append(Box::new(Draft {
-        key: key.clone(),
-        operation: Operation::Delete,
-        erases,
-        version: current.version.next(),
-        home: current.home.clone(),
-        touches,
-        payload: Vec::new(),
-        stamp_at: None,
-        identifiers: Vec::new(),
-        require_no_identifier: Vec::new(),
-        agent: provenance.agent.clone(),
-        source: provenance.source.clone(),
-    })))
+    Ok(Decision::Append(Box::new(Draft { erases, touches, ..without_body(key, current, provenance) })))
 }
