@@ -71,7 +71,6 @@ mod value;
 mod write;
 
 pub use audit::{AuditOptions, Audited, audit};
-pub use code_sets::{CodeSets, Relation};
 pub use derive::{Derived, LOG_OF_RECORDINGS, derive};
 pub use digest::digest;
 pub use evaluate::{Evaluator, Found, Subject};

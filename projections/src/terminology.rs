@@ -8,7 +8,6 @@
 //! The projection does not read the whole log: [`OfTypes`] gives it the events of the three types alone, so that the
 //! many writes of a busy server cost it nothing.
 
-mod code_sets;
 mod fetch;
 mod index;
 mod projection;

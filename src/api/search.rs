@@ -177,7 +177,7 @@ async fn read(
 ) -> Result<(SearchQuery, Vec<SearchIssue>), Failure> {
     let index = call.service.index()?;
     let session = Arc::new(call.service.terminology.session());
-    let options = ParseOptions { code_sets: Some(session.clone()), ..options };
+    let options = ParseOptions { terminology: Some(session.clone()), ..options };
     loop {
         let parsed = index.parse(scope, parameters, &options);
         if !session.fetch_missing().await? {

@@ -14,12 +14,12 @@ use chrono::{DateTime, Utc};
 
 use anamnesis_events::Position;
 use anamnesis_fhir::search::SearchRegistry;
+use anamnesis_fhir::terminology::Terminology;
 
 pub use control::is_of_results;
 
 use super::alias::Aliases;
 use super::atom::Criterion;
-use super::code_sets::CodeSets;
 use super::include::Include;
 use super::page::PageToken;
 use super::span::DateEquals;
@@ -63,7 +63,7 @@ pub enum Handling {
 }
 
 /// What a query is read with, beside its parameters.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ParseOptions {
     /// How unknown parameters are treated.
     pub handling: Handling,
@@ -74,7 +74,21 @@ pub struct ParseOptions {
     /// When a date is equal to another.
     pub date_equals: DateEquals,
     /// Who lists the codes of value sets and code systems; without it the modifiers that ask for them are not supported.
-    pub code_sets: Option<Arc<dyn CodeSets>>,
+    pub terminology: Option<Arc<dyn Terminology + Send + Sync>>,
+}
+
+impl fmt::Debug for ParseOptions {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { handling, now, base_url, date_equals, terminology } = self;
+        formatter
+            .debug_struct("ParseOptions")
+            .field("handling", handling)
+            .field("now", now)
+            .field("base_url", base_url)
+            .field("date_equals", date_equals)
+            .field("has_terminology", &terminology.is_some())
+            .finish()
+    }
 }
 
 impl ParseOptions {
@@ -82,7 +96,7 @@ impl ParseOptions {
     #[must_use]
     pub fn at(now: DateTime<Utc>) -> Self {
         let (handling, date_equals) = (Handling::default(), DateEquals::default());
-        Self { handling, now, base_url: None, date_equals, code_sets: None }
+        Self { handling, now, base_url: None, date_equals, terminology: None }
     }
 }
 

@@ -2,10 +2,11 @@
 
 use anamnesis_fhir::json::{Kind, Value};
 use anamnesis_fhir::search::{Extracted, SearchParameter};
+use anamnesis_fhir::terminology::{Direction, SystemCode, Terminology};
 
 use super::Modifier;
 use super::atom::{Atom, Criterion, Yield};
-use super::code_sets::{CodeSets, Relation};
+use super::code_sets;
 use super::entries::Entries;
 use super::key::{Class, ParameterKey};
 use super::value::{Asked, Refusal, split, unescape};
@@ -104,8 +105,8 @@ pub(super) fn criterion(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
                 atoms.push(atom(asked, value)?);
             }
             Modifier::In | Modifier::NotIn => of_value_set(asked, value, &mut atoms)?,
-            Modifier::Above => related(asked, value, Relation::Above, &mut atoms)?,
-            Modifier::Below => related(asked, value, Relation::Below, &mut atoms)?,
+            Modifier::Above => related(asked, value, Direction::Above, &mut atoms)?,
+            Modifier::Below => related(asked, value, Direction::Below, &mut atoms)?,
             _ => return Err(asked.unsupported_modifier()),
         }
     }
@@ -143,28 +144,36 @@ fn of_type(asked: &Asked<'_>, value: &str) -> Result<Atom, Refusal> {
 }
 
 fn of_value_set(asked: &Asked<'_>, value: &str, atoms: &mut Vec<Atom>) -> Result<(), Refusal> {
-    let codes = code_sets(asked)?.value_set(&unescape(value)).map_err(Refusal::BadValue)?;
+    let codes = code_sets::of_value_set(terminology(asked)?, &unescape(value))?;
     add_codes(asked, &codes, atoms);
     Ok(())
 }
 
-fn related(asked: &Asked<'_>, value: &str, relation: Relation, atoms: &mut Vec<Atom>) -> Result<(), Refusal> {
+fn related(
+    asked: &Asked<'_>,
+    value: &str,
+    direction: Direction,
+    atoms: &mut Vec<Atom>,
+) -> Result<(), Refusal> {
     let parts: Vec<_> = split(value, '|').into_iter().map(unescape).collect();
     let [system, code] = parts.as_slice() else {
         return Err(Refusal::BadValue(format!("with modifier :{} it is system|code", asked.modifier)));
     };
-    let codes = code_sets(asked)?.related(system, code, relation).map_err(Refusal::BadValue)?;
+    let codes = code_sets::related(terminology(asked)?, (system, code), direction)?;
     add_codes(asked, &codes, atoms);
     Ok(())
 }
 
-fn code_sets<'a>(asked: &Asked<'a>) -> Result<&'a dyn CodeSets, Refusal> {
-    asked.options.code_sets.as_deref().ok_or_else(|| asked.unsupported_modifier())
+fn terminology<'a>(asked: &Asked<'a>) -> Result<&'a dyn Terminology, Refusal> {
+    match &asked.options.terminology {
+        Some(terminology) => Ok(&**terminology),
+        None => Err(asked.unsupported_modifier()),
+    }
 }
 
 /// A value without a system of its own has the one that its element is bound to: the code tells.
-fn add_codes(asked: &Asked<'_>, codes: &[(String, String)], atoms: &mut Vec<Atom>) {
-    atoms.extend(codes.iter().map(|(system, code)| {
+fn add_codes(asked: &Asked<'_>, codes: &[SystemCode], atoms: &mut Vec<Atom>) {
+    atoms.extend(codes.iter().map(|SystemCode { system, code }| {
         Atom::Token(match asked.parameter.is_primitive() || system.is_empty() {
             true => asked.key.of(Class::Code, &[code]),
             false => asked.key.of(Class::SystemCode, &[system, code]),

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use anamnesis_projections::search::{CodeSets, ParseOptions, Relation};
+use anamnesis_fhir::terminology::{Direction, ListError, Membership, SystemCode, Terminology};
+use anamnesis_projections::search::ParseOptions;
 use serde_json::json;
 
 use crate::world::{World, expect};
@@ -137,23 +138,32 @@ async fn identifiers_are_found_by_their_type_and_media_by_their_kind() {
 }
 
 /// Two codes in a set, of which one has no system where it stands.
-#[derive(Debug)]
 struct Sets;
 
-impl CodeSets for Sets {
-    fn value_set(&self, url: &str) -> Result<Vec<(String, String)>, String> {
-        let pair = |system: &str, code: &str| (system.to_owned(), code.to_owned());
-        match url {
+impl Terminology for Sets {
+    fn validate_code(&self, _value_set: &str, _system: Option<&str>, _code: &str) -> Membership {
+        Membership::Unknown
+    }
+
+    fn codes(&self, value_set: &str, _codes_max: usize) -> Result<Vec<SystemCode>, ListError> {
+        let code = |system: &str, code: &str| SystemCode { system: system.into(), code: code.into() };
+        match value_set {
             "http://example.org/vs" => {
-                Ok(vec![pair("urn:s", "a"), pair("urn:s", "b"), pair("urn:status", "final")])
+                Ok(vec![code("urn:s", "a"), code("urn:s", "b"), code("urn:status", "final")])
             }
-            _ => Err("the value set is not known".to_owned()),
+            other => Err(ListError::UnknownValueSet(other.to_owned())),
         }
     }
 
-    fn related(&self, system: &str, code: &str, relation: Relation) -> Result<Vec<(String, String)>, String> {
-        let other = if relation == Relation::Below { "b" } else { "top" };
-        Ok(vec![(system.to_owned(), code.to_owned()), (system.to_owned(), other.to_owned())])
+    fn related(
+        &self,
+        _system: &str,
+        code: &str,
+        direction: Direction,
+        _codes_max: usize,
+    ) -> Result<Vec<String>, ListError> {
+        let other = if direction == Direction::Below { "b" } else { "top" };
+        Ok(vec![code.to_owned(), other.to_owned()])
     }
 }
 
@@ -173,7 +183,7 @@ async fn codes_are_found_by_what_terminology_says_of_them() {
         ])
         .await;
     assert!(world.query("Observation?code:in=http://example.org/vs").is_err(), "nobody lists codes");
-    world.options = Some(|options| ParseOptions { code_sets: Some(Arc::new(Sets)), ..options });
+    world.options = Some(|options| ParseOptions { terminology: Some(Arc::new(Sets)), ..options });
     expect(
         &world,
         &[
