@@ -1,5 +1,6 @@
 //! Read: the newest version of a resource (R4 http.html section 3.1.0.2).
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use actix_web::http::StatusCode;
@@ -17,10 +18,26 @@ pub(crate) async fn read(call: &Call, key: &ResourceKey) -> Result<Answer, Failu
     if let Some(position) = as_of::asked(call).await? {
         return as_of::read(call, key, position).await;
     }
+    answer(call, &*newest(call, key).await?)
+}
+
+/// The newest version of a resource, a delete too.
+///
+/// # Errors
+/// 404 where there is none.
+async fn newest(call: &Call, key: &ResourceKey) -> Result<Arc<Event>, Failure> {
     let event = call.service.compartments.reads().current(key.clone()).await?;
     // Of what was erased not even that it was there is told (AHDS answers 404 after a hard delete).
-    let event = event.filter(|event| !event.is_gone());
-    answer(call, &*event.ok_or_else(missing)?)
+    event.filter(|event| !event.is_gone()).ok_or_else(missing)
+}
+
+/// The newest version of a resource that is there.
+///
+/// # Errors
+/// 404 where there is none, 410 where it was deleted.
+pub(crate) async fn living(call: &Call, key: &ResourceKey) -> Result<Arc<Event>, Failure> {
+    let event = newest(call, key).await?;
+    if event.operation == Operation::Delete { Err(Failure::gone(event.version)) } else { Ok(event) }
 }
 
 /// Answers with a version: 200, 304 where the client has it already, 410 where it is a delete.

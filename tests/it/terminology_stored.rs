@@ -163,6 +163,9 @@ fn what_was_erased_is_forgotten_and_what_was_purged_of_its_history_stays() {
         assert_eq!(codes(&expand(&server, "url=urn:all").await), ["a", "b"]);
         assert_eq!(server.delete("/CodeSystem/c?hardDelete=true").await.status, 204);
         assert_eq!(server.get("/ValueSet/$expand?url=urn:all").await.status, 404);
+        // As a read of it, an operation on it does not tell that it ever was.
+        assert_eq!(server.get("/CodeSystem/c").await.status, 404);
+        assert_eq!(server.get("/CodeSystem/c/$validate-code?code=a").await.status, 404);
         // It is taken again, though there are versions before it that nobody can read.
         store(&server, "/CodeSystem/c", system("c", &["z"])).await;
         assert_eq!(codes(&expand(&server, "url=urn:all").await), ["z"]);

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 
 use anamnesis_events::{Event, Position};
 
-use super::subscription_status::{Standing, living, served};
+use super::subscription_status::{Standing, served};
 use crate::api::Call;
 use crate::api::answer::Answer;
 use crate::api::operation::{Invocation, Level, Work};
 use crate::api::operations::Input;
+use crate::api::read;
 use crate::error::Failure;
 use crate::subscriptions::Content;
 use crate::subscriptions::notification::{Kind, bundle};
@@ -37,7 +38,7 @@ async fn events(call: &Call, invocation: Invocation) -> Result<Answer, Failure> 
             .ok_or_else(|| Failure::invalid(format!("{name} is a whole number."))),
     };
     let (from, until) = (number("eventsSinceNumber", 1)?, number("eventsUntilNumber", i64::MAX)?);
-    let subscription = living(call, &key.id).await?;
+    let subscription = read::living(call, &key).await?;
     let standing = Standing::of(subscriptions, &subscription).await?;
     let content = match input.text("content").as_deref() {
         None => standing.content,

@@ -1,5 +1,7 @@
 //! `$status`: how subscriptions stand (Subscriptions R5 Backport 1.1).
 
+use std::sync::Arc;
+
 use anamnesis_events::{Event, HistoryRange, HistoryScope, ResourceKey};
 use anamnesis_fhir::json::{Document, Limits, Value};
 
@@ -12,6 +14,7 @@ use crate::error::{Failure, FailureKind, IssueCode};
 use crate::subscriptions::notification::{Kind, Told, status};
 use crate::subscriptions::{Content, Status, Subscriptions, is_canonical};
 
+const TYPE: &str = "Subscription";
 /// Subscriptions in one answer.
 const IDS_MAX: usize = 100;
 
@@ -61,31 +64,21 @@ pub(super) fn served(call: &Call) -> Result<&Subscriptions, Failure> {
     })
 }
 
-async fn named(call: &Call, ids: &[String]) -> Result<Vec<Event>, Failure> {
+async fn named(call: &Call, ids: &[String]) -> Result<Vec<Arc<Event>>, Failure> {
     let mut events = Vec::with_capacity(ids.len());
     for id in ids {
-        events.push(living(call, id).await?);
+        events.push(read::living(call, &ResourceKey::new(TYPE, id)).await?);
     }
     Ok(events)
 }
 
-/// The newest version of a subscription.
-///
-/// # Errors
-/// 404, 410.
-pub(super) async fn living(call: &Call, id: &str) -> Result<Event, Failure> {
-    let event = call.service.log.current(&ResourceKey::new("Subscription", id)).await?;
-    let event = event.ok_or_else(read::missing)?;
-    if event.payload.is_empty() { Err(Failure::gone(event.version)) } else { Ok(event) }
-}
-
 /// The newest versions of the subscriptions that were written last.
-async fn all(call: &Call) -> Result<Vec<Event>, Failure> {
+async fn all(call: &Call) -> Result<Vec<Arc<Event>>, Failure> {
     let range = HistoryRange { limit: 10 * IDS_MAX, ..HistoryRange::default() };
-    let history = call.service.log.history(HistoryScope::Type("Subscription".to_owned()), range).await?;
+    let history = call.service.log.history(HistoryScope::Type(TYPE.to_owned()), range).await?;
     let mut seen = std::collections::BTreeSet::new();
     let newest = history.events.into_iter().filter(|event| seen.insert(event.key.id.clone()));
-    Ok(newest.filter(|event| !event.payload.is_empty()).take(IDS_MAX).collect())
+    Ok(newest.filter(|event| !event.payload.is_empty()).take(IDS_MAX).map(Arc::new).collect())
 }
 
 /// How a subscription stands, for its status.

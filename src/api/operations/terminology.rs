@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anamnesis_events::{Operation, ResourceKey};
+use anamnesis_events::ResourceKey;
 use anamnesis_fhir::json::{Document, Kind, Limits, Value};
 use anamnesis_fhir::terminology::{CodeSystem, Coded, ConceptMap, Engine, ListError, ValueSet};
 use serde_json::json;
@@ -102,11 +102,7 @@ pub(super) async fn given<D: Definition>(
 }
 
 async fn stored<D: Definition>(call: &Call, key: &ResourceKey) -> Result<Arc<D>, Failure> {
-    let event = call.service.compartments.reads().current(key.clone()).await?;
-    let event = event.ok_or_else(read::missing)?;
-    if event.operation == Operation::Delete {
-        return Err(Failure::gone(event.version));
-    }
+    let event = read::living(call, key).await?;
     let document = Document::parse(event.payload.to_vec(), &Limits::default())?;
     Ok(Arc::new(D::read(document.root())))
 }

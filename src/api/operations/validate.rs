@@ -45,11 +45,7 @@ async fn answer(call: &Call, invocation: Invocation) -> Result<Answer, Failure> 
         _ if mode == Mode::Delete => deletion(call, &level).await?,
         (Some(resource), _) => checked(call, resource, (mode, &level), profiles).await?,
         (None, Level::Instance(key)) => {
-            let event = call.service.compartments.reads().current(key.clone()).await?;
-            let event = event.ok_or_else(read::missing)?;
-            if event.operation == Written::Delete {
-                return Err(Failure::gone(event.version));
-            }
+            let event = read::living(call, key).await?;
             let stored = Document::parse(event.payload.to_vec(), &Limits::default())?;
             checked(call, stored.root(), (mode, &level), profiles).await?
         }
