@@ -16,6 +16,7 @@
 //! ```
 
 mod compile;
+pub mod custom;
 mod filter;
 mod general;
 mod moments;

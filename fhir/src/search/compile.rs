@@ -2,6 +2,8 @@
 
 mod question;
 
+use std::collections::BTreeSet;
+
 use super::filter::{Filter, Literal};
 use super::walker::{Emit, Walker};
 use crate::definitions::{Definitions, Structure, StructureKind};
@@ -41,6 +43,10 @@ impl Place {
     pub(super) fn is_primitive(&self) -> bool {
         self.structure.kind == StructureKind::Primitive
     }
+
+    pub(super) fn fhir_type(&self) -> &'static str {
+        self.fhir_type
+    }
 }
 
 /// Grows a walker.
@@ -49,6 +55,8 @@ pub(super) struct Compiler<'w> {
     /// What `%resource` is.
     resource: &'static Structure,
     walker: &'w mut Walker,
+    /// Whether an expression gives truth values that it computes.
+    asks: bool,
 }
 
 impl<'w> Compiler<'w> {
@@ -57,7 +65,14 @@ impl<'w> Compiler<'w> {
         resource: &'static Structure,
         walker: &'w mut Walker,
     ) -> Self {
-        Self { definitions, resource, walker }
+        Self { definitions, resource, walker, asks: false }
+    }
+
+    /// The types of the values at these places and of those that are computed, sorted.
+    pub(super) fn types_at(&self, places: &[Place]) -> Vec<&'static str> {
+        let computed = self.asks.then_some("boolean");
+        let types: BTreeSet<_> = places.iter().map(Place::fhir_type).chain(computed).collect();
+        types.into_iter().collect()
     }
 
     /// The place where the walk of a resource begins.
@@ -98,6 +113,7 @@ impl<'w> Compiler<'w> {
                 let test = self.question(expression, start)?;
                 self.walker.emit(start.node, Emit::Test { slot, test });
             }
+            self.asks = true;
             return Ok(Vec::new());
         }
         let places = self.lower(expression, starts)?;

@@ -47,7 +47,7 @@ pub enum SearchParameterError {
 }
 
 /// What a SearchParameter resource says (R4 searchparameter.html), whether from R4 itself or made later.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParameterDefinition {
     /// Canonical address.
     pub url: String,
@@ -102,6 +102,7 @@ pub struct SearchParameter {
     pub(super) finder: Option<Finder>,
     pub(super) is_mandatory: bool,
     pub(super) is_primitive: bool,
+    pub(super) fhir_types: Option<Vec<&'static str>>,
     pub(super) components: Vec<Component>,
 }
 
@@ -110,6 +111,7 @@ pub struct SearchParameter {
 pub struct Component {
     pub(super) definition: Arc<ParameterDefinition>,
     pub(super) walker: Walker,
+    pub(super) fhir_types: Vec<&'static str>,
 }
 
 impl SearchParameter {
@@ -169,6 +171,22 @@ impl SearchParameter {
         self.is_primitive
     }
 
+    /// The types that the values may have, sorted; `None` where only the FHIRPath engine can find them. A choice gives all
+    /// of its types.
+    #[must_use]
+    pub fn fhir_types(&self) -> Option<&[&'static str]> {
+        self.fhir_types.as_deref()
+    }
+
+    /// What is found, in a form that is the same for parameters that find the same; `None` where only the engine knows.
+    pub(super) fn ways(&self) -> Option<Vec<(String, &'static str)>> {
+        match &self.finder {
+            Some(Finder::Walker(walker)) => Some(indexed(walker)),
+            Some(Finder::General(_)) => None,
+            None => Some(Vec::new()),
+        }
+    }
+
     /// All that the definition says.
     #[must_use]
     pub fn definition(&self) -> &ParameterDefinition {
@@ -214,6 +232,17 @@ impl Component {
         &self.definition
     }
 
+    /// The types that the part's values may have, sorted.
+    #[must_use]
+    pub fn fhir_types(&self) -> &[&'static str] {
+        &self.fhir_types
+    }
+
+    /// As [`SearchParameter::ways`].
+    pub(super) fn ways(&self) -> Vec<(String, &'static str)> {
+        indexed(&self.walker)
+    }
+
     /// The values of this part in `element`, which [`SearchParameter::extract`] gave for `root`.
     #[must_use]
     pub fn extract<'a>(&self, root: Value<'a>, element: Value<'a>) -> Found<'a> {
@@ -221,4 +250,12 @@ impl Component {
         self.walker.walk(root, element, &mut |_, extracted| found.push(extracted));
         found
     }
+}
+
+/// The ways of a walker to values that say something: no single number can be told of a SampledData (R4
+/// datatypes.html#SampledData), so that a parameter with it finds what one without it finds.
+fn indexed(walker: &Walker) -> Vec<(String, &'static str)> {
+    let mut ways = walker.ways();
+    ways.retain(|(_, fhir_type)| *fhir_type != "SampledData");
+    ways
 }

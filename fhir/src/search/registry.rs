@@ -101,6 +101,32 @@ impl SearchRegistry {
         &self.0.definitions
     }
 
+    /// The definition with this canonical address.
+    #[must_use]
+    pub fn by_url(&self, url: &str) -> Option<&Arc<ParameterDefinition>> {
+        self.0.by_url.get(url)
+    }
+
+    /// This registry with a parameter that is known to compile.
+    pub(super) fn with_checked(&self, added: ParameterDefinition) -> Self {
+        let mut definitions = self.0.definitions.clone();
+        definitions.push(Arc::new(added));
+        Self::of(definitions)
+    }
+
+    /// A definition compiled for a type, whether or not it is one of this registry; of parts the parameters are.
+    pub(super) fn compiled(
+        &self,
+        definition: &Arc<ParameterDefinition>,
+        resource_type: &str,
+    ) -> Result<SearchParameter, SearchParameterError> {
+        let structure = r4().structure(resource_type).ok_or_else(|| SearchParameterError::UnknownBase {
+            code: definition.code.clone(),
+            resource_type: resource_type.to_owned(),
+        })?;
+        compile(structure, definition, &self.0.by_url)
+    }
+
     /// Hands over the values of all parameters of a resource in one walk. Their order is that of the resource's
     /// text, not that of the parameters; the same value may come twice for a parameter.
     ///
@@ -187,7 +213,8 @@ fn corrected(mut definition: ParameterDefinition) -> ParameterDefinition {
     definition
 }
 
-fn is_for(definition: &ParameterDefinition, resource_type: &str) -> bool {
+/// Whether a definition is for a resource type, by its name or by one that stands for all.
+pub(super) fn is_for(definition: &ParameterDefinition, resource_type: &str) -> bool {
     definition.bases.iter().any(|base| r4().is_a(resource_type, base))
 }
 
@@ -238,6 +265,7 @@ fn compile(
         finder: None,
         is_mandatory: false,
         is_primitive: false,
+        fhir_types: Some(Vec::new()),
         components: Vec::new(),
     };
     let Some(expression) = parse(definition)? else { return Ok(parameter) };
@@ -250,9 +278,11 @@ fn compile(
         Err(reason) if !definition.components.is_empty() => return Err(failed(reason)),
         Err(reason) => {
             parameter.finder = Some(Finder::general(expression).map_err(|_| failed(reason))?);
+            parameter.fhir_types = None;
             return Ok(parameter);
         }
     };
+    parameter.fhir_types = Some(compiler.types_at(&places));
     parameter.is_mandatory = places.iter().any(Place::is_mandatory);
     parameter.is_primitive = !places.is_empty() && places.iter().all(Place::is_primitive);
     for (url, part) in &definition.components {
@@ -264,9 +294,10 @@ fn compile(
         let mut walker = Walker::new();
         let mut compiler = Compiler::new(r4(), structure, &mut walker);
         let starts = compiler.component_starts(&places);
-        compiler.add(&part, &starts, 0).map_err(failed)?;
+        let found = compiler.add(&part, &starts, 0).map_err(failed)?;
+        let fhir_types = compiler.types_at(&found);
         walker.finish(ALTERNATIVES_MAX);
-        parameter.components.push(Component { definition: Arc::clone(of_part), walker });
+        parameter.components.push(Component { definition: Arc::clone(of_part), walker, fhir_types });
     }
     walker.finish(ALTERNATIVES_MAX);
     parameter.finder = (!walker.is_fruitless()).then_some(Finder::Walker(walker));

@@ -99,6 +99,30 @@ impl Walker {
         self.nodes.iter().all(|node| node.emits.is_empty())
     }
 
+    /// The ways to all values and their types, sorted: two walkers with the same ones find the same.
+    pub(super) fn ways(&self) -> Vec<(String, &'static str)> {
+        let mut ways = Vec::new();
+        self.ways_from(Self::START, "", &mut ways);
+        self.ways_from(Self::RESOURCE, "%resource", &mut ways);
+        ways.sort_unstable();
+        ways.dedup();
+        ways
+    }
+
+    fn ways_from(&self, at: u32, way: &str, ways: &mut Vec<(String, &'static str)>) {
+        let Some(node) = self.nodes.get(at as usize) else { return };
+        ways.extend(node.emits.iter().map(|emit| match emit {
+            Emit::Value { fhir_type, .. } => (way.to_owned(), *fhir_type),
+            Emit::Test { test, .. } => (format!("{way} {test:?}"), "boolean"),
+        }));
+        for (filter, next) in &node.filters {
+            self.ways_from(*next, &format!("{way}[{filter:?}]"), ways);
+        }
+        for edge in &node.edges {
+            self.ways_from(edge.node, &format!("{way}.{}{:?}", edge.name, edge.item), ways);
+        }
+    }
+
     /// Builds the name indexes where a node has more than `edges_max` edges; call it when the tree is whole.
     pub(super) fn finish(&mut self, edges_max: usize) {
         for node in &mut self.nodes {
