@@ -31,6 +31,7 @@ mod operation;
 mod operations;
 mod operator;
 pub(crate) mod page;
+pub(crate) mod parameters;
 pub(crate) mod patch;
 mod pretty;
 mod projections;

@@ -7,6 +7,7 @@
 mod batch;
 mod conditions;
 mod entry;
+mod own;
 mod patch;
 mod plan;
 mod replay;

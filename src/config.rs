@@ -16,8 +16,8 @@ use anamnesis_fhir::definitions::r4;
 pub use settings::{
     ActorSettings, DatabaseSettings, DateEqualsSetting, EngineSettings, FeedBody, FeedSettings, FhirSettings,
     HttpSettings, LogFormat, LogSettings, NatsSettings, SearchSettings, ServiceKind, ServiceSettings,
-    Settings, SubscriptionSettings, TopicSettings, TopicWrite, UnknownProfile, ValidationSetting,
-    VersioningPolicy, VersioningSettings, WorkspaceSettings,
+    Settings, SubscriptionSettings, TopicSettings, TopicWrite, UnknownParameter, UnknownProfile,
+    ValidationSetting, VersioningPolicy, VersioningSettings, WorkspaceSettings,
 };
 pub use sources::{Overrides, Sources};
 

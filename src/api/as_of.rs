@@ -6,7 +6,7 @@
 
 mod compartment;
 
-use anamnesis_events::{Position, ResourceKey};
+use anamnesis_events::{Event, Position, ResourceKey};
 use anamnesis_fhir::datetime::DateTime as FhirDateTime;
 use chrono::{DateTime, TimeZone, Utc};
 
@@ -17,7 +17,7 @@ use super::call::Call;
 use super::interaction::Interaction;
 use super::read;
 use crate::clock;
-use crate::error::{Failure, FailureKind, IssueCode};
+use crate::error::{Failure, FailureKind, Issue, IssueCode};
 
 /// The parameter.
 pub(super) const PARAMETER: &str = "_asOf";
@@ -100,6 +100,17 @@ pub(super) async fn read(call: &Call, key: &ResourceKey, position: Position) -> 
     let event = event.ok_or_else(|| missing(position))?;
     let answer = read::answer(call, &event).map_err(|failure| failure.at_position(position))?;
     Ok(Answer { position: Some(position), ..answer })
+}
+
+/// Whether a version was there at a position and is not any more: it has been erased since.
+pub(super) fn is_erased_since(event: &Event, position: Position) -> bool {
+    event.erased.is_some_and(|erased| erased.by > position)
+}
+
+/// What a record of then says where it has holes. Which ones, nobody can tell.
+pub(super) fn erased_since() -> Issue {
+    let text = "Versions of that time have been erased since; they are not shown, and not counted.";
+    Issue::warning(IssueCode::Incomplete, text)
 }
 
 /// 404 for what did not exist yet.

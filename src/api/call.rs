@@ -95,6 +95,12 @@ pub struct Call {
 }
 
 impl Call {
+    /// Whether a parameter that is not known is an error: the client says, else the configuration (R4
+    /// search.html#errors leaves it to both).
+    pub(crate) fn refuses_unknown(&self) -> bool {
+        self.prefer.strict || self.service.options.refuse_unknown && !self.prefer.lenient
+    }
+
     /// The address of a resource, as it stands in `fullUrl`.
     pub(crate) fn full_url(&self, key: &ResourceKey) -> String {
         format!("{}/{key}", self.base)

@@ -23,7 +23,7 @@ pub(crate) async fn create(
     let query = criteria::parse(if_none_exist)?;
     let document = resource::receive(call, body, resource_type).await?;
     let key = ResourceKey::new(resource_type.clone(), clock::new_resource_id());
-    let candidate = resource::candidate(call, key.clone(), document);
+    let candidate = resource::candidate(call, key.clone(), document, true);
     for _ in 0..criteria::TRIES_MAX {
         let matches = criteria::matches(call, resource_type, &query, 2).await?;
         let found = match conditional::create(&matches.ids)? {

@@ -10,7 +10,7 @@ use super::call::{Body, Call};
 use super::conditional_create::contended;
 use super::criteria::Matches;
 use super::turns::Held;
-use super::{criteria, resource, route, write};
+use super::{criteria, parameters, resource, route, write};
 use crate::actors::{Outcome, WriteError};
 use crate::clock;
 use crate::decide::conditional::{self, ConditionalUpdate};
@@ -22,9 +22,11 @@ pub(crate) async fn update(call: &Call, resource_type: &Arc<str>, body: Body) ->
     let expected = call.expected()?;
     let document = resource::receive(call, body, resource_type).await?;
     let body_id = body_id(&document)?;
+    let asked = parameters::criteria(&call.query);
+    let meta_history = parameters::meta_history(&call.query)?;
     let mut refused = None;
     for _ in 0..criteria::TRIES_MAX {
-        let matches = criteria::matches(call, resource_type, &call.query, 2).await?;
+        let matches = criteria::matches(call, resource_type, &asked, 2).await?;
         let mut turn = matches.held.clone();
         let (key, expected, unless_held) = match conditional::update(&matches.ids, body_id.as_deref())? {
             ConditionalUpdate::Create => {
@@ -45,7 +47,7 @@ pub(crate) async fn update(call: &Call, resource_type: &Arc<str>, body: Body) ->
             }
         };
         let is_new = matches.ids.is_empty() && body_id.is_none();
-        let candidate = resource::candidate(call, key.clone(), document.clone());
+        let candidate = resource::candidate(call, key.clone(), document.clone(), meta_history);
         let command = match is_new && !expected.is_condition() {
             true => Command::Create { candidate, unless_held },
             false => Command::Update { candidate, expected, unless_held },

@@ -15,7 +15,7 @@ use crate::error::Failure;
 pub(crate) async fn create(call: &Call, resource_type: &Arc<str>, body: Body) -> Result<Answer, Failure> {
     let document = resource::receive(call, body, resource_type).await?;
     let key = ResourceKey::new(resource_type.clone(), clock::new_resource_id());
-    let candidate = resource::candidate(call, key.clone(), document);
+    let candidate = resource::candidate(call, key.clone(), document, true);
     let command = Command::Create { candidate, unless_held: Vec::new() };
     let written = call.submit(command).await?;
     write::answer(call, &key, written)

@@ -13,7 +13,7 @@ use super::route::Place;
 use super::service::Service;
 use super::{
     as_of, capabilities, conditional_create, conditional_delete, conditional_patch, conditional_update,
-    create, delete, history, idempotency, patch, provenance, read, search, update, vread,
+    create, delete, history, idempotency, parameters, patch, provenance, read, search, update, vread,
 };
 use crate::error::Failure;
 
@@ -60,6 +60,7 @@ pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request
         return Err(Failure::not_allowed(interaction::allow(&place)));
     };
     as_of::refuse_elsewhere(&call, interaction)?;
+    parameters::check(&call, interaction)?;
     let work = interact(&call, interaction, place, (request.method, request.body));
     match &call.once {
         None => work.await,

@@ -172,7 +172,7 @@ fn asked(call: &Call) -> Result<Asked, Failure> {
     if range.at.is_some() && (range.since.is_some() || range.before.is_some()) {
         return Err(Failure::invalid("_at cannot be combined with _since or _before."));
     }
-    if call.prefer.strict
+    if call.refuses_unknown()
         && let Some((name, _)) = call.query.others(&KNOWN).find(|(name, value)| {
             !(GENERAL.contains(&name.as_str()) || name == "_summary" && value == COUNT_ONLY)
         })

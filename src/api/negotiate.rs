@@ -63,6 +63,8 @@ pub struct Prefer {
     pub answer: Return,
     /// `handling=strict`
     pub strict: bool,
+    /// `handling=lenient`: said, and not only left open.
+    pub lenient: bool,
 }
 
 /// Reads `Prefer`. Unknown preferences are ignored, as RFC 7240 section 2 says.
@@ -76,7 +78,9 @@ pub(crate) fn prefer(headers: &HeaderMap) -> Prefer {
             ("return", "minimal") => prefer.answer = Return::Minimal,
             ("return", "representation") => prefer.answer = Return::Representation,
             ("return", "OperationOutcome") => prefer.answer = Return::Outcome,
-            ("handling", handling) => prefer.strict = handling == "strict",
+            ("handling", handling) => {
+                (prefer.strict, prefer.lenient) = (handling == "strict", handling == "lenient");
+            }
             _ => {}
         }
     }

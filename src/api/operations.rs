@@ -1,5 +1,6 @@
 //! The operations, one a file; [`super::operation`] is their table.
 
+mod care;
 pub(super) mod docref;
 pub(super) mod everything;
 pub(super) mod expand;
@@ -12,6 +13,7 @@ pub(super) mod purge_history;
 pub(super) mod subscription_events;
 pub(super) mod subscription_status;
 pub(super) mod subsumes;
+mod takes;
 mod terminology;
 pub(super) mod translate;
 pub(super) mod validate;
@@ -19,6 +21,7 @@ pub(super) mod validate_code;
 pub(super) mod versions;
 
 pub(in crate::api) use input::{Input, value_of};
+pub(in crate::api) use takes::Takes;
 
 /// A part of the value of a search, so that what separates parts is plain in it (R4 search.html#escaping).
 fn escaped(text: &str) -> String {

@@ -4,6 +4,8 @@
 
 use anamnesis_fhir::json::escape_into;
 
+use crate::error::{Issue, outcome};
+
 /// A link to a page (R4 http.html section 3.1.1.4.4).
 pub(crate) struct Link {
     pub(crate) relation: &'static str,
@@ -87,6 +89,14 @@ impl Page {
             self.out.extend_from_slice(json.as_bytes());
         }
         self.out.push(b'}');
+    }
+
+    /// Adds what there is to say of a page, if anything (R4 search.html#outcome).
+    pub(crate) fn outcome(&mut self, correlation_id: &str, issues: &[Issue]) {
+        if !issues.is_empty() {
+            let said = outcome(correlation_id, issues);
+            self.entry(None, Some(&said), &[("search", r#"{"mode":"outcome"}"#)]);
+        }
     }
 
     /// Ends the Bundle.

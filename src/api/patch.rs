@@ -14,7 +14,7 @@ use super::answer::Answer;
 use super::call::{Body, Call};
 use super::conditional_create::contended;
 use super::turns::Held;
-use super::{negotiate, resource, write};
+use super::{negotiate, parameters, resource, write};
 use crate::actors::WriteError;
 use crate::decide::patch::{self, PatchRefusal, Patched};
 use crate::decide::{Command, Current, Expected, Refusal};
@@ -65,7 +65,8 @@ pub(super) async fn once(
     let current = call.service.compartments.reads().current(key.clone()).await;
     let current =
         current.map_err(|error| failed(error.into()))?.map(|event| Arc::new(Current::from(&*event)));
-    let command = match command(call, key, patch, current, expected).await {
+    let meta_history = parameters::meta_history(&call.query).map_err(failed)?;
+    let command = match command(call, key, patch, current, (expected, meta_history)).await {
         Err(Refused::By(PatchRefusal::Refused(refusal @ Refusal::VersionMismatch { .. }))) => {
             return Err(Tried::Moved(refusal));
         }
@@ -102,7 +103,7 @@ pub(crate) async fn command(
     key: &ResourceKey,
     patch: &Arc<Patch>,
     current: Option<Arc<Current>>,
-    expected: &Expected,
+    (expected, meta_history): (&Expected, bool),
 ) -> Result<Command, Refused> {
     let versioning = call.service.compartments.rules().versioning_of(&key.resource_type);
     let (patch, expected) = (Arc::clone(patch), expected.clone());
@@ -113,7 +114,7 @@ pub(crate) async fn command(
     let Patched { document, of } = applied.map_err(Refused::By)?;
     let body = Body::Document(document);
     let document = resource::receive(call, body, &key.resource_type).await.map_err(Refused::Invalid)?;
-    let candidate = resource::candidate(call, key.clone(), document);
+    let candidate = resource::candidate(call, key.clone(), document, meta_history);
     Ok(Command::Update { candidate, expected: Expected::Versions(vec![of]), unless_held: Vec::new() })
 }
 

@@ -92,7 +92,7 @@ impl Sent {
             super::route::resource_type(TYPE).unwrap_or_else(|_| TYPE.into()),
             clock::new_resource_id(),
         );
-        Ok(resource::candidate(call, own, document))
+        Ok(resource::candidate(call, own, document, true))
     }
 }
 

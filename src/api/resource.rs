@@ -82,8 +82,13 @@ fn check_base(document: &Document, expected_type: &str, checked: Checked) -> Res
     validation::base(root, checked)
 }
 
-/// Makes a checked document ready to be decided about.
-pub(crate) fn candidate(call: &Call, key: ResourceKey, document: Document) -> Arc<Candidate> {
-    let keeps_meta = call.query.get("_meta-history") != Some("false");
-    Arc::new(Candidate::new(key, document, &call.own_addresses()).with_meta_history(keeps_meta))
+/// Makes a checked document ready to be decided about; `meta_history` as
+/// [`parameters::meta_history`](super::parameters::meta_history) has it.
+pub(crate) fn candidate(
+    call: &Call,
+    key: ResourceKey,
+    document: Document,
+    meta_history: bool,
+) -> Arc<Candidate> {
+    Arc::new(Candidate::new(key, document, &call.own_addresses()).with_meta_history(meta_history))
 }

@@ -20,7 +20,7 @@ use super::page::{Head, Link, Page};
 use super::query;
 use super::subset::Subset;
 use crate::clock;
-use crate::error::{Failure, FailureKind, Issue, IssueCode, outcome};
+use crate::error::{Failure, FailureKind, Issue, IssueCode};
 
 /// When a client may try again where resources are parked, in seconds: an operator has to do something first.
 const PARKED_RETRY_S: u32 = 60;
@@ -57,10 +57,10 @@ async fn search(call: &Call, scope: Scope, path: &str) -> Result<Answer, Failure
     if explain::is_asked(call) {
         return explain::answer(call, &scope).await;
     }
-    of_parameters(call, scope, path, &call.query.0).await
+    of_parameters(call, scope, path, &call.query.0, Vec::new()).await
 }
 
-/// A search with these parameters instead of those of the request.
+/// A search with these parameters instead of those of the request, and with what there is to say already.
 ///
 /// # Errors
 /// As those of a search.
@@ -69,8 +69,10 @@ pub(super) async fn of_parameters(
     scope: Scope,
     path: &str,
     parameters: &[(String, String)],
+    mut issues: Vec<Issue>,
 ) -> Result<Answer, Failure> {
-    let (query, issues) = parse(call, &scope, parameters).await?;
+    let (query, more) = parse(call, &scope, parameters).await?;
+    issues.extend(more);
     let mut results = results(call, &query).await?;
     results.issues.splice(0..0, issues);
     let page = &results.page;
@@ -128,6 +130,8 @@ pub(super) async fn parse(
 /// All matches of a search, and what there is to say of them.
 pub(super) struct All {
     pub(super) events: Vec<Event>,
+    /// The parameters that were applied, but the size of pages.
+    pub(super) applied: Vec<(String, String)>,
     pub(super) issues: Vec<Issue>,
 }
 
@@ -143,7 +147,7 @@ pub(super) async fn all(
 ) -> Result<All, Failure> {
     let mut parameters = parameters.to_vec();
     parameters.push(("_count".to_owned(), COUNT_MAX.to_string()));
-    let mut all = All { events: Vec::new(), issues: Vec::new() };
+    let mut all = All { events: Vec::new(), applied: Vec::new(), issues: Vec::new() };
     let mut next: Option<String> = None;
     // As many pages as `count_max` has.
     loop {
@@ -154,6 +158,7 @@ pub(super) async fn all(
         let results = results(call, &query).await?;
         if is_first {
             all.issues.extend(issues.into_iter().chain(results.issues));
+            all.applied = query.applied().iter().filter(|(name, _)| name != "_count").cloned().collect();
         }
         all.events.extend(results.matches);
         if all.events.len() > count_max {
@@ -266,7 +271,7 @@ pub(super) fn refuse_strangers(found: &[SearchMatch], events: &[Event]) -> Resul
 
 /// How parameters are read for this request.
 fn options(call: &Call) -> ParseOptions {
-    let handling = if call.prefer.strict { Handling::Strict } else { Handling::Lenient };
+    let handling = if call.refuses_unknown() { Handling::Strict } else { Handling::Lenient };
     ParseOptions {
         handling,
         base_url: Some(call.base.clone()),
@@ -331,10 +336,7 @@ pub(super) fn bundle(
             page.entry(Some(&full_url), Some(&subset.of(&event.payload)), &[("search", search)]);
         }
     }
-    if !issues.is_empty() {
-        let said = outcome(&call.correlation_id, issues);
-        page.entry(None, Some(&said), &[("search", r#"{"mode":"outcome"}"#)]);
-    }
+    page.outcome(&call.correlation_id, issues);
     Ok(Answer::ok(page.finish()))
 }
 

@@ -40,6 +40,8 @@ pub struct ApiOptions {
     pub criteria_wait: Duration,
     /// When a date is equal to the one that a search asks for.
     pub date_equals: DateEquals,
+    /// Whether parameters that are not known are refused, where the client does not say.
+    pub refuse_unknown: bool,
     /// Whether operators may ask how a search is done.
     pub explain: bool,
     /// What is checked when resources are written.
@@ -60,6 +62,7 @@ impl Default for ApiOptions {
             search_wait: Duration::from_millis(500),
             criteria_wait: Duration::from_secs(5),
             date_equals: DateEquals::default(),
+            refuse_unknown: false,
             explain: true,
             validation: ValidationOptions::default(),
             public_url: None,

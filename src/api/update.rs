@@ -4,7 +4,7 @@ use anamnesis_events::ResourceKey;
 
 use super::answer::Answer;
 use super::call::{Body, Call};
-use super::{resource, write};
+use super::{parameters, resource, write};
 use crate::decide::Command;
 use crate::error::{Failure, FailureKind, IssueCode};
 
@@ -24,7 +24,7 @@ pub(crate) async fn update(call: &Call, key: ResourceKey, body: Body) -> Result<
         }
     }
     drop(named);
-    let candidate = resource::candidate(call, key.clone(), document);
+    let candidate = resource::candidate(call, key.clone(), document, parameters::meta_history(&call.query)?);
     let command = Command::Update { candidate, expected, unless_held: Vec::new() };
     let written = call.submit(command).await?;
     write::answer(call, &key, written)

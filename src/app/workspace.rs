@@ -22,8 +22,8 @@ use crate::actors::{ActorOptions, Compartments};
 use crate::api::{ApiOptions, Checked, Service, ValidationOptions};
 use crate::clock;
 use crate::config::{
-    DateEqualsSetting, FeedBody, FeedSettings, FhirSettings, Settings, UnknownProfile, ValidationSetting,
-    VersioningPolicy, WorkspaceSettings,
+    DateEqualsSetting, FeedBody, FeedSettings, FhirSettings, Settings, UnknownParameter, UnknownProfile,
+    ValidationSetting, VersioningPolicy, WorkspaceSettings,
 };
 use crate::decide::{Rules, Versioning};
 use crate::subscriptions::{Subscribing, Subscriptions};
@@ -280,6 +280,7 @@ fn service(
         validation: validation(&settings.fhir),
         search_wait: Duration::from_millis(settings.search.wait_ms),
         date_equals: date_equals(settings),
+        refuse_unknown: settings.search.unknown_parameter == UnknownParameter::Refuse,
         explain: settings.search.explain,
         public_url,
         ..ApiOptions::default()

@@ -33,9 +33,7 @@ pub(super) async fn run(call: &Call, entries: Vec<EntryRead<'_>>) -> Outcome {
 /// Serves an entry as the request that it stands for.
 pub(super) async fn dispatch(call: &Call, entry: &Entry<'_>) -> Result<api::Answer, Failure> {
     let (path, mut query) = entry.target.path_and_query();
-    if entry.hard {
-        query.push_str(if query.is_empty() { "hardDelete=true" } else { "&hardDelete=true" });
-    }
+    entry.own.add_to(&mut query);
     let body = match (entry.method, entry.resource) {
         (_, None) => Body::None,
         (Method::Patch, Some(resource)) => patch::body(resource, &entry.path())?,

@@ -2,8 +2,8 @@
 
 use anamnesis_fhir::json::{Kind, Value};
 
+use super::own::Own;
 use super::target::Target;
-use crate::api::{Query, delete};
 use crate::error::{Failure, FailureKind, Issue, IssueCode};
 
 /// What kind of bundle it is.
@@ -61,8 +61,8 @@ pub(super) struct Entry<'a> {
     pub method: Method,
     /// Where `request.url` points.
     pub target: Target,
-    /// Whether a delete is to leave no version (`hardDelete`).
-    pub hard: bool,
+    /// How it is to be written.
+    pub own: Own,
     /// The resource.
     pub resource: Option<Value<'a>>,
     /// `request.ifMatch`
@@ -152,10 +152,7 @@ fn read_entry<'a>(index: usize, entry: Value<'a>, base: &str) -> EntryRead<'a> {
     let Some(url) = text("url") else {
         return Err(fail((IssueCode::Required, "A request needs a url.", "request.url")));
     };
-    let (url, hard) = match method {
-        Method::Delete => hard_delete(&url).map_err(|what| fail((IssueCode::Value, what, "request.url")))?,
-        _ => (url, false),
-    };
+    let (url, own) = Own::take(method, &url).map_err(|what| fail((IssueCode::Value, what, "request.url")))?;
     let Some(target) = Target::parse(&url, base) else {
         let what = "This url is not below this service's address.";
         return Err(fail((IssueCode::Value, what, "request.url")));
@@ -165,7 +162,7 @@ fn read_entry<'a>(index: usize, entry: Value<'a>, base: &str) -> EntryRead<'a> {
         full_url: entry.get("fullUrl").and_then(|value| value.as_str()).map(std::borrow::Cow::into_owned),
         method,
         target,
-        hard,
+        own,
         resource: entry.get("resource"),
         if_match: text("ifMatch"),
         if_none_match: text("ifNoneMatch"),
@@ -178,17 +175,6 @@ fn read_entry<'a>(index: usize, entry: Value<'a>, base: &str) -> EntryRead<'a> {
     }
 }
 
-/// The url of a delete without the parameter that asks for all versions, and whether it does.
-fn hard_delete(url: &str) -> Result<(String, bool), &'static str> {
-    let Some((path, query)) = url.split_once('?') else { return Ok((url.to_owned(), false)) };
-    let parsed = Query::parse(query).map_err(|_bad| "The query of this url is malformed.")?;
-    let hard = delete::hard(&parsed).map_err(|_bad| "hardDelete is true or false.")?;
-    let is_other = |part: &&str| !delete::HARD.contains(&part.split('=').next().unwrap_or_default());
-    let rest: Vec<&str> = query.split('&').filter(is_other).collect();
-    let url = if rest.is_empty() { path.to_owned() } else { format!("{path}?{}", rest.join("&")) };
-    Ok((url, hard))
-}
-
 /// The first thing about an entry that cannot be carried out.
 fn problem(entry: &Entry<'_>) -> Option<Problem> {
     let resource_type =
@@ -199,6 +185,9 @@ fn problem(entry: &Entry<'_>) -> Option<Problem> {
         }
         _ if !entry.method.has_body() && entry.resource.is_some() => {
             Some((IssueCode::Invalid, "This method takes no resource.", "resource"))
+        }
+        _ if entry.if_none_exist.is_some() && entry.method != Method::Post => {
+            Some((IssueCode::NotSupported, "This is a condition of creates.", "request.ifNoneExist"))
         }
         (Method::Post, Target::Type(kind))
         | (Method::Put, Target::Instance(kind, _) | Target::Conditional(kind, _))

@@ -70,8 +70,9 @@ pub(super) async fn carried_out(
     let current = call.service.compartments.current(&keys).await.map_err(refused)?;
     let mut current = current.into_iter();
     for (entry, step) in entries.iter().zip(&mut steps) {
-        let Some(Patching { key, expected, patch }) = patching(step) else { continue };
-        let command = api::patch::command(call, key, patch, current.next().flatten(), expected).await;
+        let Some(Patching { key, expected, patch, meta_history }) = patching(step) else { continue };
+        let command =
+            api::patch::command(call, key, patch, current.next().flatten(), (expected, *meta_history)).await;
         *step = Step::Write(command.map_err(|refused| match refused {
             Refused::By(PatchRefusal::Refused(refusal)) => transaction::refused(refusal, entry),
             refused => Tried::Refused(Failure::from(refused).at(entry.path())),

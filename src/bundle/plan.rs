@@ -39,6 +39,8 @@ pub(super) struct Patching {
     pub(super) expected: Expected,
     /// With the links of the bundle resolved.
     pub(super) patch: Arc<Patch>,
+    /// Whether the version before is kept where only `meta` changes.
+    pub(super) meta_history: bool,
 }
 
 /// What stays the same however often a transaction is tried: the entries, the ids of new resources, the conditional
@@ -260,10 +262,12 @@ fn target(
         (Method::Patch, Target::Conditional(kind, _)) => {
             Planned::Patch(key(kind, &conditional::patch(ids)?)?, pin(expected, found))
         }
-        (Method::Delete, Target::Instance(kind, id)) => Planned::Delete(key(kind, id)?, expected, entry.hard),
+        (Method::Delete, Target::Instance(kind, id)) => {
+            Planned::Delete(key(kind, id)?, expected, entry.own.hard)
+        }
         (Method::Delete, Target::Conditional(kind, _)) => match conditional::delete(ids, None)? {
             [] => Planned::Nothing,
-            [id, ..] => Planned::Delete(key(kind, id)?, pin(expected, found), entry.hard),
+            [id, ..] => Planned::Delete(key(kind, id)?, pin(expected, found), entry.own.hard),
         },
         _ => Planned::Read,
     })
@@ -301,7 +305,7 @@ fn step(
         Planned::Patch(key, expected) => {
             let patch =
                 patch_of(entry, identities, references).map_err(|failure| failure.at(entry.path()))?;
-            Step::Patch(Patching { key, expected, patch })
+            Step::Patch(Patching { key, expected, patch, meta_history: entry.own.meta_history })
         }
         Planned::Put(key, expected, unless_held, is_new) => {
             let resource = entry.resource.ok_or_else(Failure::internal)?;
@@ -309,7 +313,8 @@ fn step(
             let text = rewrite(resource, &path, &identities.seen_from(entry.full_url.as_deref()), references)
                 .map_err(|issues| Failure::with_issues(FailureKind::Invalid, issues))?;
             let document = Document::parse(text, &Limits::default())?;
-            let candidate = Arc::new(Candidate::new(key, document, bases));
+            let candidate = Candidate::new(key, document, bases).with_meta_history(entry.own.meta_history);
+            let candidate = Arc::new(candidate);
             Step::Write(match is_new {
                 true => Command::Create { candidate, unless_held },
                 false => Command::Update { candidate, expected, unless_held },

@@ -11,6 +11,7 @@ use anamnesis_events::{Event, NOTE_BYTES_MAX, Recorded, Remembered, ResourceKey,
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Entry, Method};
+use super::own::Own;
 use super::plan::Step;
 use super::response::Answer;
 use super::target::Target;
@@ -107,7 +108,7 @@ pub(super) async fn answers(call: &Call, remembered: Remembered) -> Result<Outco
                     full_url: None,
                     method: if is_head { Method::Head } else { Method::Get },
                     target: Target::Other(path.clone(), query.clone()),
-                    hard: false,
+                    own: Own::NOTHING,
                     resource: None,
                     if_match: None,
                     if_none_match,

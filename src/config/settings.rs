@@ -275,6 +275,9 @@ pub struct SearchSettings {
     pub wait_ms: u64,
     /// When a date is equal to the one that a search asks for.
     pub date_equals: DateEqualsSetting,
+    /// What happens to a parameter that this server does not know, where the client does not say
+    /// (`Prefer: handling=`).
+    pub unknown_parameter: UnknownParameter,
     /// Links of a chain (`subject.organization.name` has two), reverse ones included. Each may be a search of its own.
     pub chain_depth_max: usize,
     /// Whether `_explain` tells operators how a search is done.
@@ -284,7 +287,8 @@ pub struct SearchSettings {
 impl Default for SearchSettings {
     fn default() -> Self {
         let date_equals = DateEqualsSetting::Contains;
-        SearchSettings { wait_ms: 500, date_equals, chain_depth_max: 4, explain: true }
+        let unknown_parameter = UnknownParameter::Ignore;
+        SearchSettings { wait_ms: 500, date_equals, unknown_parameter, chain_depth_max: 4, explain: true }
     }
 }
 
@@ -296,6 +300,16 @@ pub enum DateEqualsSetting {
     Contains,
     /// The two have some time in common, as Azure Health Data Services has it.
     Overlaps,
+}
+
+/// What happens to a parameter that is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownParameter {
+    /// It is left out, and a warning says so, as Azure Health Data Services has it.
+    Ignore,
+    /// The request is refused.
+    Refuse,
 }
 
 /// What the change feed carries and how long the broker keeps it. Postgres keeps everything.

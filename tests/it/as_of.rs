@@ -248,3 +248,38 @@ fn erasures_make_no_versions_in_the_record_of_then() {
         assert_eq!(versions(&found.json()), Vec::<String>::new(), "{}", found.text());
     });
 }
+
+#[test]
+fn what_has_been_erased_since_is_told() {
+    test(|server| async move {
+        let holes = async |path: &str| {
+            let answer = server.get(path).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            answer.text().contains("have been erased since")
+        };
+        server.put("/Patient/a", patient("a", true)).await;
+        server.put("/Observation/1", observation("1", "Patient/a", "preliminary")).await;
+        server.put("/Observation/1", observation("1", "Patient/a", "final")).await;
+        let paths = |position: u32| {
+            ["Observation?", "*?", "Observation?_summary=count&", "$everything?"]
+                .map(|what| format!("/Patient/a/{what}_asOf={position}"))
+        };
+        for path in paths(2).iter().chain(&paths(3)) {
+            assert!(!holes(path).await, "{path}");
+        }
+        // The first version goes, at position 4.
+        server.delete("/Observation/1/$purge-history").await;
+        for (before, after) in paths(2).iter().zip(&paths(3)) {
+            assert!(holes(before).await, "{before}");
+            assert!(!holes(after).await, "{after}");
+        }
+        assert!(!holes("/Patient/a/Encounter?_asOf=2").await);
+        assert!(!holes("/Patient/a/$everything?_asOf=2&_type=Encounter").await);
+        // All of it goes, at position 5.
+        server.delete("/Observation/1?hardDelete=true").await;
+        for (before, after) in paths(4).iter().zip(&paths(5)) {
+            assert!(holes(before).await, "{before}");
+            assert!(!holes(after).await, "{after}: it was gone by then");
+        }
+    });
+}

@@ -79,9 +79,15 @@ fn what_docref_cannot_read_is_refused() {
             "patient=a&start=x",
             "patient=a&on-demand=maybe",
             "patient=a&profile=x",
+            "patient=a&start=2021&end=2020",
         ] {
             let answer = server.get(&format!("/DocumentReference/$docref?{query}")).await;
             assert_eq!(answer.status, 400, "{query}: {}", answer.text());
+        }
+        for name in ["start", "end"] {
+            let answer = server.get(&format!("/DocumentReference/$docref?patient=a&{name}=x")).await;
+            let said = answer.json()["issue"][0]["diagnostics"].clone();
+            assert_eq!(said, format!("{name} is no FHIR date or time."));
         }
     });
 }

@@ -2,6 +2,8 @@
 
 use anamnesis::decide::{Rules, Versioning};
 use anamnesis_events::{Kind, Position};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::support::{FHIR, Server, Setup, test, test_with};
@@ -221,6 +223,59 @@ fn an_update_of_meta_alone_can_leave_no_version_behind() {
         assert_eq!(server.get("/Patient/a/_history/2").await.status, 200);
         server.put("/Patient/a?_meta-history=true", with_tag("fourth", false)).await;
         assert_eq!(server.get("/Patient/a/_history/3").await.status, 200);
+    });
+}
+
+#[test]
+fn entries_and_conditional_writes_can_leave_no_version_behind() {
+    test(|server| async move {
+        let tagged = |tag: &str| {
+            json!({"resourceType": "Patient", "id": "a", "meta": {"tag": [{"code": tag}]},
+                "identifier": [{"system": "urn:a", "value": "1"}]})
+        };
+        let tag =
+            |code: &str| json!([{"op": "replace", "path": "/meta/tag/0/code", "value": code}]).to_string();
+        let binary = |patch: &str| {
+            json!({"resourceType": "Binary", "contentType": "application/json-patch+json",
+                "data": STANDARD.encode(patch)})
+        };
+        server.put("/Patient/a", tagged("0").to_string()).await;
+        let mut version = 1;
+        for kind in ["batch", "transaction"] {
+            for (method, url) in
+                [("PUT", "Patient/a"), ("PATCH", "Patient/a"), ("PUT", "Patient?identifier=urn:a|1")]
+            {
+                for keeps in [false, true] {
+                    let code = format!("{kind}{version}");
+                    let sign = if url.contains('?') { '&' } else { '?' };
+                    let resource = if method == "PUT" { tagged(&code) } else { binary(&tag(&code)) };
+                    let url = format!("{url}{sign}_meta-history={keeps}");
+                    let entry = json!({"resource": resource, "request": {"method": method, "url": url}});
+                    let bundle = json!({"resourceType": "Bundle", "type": kind, "entry": [entry]});
+                    let answer = server.post("", bundle.to_string()).await;
+                    let response = answer.json()["entry"][0]["response"].clone();
+                    assert_eq!(response["etag"], format!("W/\"{}\"", version + 1), "{}", answer.text());
+                    let before = server.get(&format!("/Patient/a/_history/{version}")).await;
+                    assert_eq!(before.status, if keeps { 200 } else { 404 }, "{kind} {method} {url}");
+                    version += 1;
+                }
+            }
+        }
+        let patch = [("Content-Type", "application/json-patch+json")];
+        for (path, keeps) in [("identifier=urn:a|1&_meta-history=false", false), ("identifier=urn:a|1", true)]
+        {
+            let path = format!("/Patient?{path}");
+            let answer = server.send("PATCH", &path, &patch, tag(&format!("patched{keeps}"))).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            let before = server.get(&format!("/Patient/a/_history/{version}")).await;
+            assert_eq!(before.status, if keeps { 200 } else { 404 }, "{path}");
+            version += 1;
+            let answer = server.put(&path, tagged(&format!("put{keeps}")).to_string()).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            let before = server.get(&format!("/Patient/a/_history/{version}")).await;
+            assert_eq!(before.status, if keeps { 200 } else { 404 }, "{path}");
+            version += 1;
+        }
     });
 }
 

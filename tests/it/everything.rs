@@ -179,6 +179,8 @@ fn dates_types_and_since_narrow_the_record() {
             "end=2020-13",
             "start=2021&end=2020",
             "_type=Nothing",
+            "_type=",
+            "_type=Patient,",
             "_count=0",
             "_count=x",
             "_since=x",

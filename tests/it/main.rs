@@ -53,6 +53,7 @@ mod terminology;
 mod terminology_search;
 mod terminology_stored;
 mod two_nodes;
+mod unheard;
 mod update;
 mod validate;
 mod validation;

@@ -102,6 +102,13 @@ fn what_is_stored_can_be_validated_and_asked_for_its_deletion() {
         assert_eq!(validated(&server, "/Patient/a/$validate", &other).await, ["error invalid id"]);
         server.delete("/Patient/a").await;
         assert_eq!(server.get("/Patient/a/$validate").await.status, 410);
+        assert_eq!(
+            told(&server.get("/Patient/a/$validate?mode=delete").await),
+            ["information informational"]
+        );
+        // Of what was erased nothing is told, not even that it was there.
+        server.delete("/Patient/a?hardDelete=true").await;
+        assert_eq!(told(&server.get("/Patient/a/$validate?mode=delete").await), ["error not-found"]);
     });
 }
 

@@ -14,7 +14,7 @@ use super::super::call::Call;
 use super::super::page::Link;
 use super::super::service::Service;
 use super::super::{query, search as present};
-use super::PARAMETER;
+use super::{PARAMETER, erased_since, is_erased_since};
 use crate::error::{Failure, FailureKind, Issue, IssueCode};
 
 /// The kind of compartment that the log knows; the others stand in the search index only, which has no past.
@@ -46,6 +46,8 @@ struct Members {
     next: Option<Position>,
     /// Versions of which nobody can tell whether they belong to the page.
     unreadable: u64,
+    /// Whether there were versions then that have been erased since.
+    is_erased: bool,
 }
 
 /// `GET /Patient/1/Observation?_asOf=`
@@ -79,17 +81,21 @@ pub(in super::super) async fn search(
         count: query.count(),
     };
     let keep = |event: &Event| finds(evaluator, &query, event);
-    let mut total = None;
-    if query.total() != Total::None || query.is_count_only() {
-        total = Some(count(&call.service, &wanted, &keep).await?);
-    }
     let mut members = Members::default();
     if !query.is_count_only() {
         members = self::members(&call.service, &wanted, &keep).await?;
     }
+    let mut total = None;
+    if query.total() != Total::None || query.is_count_only() {
+        let (number, is_erased) = count(&call.service, &wanted, &keep).await?;
+        (total, members.is_erased) = (Some(number), members.is_erased || is_erased);
+    }
     if members.unreadable > 0 {
         let text = "Versions that cannot be taken apart are left out; those of now are parked in the index.";
         issues.push(Issue::warning(IssueCode::Incomplete, text));
+    }
+    if members.is_erased {
+        issues.push(erased_since());
     }
     let path = format!("/{owner}/{}", resource_type.map_or("*", |name| name));
     let links = asked.links(call, &path, &query, position, members.next);
@@ -188,7 +194,7 @@ async fn members(
     let mut members = Members::default();
     let (mut bytes, mut is_more) = (0_usize, false);
     let mut unreadable = 0;
-    let bound = scan(service, wanted, |event| {
+    let scanned = scan(service, wanted, |event| {
         match keep(&event) {
             Some(false) => return true,
             None => {
@@ -206,38 +212,49 @@ async fn members(
     })
     .await?;
     let last = members.events.last().map(|last| last.position);
-    members.next = if is_more { last } else { bound };
+    members.next = if is_more { last } else { scanned.bound };
+    members.is_erased = scanned.is_erased;
     members.unreadable = unreadable;
     Ok(members)
 }
 
-/// How many versions there are to keep, from the first page on.
+/// How many versions there are to keep, from the first page on, and whether others of then have been erased since.
 async fn count(
     service: &Service,
     wanted: &Wanted<'_>,
     keep: &impl Fn(&Event) -> Option<bool>,
-) -> Result<u64, Failure> {
-    let mut total = 0;
+) -> Result<(u64, bool), Failure> {
+    let (mut total, mut is_erased) = (0, false);
     let mut rest = Wanted { behind: None, ..*wanted };
     loop {
-        let bound = scan(service, &rest, |event| {
+        let scanned = scan(service, &rest, |event| {
             total += u64::from(keep(&event) == Some(true));
             true
         });
-        rest.behind = bound.await?;
+        let scanned = scanned.await?;
+        is_erased |= scanned.is_erased;
+        rest.behind = scanned.bound;
         if rest.behind.is_none() {
-            return Ok(total);
+            return Ok((total, is_erased));
         }
     }
 }
 
-/// Gives versions to `each`, until that has enough or [`READ_EVENTS_MAX`] were read; answers where it goes on in the
-/// latter case.
+/// How a scan ended.
+#[derive(Debug, Default)]
+struct Scanned {
+    /// Where the next one goes on, after [`READ_EVENTS_MAX`] events.
+    bound: Option<Position>,
+    /// Whether there were versions then that have been erased since.
+    is_erased: bool,
+}
+
+/// Gives versions to `each`, until that has enough or [`READ_EVENTS_MAX`] were read.
 async fn scan(
     service: &Service,
     wanted: &Wanted<'_>,
     mut each: impl FnMut(Event) -> bool,
-) -> Result<Option<Position>, Failure> {
+) -> Result<Scanned, Failure> {
     let compartment = wanted.owner.to_string();
     let at = CompartmentAt {
         compartment: &compartment,
@@ -249,6 +266,7 @@ async fn scan(
     };
     let positions = service.log.compartment_at(&at).await?;
     let mut rest = positions.as_slice();
+    let mut scanned = Scanned::default();
     while !rest.is_empty() {
         let events = service.log.fetch_page(rest.get(..TESTED_AT_ONCE).unwrap_or(rest)).await?.events;
         if events.is_empty() {
@@ -256,11 +274,13 @@ async fn scan(
         }
         rest = rest.get(events.len()..).unwrap_or_default();
         // Of what was erased since, nothing is shown of its time either.
-        for event in events.into_iter().filter(|event| !event.is_gone()) {
-            if !each(event) {
-                return Ok(None);
+        for event in events {
+            scanned.is_erased |= is_erased_since(&event, wanted.position);
+            if !event.is_gone() && !each(event) {
+                return Ok(scanned);
             }
         }
     }
-    Ok(positions.last().copied().filter(|_| positions.len() >= READ_EVENTS_MAX))
+    scanned.bound = positions.last().copied().filter(|_| positions.len() >= READ_EVENTS_MAX);
+    Ok(scanned)
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use anamnesis_fhir::json::Value;
 use anamnesis_projections::search::Scope;
 
-use super::{Input, escaped};
+use super::{Input, Takes, care, escaped};
 use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::operation::{Invocation, Work};
@@ -16,18 +16,28 @@ use crate::api::route::is_id;
 use crate::api::{query, search};
 use crate::error::{Failure, FailureKind, Issue, IssueCode};
 
+const TAKES: Takes = Takes {
+    operation: "$docref",
+    once: &["patient", "start", "end", "on-demand", "_count", "_summary", "_elements", "_total"],
+    often: &["type"],
+    // Others would be given than those that were asked for.
+    refused: &["profile"],
+    ..Takes::NOTHING
+};
+
 /// `GET` and `POST DocumentReference/$docref`
 pub(in crate::api) fn run(call: &Call, invocation: Invocation) -> Work<'_> {
     Box::pin(async {
         let input = Input::read(call, invocation.body).await?;
+        let left_out = TAKES.check(call, &input)?;
         let parameters = parameters(call, &input)?;
         match input.text("on-demand").as_deref() {
             None | Some("false") => {}
-            Some("true") => return nothing_on_demand(call, &input),
+            Some("true") => return nothing_on_demand(call, &input, left_out),
             Some(_) => return Err(Failure::invalid("on-demand is true or false.")),
         }
         let scope = Scope::Type("DocumentReference".to_owned());
-        search::of_parameters(call, scope, "/DocumentReference", &parameters).await
+        search::of_parameters(call, scope, "/DocumentReference", &parameters, left_out).await
     })
 }
 
@@ -40,18 +50,15 @@ fn parameters(call: &Call, input: &Input<'_>) -> Result<Vec<(String, String)>, F
     if !is_id(id) {
         return Err(Failure::new(FailureKind::Invalid, IssueCode::Value, "patient is the id of a patient."));
     }
-    if input.text("profile").is_some() {
-        let text = "$docref does not know the parameter profile.";
-        return Err(Failure::new(FailureKind::Invalid, IssueCode::NotSupported, text));
-    }
     let mut parameters = vec![("patient".to_owned(), format!("Patient/{id}"))];
     // Care dates, not those of the document.
-    let mut date = |name: &str, prefix: &str| {
-        let value = input.text(name).filter(|value| !value.is_empty());
-        parameters.extend(value.map(|value| ("period".to_owned(), format!("{prefix}{value}"))));
-    };
-    date("start", "ge");
-    date("end", "le");
+    let date = |name: &'static str| input.text(name).filter(|value| !value.is_empty());
+    let (start, end) = (date("start"), date("end"));
+    care::span(start.as_deref(), end.as_deref())?;
+    for (value, prefix) in [(start, "ge"), (end, "le")] {
+        let value = value.map(|value| format!("{prefix}{}", value.replace(' ', "+")));
+        parameters.extend(value.map(|value| ("period".to_owned(), value)));
+    }
     let types: Vec<String> = types(input);
     if !types.is_empty() {
         parameters.push(("type".to_owned(), types.join(",")));
@@ -79,12 +86,12 @@ fn types(input: &Input<'_>) -> Vec<String> {
 }
 
 /// Who wants only what is made on demand gets nothing, and is told why.
-fn nothing_on_demand(call: &Call, input: &Input<'_>) -> Result<Answer, Failure> {
+fn nothing_on_demand(call: &Call, input: &Input<'_>, mut issues: Vec<Issue>) -> Result<Answer, Failure> {
     let given = ["patient", "start", "end", "on-demand"].map(|name| (name, input.text(name)));
     let given = given.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
     let url = query::url(&format!("{}/DocumentReference/$docref", call.base), given);
-    let issue = Issue::information(
+    issues.push(Issue::information(
         "This server makes no documents on demand; leave on-demand out to get those that there are.",
-    );
-    search::bundle_of(call, &[Link { relation: "self", url }], &[], &[issue])
+    ));
+    search::bundle_of(call, &[Link { relation: "self", url }], &[], &issues)
 }

@@ -23,7 +23,7 @@ use crate::api::call::Call;
 use crate::api::operation::{Invocation, Level, Work};
 use crate::api::page::{Head, Link, Page};
 use crate::api::{as_of, query, read};
-use crate::error::{Failure, FailureKind, Issue, IssueCode, outcome};
+use crate::error::{Failure, FailureKind, Issue, IssueCode};
 
 /// The parameter that carries the token of a page, as in searches.
 const PAGE_PARAMETER: &str = "ct";
@@ -77,7 +77,9 @@ async fn page_of(
         return Ok(moved(call, other));
     }
     let filled = fill(&mut record, place.unwrap_or_else(Place::begin)).await?;
-    let mut issues = std::mem::take(&mut record.issues);
+    let mut issues = std::mem::take(&mut record.asked.left_out);
+    issues.append(&mut record.issues);
+    issues.extend(record.is_erased.then(as_of::erased_since));
     if replacing.is_some() && filled.next.is_none() {
         let text =
             "This record was replaced by another one, which the patient's link of type replaced-by names.";
@@ -154,10 +156,7 @@ fn bundle(call: &Call, record: &Record<'_>, links: &[Link], entries: &[Entry], i
         let body = record.asked.subset.of(&event.payload);
         page.entry(Some(&call.full_url(&event.key)), Some(&body), &[("search", mode)]);
     }
-    if !issues.is_empty() {
-        let said = outcome(&call.correlation_id, issues);
-        page.entry(None, Some(&said), &[("search", r#"{"mode":"outcome"}"#)]);
-    }
+    page.outcome(&call.correlation_id, issues);
     Answer::ok(page.finish())
 }
 

@@ -5,13 +5,41 @@ use std::sync::Arc;
 use anamnesis_fhir::terminology::{Contained, Expansion, ExpansionRequest, ValueSet};
 use serde_json::{Value, json};
 
-use super::Input;
 use super::terminology::{ask, count, flag, given, required};
+use super::{Input, Takes};
 use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::operation::{Invocation, Work};
 use crate::clock;
 use crate::error::Failure;
+
+const TAKES: Takes = Takes {
+    operation: "$expand",
+    once: &[
+        "url",
+        "valueSet",
+        "valueSetVersion",
+        "filter",
+        "offset",
+        "count",
+        "activeOnly",
+        "includeDesignations",
+        "displayLanguage",
+        "excludeNotForUI",
+        "excludeNested",
+    ],
+    refused: &[
+        "context",
+        "contextDirection",
+        "date",
+        "exclude-system",
+        "system-version",
+        "check-system-version",
+        "force-system-version",
+    ],
+    takes_resource: true,
+    ..Takes::NOTHING
+};
 
 const UNCLOSED: &str = "http://hl7.org/fhir/StructureDefinition/valueset-unclosed";
 
@@ -22,6 +50,7 @@ pub(in crate::api) fn run(call: &Call, invocation: Invocation) -> Work<'_> {
 
 async fn expand(call: &Call, invocation: Invocation) -> Result<Answer, Failure> {
     let input = Input::read(call, invocation.body).await?;
+    TAKES.check(call, &input)?;
     let given: Option<Arc<ValueSet>> = given(call, &invocation.level, &input, "valueSet").await?;
     let request = ExpansionRequest {
         filter: input.text("filter").map(std::borrow::Cow::into_owned),

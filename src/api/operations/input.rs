@@ -81,6 +81,20 @@ impl<'a> Input<'a> {
         self.body.as_ref()?.root().get("resourceType")?.as_str()
     }
 
+    /// Whether the body is a resource of its own, no Parameters.
+    pub(in crate::api) fn is_resource(&self) -> bool {
+        self.body.is_some() && self.resource_type().as_deref() != Some("Parameters")
+    }
+
+    /// The names of the entries of the Parameters resource, in their order.
+    pub(in crate::api) fn names(&self) -> Vec<String> {
+        let root = self.body.as_ref().filter(|_| !self.is_resource()).map(Document::root);
+        let entries = root.and_then(|root| root.get("parameter")).into_iter().flat_map(Value::items);
+        let name =
+            |entry: Value<'_>| entry.get("name").and_then(Value::as_str).unwrap_or_default().into_owned();
+        entries.map(name).collect()
+    }
+
     /// The entries of the Parameters resource with this name.
     pub(in crate::api) fn named<'b>(&'b self, name: &'b str) -> impl Iterator<Item = Value<'b>> {
         let is_parameters = self.resource_type().as_deref() == Some("Parameters");

@@ -10,7 +10,7 @@ use anamnesis_fhir::json::{Document, Limits, Value};
 use anamnesis_fhir::search::{SearchRegistry, intervals};
 use anamnesis_projections::search::Scope;
 
-use super::Input;
+use super::{Input, Takes};
 use crate::api::call::Call;
 use crate::api::operation::{Invocation, Work};
 use crate::api::page::Link;
@@ -22,22 +22,32 @@ const OBSERVATIONS_MAX: usize = 20_000;
 /// Observations of one kind at most.
 const EACH_MAX: usize = 1000;
 
+const TAKES: Takes = Takes {
+    operation: "$lastn",
+    once: &["max"],
+    often: &["patient", "subject", "category", "code"],
+    searches: true,
+    ..Takes::NOTHING
+};
+
 /// `GET Observation/$lastn?patient=…&code=…&max=…`
 pub(in crate::api) fn run(call: &Call, invocation: Invocation) -> Work<'_> {
     Box::pin(async {
         let input = Input::read(call, invocation.body).await?;
+        let left_out = TAKES.check(call, &input)?;
         let max = max(&input)?;
         let parameters = criteria(call, &input)?;
         let scope = Scope::Type("Observation".to_owned());
-        let found = search::all(call, &scope, &parameters, OBSERVATIONS_MAX).await?;
+        let mut found = search::all(call, &scope, &parameters, OBSERVATIONS_MAX).await?;
         let last = last(found.events, max);
-        let given = parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let given = found.applied.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let max = max.to_string();
         let own = query::url(
             &format!("{}/Observation/$lastn", call.base),
             given.chain(std::iter::once(("max", max.as_str()))),
         );
         let links = [Link { relation: "self", url: own }];
+        found.issues.extend(left_out);
         search::bundle_of(call, &links, &last, &found.issues)
     })
 }

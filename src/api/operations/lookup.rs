@@ -3,12 +3,20 @@
 use anamnesis_fhir::terminology::{Canonical, CodeSystem, Coded, Concept, Designation, Looked};
 use serde_json::{Map, Value, json};
 
-use super::Input;
 use super::terminology::{answer, ask, coded, parameter, required};
+use super::{Input, Takes};
 use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::operation::{Invocation, Work};
 use crate::error::Failure;
+
+const TAKES: Takes = Takes {
+    operation: "$lookup",
+    once: &["code", "system", "version", "coding", "displayLanguage"],
+    often: &["property"],
+    refused: &["date"],
+    ..Takes::NOTHING
+};
 
 /// `GET` and `POST /CodeSystem/$lookup`
 pub(in crate::api) fn run(call: &Call, invocation: Invocation) -> Work<'_> {
@@ -17,6 +25,7 @@ pub(in crate::api) fn run(call: &Call, invocation: Invocation) -> Work<'_> {
 
 async fn lookup(call: &Call, invocation: Invocation) -> Result<Answer, Failure> {
     let input = Input::read(call, invocation.body).await?;
+    TAKES.check(call, &input)?;
     let (canonical, code) = asked(&input)?;
     let properties = input.texts("property");
     let language = input.text("displayLanguage");

@@ -11,7 +11,7 @@ use anamnesis_events::{Event, Operation, ResourceKey};
 use anamnesis_fhir::json::{Document, Kind, Limits, Splice, Value, quote};
 use anamnesis_fhir::references::Target;
 
-use super::{Input, escaped};
+use super::{Input, Takes, escaped};
 use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::operation::{Invocation, Work};
@@ -24,10 +24,17 @@ const COVERAGES_MAX: usize = 100;
 /// The type of the identifier by which a payer knows a member.
 const MEMBER_NUMBER: &str = "MB";
 
+const TAKES: Takes = Takes {
+    operation: "$member-match",
+    once: &["MemberPatient", "OldCoverage", "NewCoverage"],
+    ..Takes::NOTHING
+};
+
 /// `POST Patient/$member-match`
 pub(in crate::api) fn run(call: &Call, invocation: Invocation) -> Work<'_> {
     Box::pin(async {
         let input = Input::read(call, invocation.body).await?;
+        TAKES.check(call, &input)?;
         let member = resource(&input, "MemberPatient", "Patient")?;
         let coverage = resource(&input, "OldCoverage", "Coverage")?;
         let known = Known::of(member);

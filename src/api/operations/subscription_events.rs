@@ -9,7 +9,7 @@ use super::subscription_status::{Standing, served};
 use crate::api::Call;
 use crate::api::answer::Answer;
 use crate::api::operation::{Invocation, Level, Work};
-use crate::api::operations::Input;
+use crate::api::operations::{Input, Takes};
 use crate::api::read;
 use crate::error::Failure;
 use crate::subscriptions::Content;
@@ -17,6 +17,12 @@ use crate::subscriptions::notification::{Kind, bundle};
 
 /// Events in one answer. Who wants more asks again from the last number on.
 const EVENTS_MAX: usize = 1000;
+
+const TAKES: Takes = Takes {
+    operation: "$events",
+    once: &["eventsSinceNumber", "eventsUntilNumber", "content"],
+    ..Takes::NOTHING
+};
 
 /// `GET /Subscription/1/$events?eventsSinceNumber=…&eventsUntilNumber=…&content=…`
 pub(in crate::api) fn run(call: &Call, invocation: Invocation) -> Work<'_> {
@@ -29,6 +35,7 @@ async fn events(call: &Call, invocation: Invocation) -> Result<Answer, Failure> 
         return Err(Failure::invalid("$events is called on one subscription."));
     };
     let input = Input::read(call, invocation.body).await?;
+    TAKES.check(call, &input)?;
     let number = |name: &str, otherwise: i64| match input.text(name) {
         None => Ok(otherwise),
         Some(text) => text

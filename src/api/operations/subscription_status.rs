@@ -7,7 +7,7 @@ use anamnesis_fhir::json::{Document, Limits, Value};
 
 use crate::api::answer::Answer;
 use crate::api::operation::{Invocation, Level, Work};
-use crate::api::operations::Input;
+use crate::api::operations::{Input, Takes};
 use crate::api::page::{Head, Page};
 use crate::api::{Call, query, read};
 use crate::error::{Failure, FailureKind, IssueCode};
@@ -18,6 +18,8 @@ const TYPE: &str = "Subscription";
 /// Subscriptions in one answer.
 const IDS_MAX: usize = 100;
 
+const TAKES: Takes = Takes { operation: "$status", often: &["id", "status"], ..Takes::NOTHING };
+
 /// `GET /Subscription/1/$status`, `GET /Subscription/$status?id=…`
 pub(in crate::api) fn run(call: &Call, invocation: Invocation) -> Work<'_> {
     Box::pin(statuses(call, invocation))
@@ -26,6 +28,7 @@ pub(in crate::api) fn run(call: &Call, invocation: Invocation) -> Work<'_> {
 async fn statuses(call: &Call, invocation: Invocation) -> Result<Answer, Failure> {
     let subscriptions = served(call)?;
     let input = Input::read(call, invocation.body).await?;
+    let left_out = TAKES.check(call, &input)?;
     let wanted: Vec<String> = input.texts("status").iter().map(ToString::to_string).collect();
     let ids = match invocation.level {
         Level::Instance(key) => vec![key.id],
@@ -46,6 +49,7 @@ async fn statuses(call: &Call, invocation: Invocation) -> Result<Answer, Failure
             page.entry(None, Some(parameters.to_string().as_bytes()), &[("search", r#"{"mode":"match"}"#)]);
         }
     }
+    page.outcome(&call.correlation_id, &left_out);
     Ok(Answer::ok(page.finish()))
 }
 

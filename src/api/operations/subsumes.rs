@@ -4,12 +4,19 @@ use std::sync::Arc;
 
 use anamnesis_fhir::terminology::{Canonical, CodeSystem, Coded, ListError, Subsumption};
 
-use super::Input;
 use super::terminology::{answer, ask, coded, given, parameter, refuse, required};
+use super::{Input, Takes};
 use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::operation::{Invocation, Work};
 use crate::error::Failure;
+
+const TAKES: Takes = Takes {
+    operation: "$subsumes",
+    once: &["codeA", "codeB", "system", "version", "codingA", "codingB", "codeSystem"],
+    takes_resource: true,
+    ..Takes::NOTHING
+};
 
 /// `GET` and `POST /CodeSystem/$subsumes`, `/CodeSystem/1/$subsumes`
 pub(in crate::api) fn run(call: &Call, invocation: Invocation) -> Work<'_> {
@@ -18,6 +25,7 @@ pub(in crate::api) fn run(call: &Call, invocation: Invocation) -> Work<'_> {
 
 async fn subsumes(call: &Call, invocation: Invocation) -> Result<Answer, Failure> {
     let input = Input::read(call, invocation.body).await?;
+    TAKES.check(call, &input)?;
     let given: Option<Arc<CodeSystem>> = given(call, &invocation.level, &input, "codeSystem").await?;
     let text = |name| input.text(name).map(std::borrow::Cow::into_owned);
     let one = |code: &'static str, coding: &'static str| {

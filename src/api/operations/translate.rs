@@ -6,12 +6,34 @@ use anamnesis_fhir::json::Value as Read;
 use anamnesis_fhir::terminology::{ConceptMap, Dependency, MapQuery, Match, Translation, translate};
 use serde_json::{Value, json};
 
-use super::Input;
 use super::terminology::{answer, ask, codings, flag, given, parameter, parts, required};
+use super::{Input, Takes};
 use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::operation::{Invocation, Work};
 use crate::error::Failure;
+
+const TAKES: Takes = Takes {
+    operation: "$translate",
+    once: &[
+        "url",
+        "conceptMap",
+        "conceptMapVersion",
+        "code",
+        "system",
+        "version",
+        "source",
+        "target",
+        "coding",
+        "codeableConcept",
+        "targetsystem",
+        "targetSystem",
+        "reverse",
+    ],
+    often: &["dependency"],
+    takes_resource: true,
+    ..Takes::NOTHING
+};
 
 /// `GET` and `POST /ConceptMap/$translate`, `/ConceptMap/1/$translate`
 pub(in crate::api) fn run(call: &Call, invocation: Invocation) -> Work<'_> {
@@ -20,6 +42,7 @@ pub(in crate::api) fn run(call: &Call, invocation: Invocation) -> Work<'_> {
 
 async fn translated(call: &Call, invocation: Invocation) -> Result<Answer, Failure> {
     let input = Input::read(call, invocation.body).await?;
+    TAKES.check(call, &input)?;
     let given: Option<Arc<ConceptMap>> = given(call, &invocation.level, &input, "conceptMap").await?;
     let text = |name| input.text(name).map(std::borrow::Cow::into_owned);
     let query = MapQuery {

@@ -9,7 +9,7 @@ use anamnesis_fhir::json::{Document, Kind, Limits, Value};
 use anamnesis_fhir::validate::profile::Demands;
 use anamnesis_fhir::validate::{Options, validate};
 
-use super::Input;
+use super::{Input, Takes};
 use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::operation::{Invocation, Level, Work};
@@ -18,6 +18,14 @@ use crate::error::{Failure, FailureKind, Issue, IssueCode, outcome};
 
 /// Profiles that one call may ask for.
 const PROFILES_MAX: usize = 20;
+
+const TAKES: Takes = Takes {
+    operation: "$validate",
+    once: &["mode", "resource"],
+    often: &["profile"],
+    takes_resource: true,
+    ..Takes::NOTHING
+};
 
 /// What the resource is meant for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,9 +47,10 @@ pub(in crate::api) fn run(call: &Call, invocation: Invocation) -> Work<'_> {
 async fn answer(call: &Call, invocation: Invocation) -> Result<Answer, Failure> {
     let Invocation { level, method, body } = invocation;
     let input = Input::read(call, body).await?;
+    let left_out = TAKES.check(call, &input)?;
     let mode = mode(input.text("mode"))?;
     let profiles = profiles(&input, mode)?;
-    let issues = match (given(&input, &level), &level) {
+    let mut issues = match (given(&input, &level), &level) {
         _ if mode == Mode::Delete => deletion(call, &level).await?,
         (Some(resource), _) => checked(call, resource, (mode, &level), profiles).await?,
         (None, Level::Instance(key)) => {
@@ -59,6 +68,7 @@ async fn answer(call: &Call, invocation: Invocation) -> Result<Answer, Failure> 
             return Err(Failure::new(FailureKind::Invalid, IssueCode::Required, text));
         }
     };
+    issues.extend(left_out);
     Ok(Answer::ok(outcome(&call.correlation_id, &issues)))
 }
 
@@ -171,7 +181,8 @@ async fn deletion(call: &Call, level: &Level) -> Result<Vec<Issue>, Failure> {
         ));
     };
     let event = call.service.compartments.reads().current(key.clone()).await?;
-    Ok(vec![match event {
+    // Of what was erased nothing is told: it never was.
+    Ok(vec![match event.filter(|event| !event.is_gone()) {
         None => Issue::error(IssueCode::NotFound, "There is no resource of this type and id."),
         Some(event) if event.operation == Written::Delete => {
             Issue::information("The resource is deleted already; another delete changes nothing.")

@@ -4,13 +4,52 @@ use std::sync::Arc;
 
 use anamnesis_fhir::terminology::{Canonical, CodeSystem, Coded, ListError, Terms, ValueSet, Verdict};
 
-use super::Input;
 use super::expand::address;
 use super::terminology::{answer, ask, codings, flag, given, parameter, required};
+use super::{Input, Takes};
 use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::operation::{Invocation, Work};
 use crate::error::Failure;
+
+const OF_VALUE_SET: Takes = Takes {
+    operation: "$validate-code",
+    once: &[
+        "url",
+        "valueSet",
+        "valueSetVersion",
+        "code",
+        "system",
+        "systemVersion",
+        "version",
+        "display",
+        "coding",
+        "codeableConcept",
+        "abstract",
+        "displayLanguage",
+    ],
+    refused: &["context", "date"],
+    takes_resource: true,
+    ..Takes::NOTHING
+};
+
+const OF_CODE_SYSTEM: Takes = Takes {
+    once: &[
+        "url",
+        "system",
+        "codeSystem",
+        "code",
+        "version",
+        "systemVersion",
+        "display",
+        "coding",
+        "codeableConcept",
+        "abstract",
+        "displayLanguage",
+    ],
+    refused: &["date"],
+    ..OF_VALUE_SET
+};
 
 /// `GET` and `POST /ValueSet/$validate-code`, `/ValueSet/1/$validate-code`
 pub(in crate::api) fn of_value_set(call: &Call, invocation: Invocation) -> Work<'_> {
@@ -24,6 +63,7 @@ pub(in crate::api) fn of_code_system(call: &Call, invocation: Invocation) -> Wor
 
 async fn in_value_set(call: &Call, invocation: Invocation) -> Result<Answer, Failure> {
     let input = Input::read(call, invocation.body).await?;
+    OF_VALUE_SET.check(call, &input)?;
     let given: Option<Arc<ValueSet>> = given(call, &invocation.level, &input, "valueSet").await?;
     let url = address(&input, given.is_some())?;
     let (codings, terms) = (codings(&input, "system")?, terms(&input)?);
@@ -40,6 +80,7 @@ async fn in_value_set(call: &Call, invocation: Invocation) -> Result<Answer, Fai
 
 async fn in_code_system(call: &Call, invocation: Invocation) -> Result<Answer, Failure> {
     let input = Input::read(call, invocation.body).await?;
+    OF_CODE_SYSTEM.check(call, &input)?;
     let given: Option<Arc<CodeSystem>> = given(call, &invocation.level, &input, "codeSystem").await?;
     let url = input.text("url").or_else(|| input.text("system")).map(std::borrow::Cow::into_owned);
     let (codings, terms) = (codings(&input, "url")?, terms(&input)?);

@@ -1,20 +1,23 @@
 //! What a client asks of a record: its parameters, read and checked.
 
-use anamnesis_fhir::datetime::{DateTime as FhirDateTime, Interval};
+use anamnesis_fhir::datetime::Interval;
 use chrono::{DateTime, Utc};
 
 use super::PAGE_PARAMETER;
 use crate::api::as_of;
 use crate::api::call::Call;
 use crate::api::history::instant;
-use crate::api::operations::Input;
-use crate::api::query::GENERAL;
+use crate::api::operations::{Input, Takes, care};
 use crate::api::route::resource_type;
 use crate::api::subset::Subset;
-use crate::error::{Failure, FailureKind, IssueCode};
+use crate::error::{Failure, FailureKind, Issue, IssueCode};
 
-const KNOWN: [&str; 9] =
-    ["start", "end", "_since", "_type", "_count", PAGE_PARAMETER, "_summary", "_elements", as_of::PARAMETER];
+const TAKES: Takes = Takes {
+    operation: "$everything",
+    once: &["start", "end", "_since", "_count", PAGE_PARAMETER, "_summary", "_elements", as_of::PARAMETER],
+    often: &["_type"],
+    ..Takes::NOTHING
+};
 
 /// The parameters of one call.
 pub(super) struct Asked {
@@ -29,17 +32,15 @@ pub(super) struct Asked {
     pub(super) subset: Subset,
     /// What was applied, for links.
     pub(super) given: Vec<(String, String)>,
+    /// What there is to say of parameters that are not known.
+    pub(super) left_out: Vec<Issue>,
 }
 
 impl Asked {
     /// # Errors
     /// 400 for what is no date, type or number; for other parameters where the client is strict.
     pub(super) fn read(call: &Call, input: &Input<'_>) -> Result<Self, Failure> {
-        if call.prefer.strict && call.query.others(&KNOWN).any(|(name, _)| !GENERAL.contains(&name.as_str()))
-        {
-            let text = format!("$everything understands {} only.", KNOWN.join(", "));
-            return Err(Failure::new(FailureKind::Invalid, IssueCode::NotSupported, text));
-        }
+        let left_out = TAKES.check(call, input)?;
         let mut given = Vec::new();
         let mut text = |name: &str| {
             let value = input.text(name)?.into_owned();
@@ -58,7 +59,7 @@ impl Asked {
         };
         let mut types = Vec::new();
         for value in input.texts("_type") {
-            for name in value.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            for name in value.split(',').map(str::trim) {
                 let known = resource_type(name).map_err(|_unknown| unknown_type())?;
                 types.push(known.to_string());
             }
@@ -68,8 +69,8 @@ impl Asked {
         for name in ["_summary", "_elements"] {
             given.extend(call.query.get(name).map(|value| (name.to_owned(), value.to_owned())));
         }
-        let care = care(start.as_deref(), end.as_deref())?;
-        Ok(Self { care, since: since.map(|(first, _)| first), types, count, subset, given })
+        let care = care::span(start.as_deref(), end.as_deref())?;
+        Ok(Self { care, since: since.map(|(first, _)| first), types, count, subset, given, left_out })
     }
 
     /// Whether resources of a type are wanted.
@@ -80,21 +81,4 @@ impl Asked {
 
 fn unknown_type() -> Failure {
     Failure::new(FailureKind::Invalid, IssueCode::Value, "_type names a resource type that R4 does not have.")
-}
-
-/// The span from the first moment of `start` to the last of `end`.
-fn care(start: Option<&str>, end: Option<&str>) -> Result<Option<Interval>, Failure> {
-    let parse = |name: &str, value: Option<&str>| {
-        let value = value.map(|value| FhirDateTime::parse_search(&value.replace(' ', "+")));
-        value.transpose().map_err(|_bad| Failure::invalid(format!("{name} is no FHIR date or time.")))
-    };
-    let (start, end) = (parse("start", start)?, parse("end", end)?);
-    if start.is_none() && end.is_none() {
-        return Ok(None);
-    }
-    let span = Interval::of_period(start, end);
-    if span.low >= span.high {
-        return Err(Failure::invalid("start is behind end."));
-    }
-    Ok(Some(span))
 }

@@ -10,7 +10,7 @@ use super::care_dates;
 use super::references::{self, References};
 use super::token::Place;
 use crate::api::call::Call;
-use crate::api::read;
+use crate::api::{as_of, read};
 use crate::error::{Failure, Issue, IssueCode};
 
 /// Patients that links call one person. Registers that were merged some times have a handful.
@@ -37,6 +37,8 @@ pub(super) struct Record<'a> {
     /// What has been seen to be referred to, while nothing has been passed over.
     references: Option<References>,
     pub(super) issues: Vec<Issue>,
+    /// Whether something of the record has been erased since.
+    pub(super) is_erased: bool,
 }
 
 /// Some resources of a record, each with the place behind it, and where the next ones are.
@@ -57,8 +59,16 @@ impl<'a> Record<'a> {
         asked: Asked,
     ) -> Result<Self, Failure> {
         let addresses = call.own_addresses();
-        let mut record =
-            Self { call, addresses, at, asked, patients: Vec::new(), references: None, issues: Vec::new() };
+        let mut record = Self {
+            call,
+            addresses,
+            at,
+            asked,
+            patients: Vec::new(),
+            references: None,
+            issues: Vec::new(),
+            is_erased: false,
+        };
         let first = record.as_of(std::slice::from_ref(patient)).await?.pop().flatten();
         let first = first.ok_or_else(read::missing)?;
         if first.operation == Operation::Delete {
@@ -159,7 +169,7 @@ impl<'a> Record<'a> {
 
     /// What touched the compartment of a patient behind a position and was current at that of the record; `None` where
     /// there is no such patient.
-    async fn scan(&self, number: usize, after: Position) -> Result<Option<Scanned>, Failure> {
+    async fn scan(&mut self, number: usize, after: Position) -> Result<Option<Scanned>, Failure> {
         let Some(patient) = self.patients.get(number) else { return Ok(None) };
         let log = &self.call.service.log;
         let compartment = patient.key.to_string();
@@ -175,6 +185,9 @@ impl<'a> Record<'a> {
         let HistoryPage { events, is_cut } = log.fetch_page(&positions).await?;
         let is_more = is_cut || positions.len() >= PORTION;
         let last = events.last().map(|event| event.position).filter(|_| is_more);
+        self.is_erased |= events.iter().any(|event| {
+            as_of::is_erased_since(event, self.at) && self.asked.wants(&event.key.resource_type)
+        });
         let events = events.into_iter().filter(|event| !event.is_gone()).collect();
         Ok(Some(Scanned { events, last }))
     }

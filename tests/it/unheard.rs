@@ -1,0 +1,218 @@
+//! Conditions and parameters that a request does not understand: refused where leaving them out would do harm, told of
+//! where an answer can tell, and refused altogether where the client or the configuration wants that.
+
+use anamnesis::api::ApiOptions;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, FHIR, Setup, test, test_with};
+
+const STRICT: (&str, &str) = ("Prefer", "handling=strict");
+const LENIENT: (&str, &str) = ("Prefer", "handling=lenient");
+
+fn patient(id: &str) -> Value {
+    json!({"resourceType": "Patient", "id": id, "active": true})
+}
+
+fn refused(answer: &Answer, code: &str) {
+    assert_eq!((answer.status.as_u16(), answer.outcome().as_str()), (400, code), "{}", answer.text());
+}
+
+/// A bundle of this type with one entry.
+fn bundle(kind: &str, entry: Value) -> String {
+    json!({"resourceType": "Bundle", "type": kind, "entry": [entry]}).to_string()
+}
+
+/// What a bundle of one entry came to: of a batch the entry's answer, of a transaction its own.
+fn status(kind: &str, answer: &Answer) -> String {
+    match kind {
+        "batch" => answer.json()["entry"][0]["response"]["status"].as_str().unwrap()[..3].to_owned(),
+        _ => answer.status.as_u16().to_string(),
+    }
+}
+
+/// The diagnostics of the warnings in an answer.
+fn warnings(answer: &Answer) -> Vec<String> {
+    let json = answer.json();
+    let entries = json["entry"].as_array().cloned().unwrap_or_default();
+    let outcomes = entries.iter().map(|entry| &entry["resource"]).chain([&json]);
+    let issues = outcomes.filter_map(|outcome| outcome["issue"].as_array()).flatten();
+    let warnings = issues.filter(|issue| issue["severity"] == "warning");
+    warnings.map(|issue| issue["diagnostics"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_condition_of_creates_is_refused_on_other_writes() {
+    test(|server| async move {
+        server.put("/Patient/a", patient("a").to_string()).await;
+        let condition = ("If-None-Exist", "identifier=urn:a|1");
+        let patch = r#"[{"op":"replace","path":"/active","value":false}]"#;
+        let json_patch = ("Content-Type", "application/json-patch+json");
+        let changed = json!({"resourceType": "Patient", "id": "a", "active": false}).to_string();
+        for (method, path, kind, body) in [
+            ("PUT", "/Patient/a", FHIR, changed.as_str()),
+            ("PUT", "/Patient?identifier=urn:a|1", FHIR, changed.as_str()),
+            ("PATCH", "/Patient/a", json_patch, patch),
+            ("DELETE", "/Patient/a", FHIR, ""),
+            ("DELETE", "/Patient?active=true", FHIR, ""),
+            ("POST", "", FHIR, r#"{"resourceType":"Bundle","type":"batch"}"#),
+        ] {
+            let answer = server.send(method, path, &[kind, condition], body.to_owned()).await;
+            refused(&answer, "not-supported");
+            assert_eq!(answer.json()["issue"][0]["expression"][0], "If-None-Exist", "{method} {path}");
+        }
+        for kind in ["batch", "transaction"] {
+            let request = json!({"method": "PUT", "url": "Patient/a", "ifNoneExist": "identifier=urn:a|1"});
+            let entry = json!({"resource": {"resourceType": "Patient", "id": "a"}, "request": request});
+            let answer = server.post("", bundle(kind, entry)).await;
+            assert_eq!(status(kind, &answer), "400", "{}", answer.text());
+            assert!(answer.text().contains("Bundle.entry[0].request.ifNoneExist"), "{}", answer.text());
+        }
+        assert_eq!(server.events().await, 1);
+        assert_eq!(
+            server.send("GET", "/Patient/a", &[condition], "").await.status,
+            200,
+            "reads ask for nothing"
+        );
+    });
+}
+
+#[test]
+fn a_misspelt_parameter_of_a_delete_is_refused() {
+    test(|server| async move {
+        server.put("/Patient/a", patient("a").to_string()).await;
+        for query in ["hardDeleet=true", "HardDelete=true", "hardDelete=true&_cascade=delete", "hardDelete=1"]
+        {
+            let answer = server.send("DELETE", &format!("/Patient/a?{query}"), &[LENIENT], "").await;
+            assert_eq!(answer.status, 400, "{query}: {}", answer.text());
+            answer.outcome();
+        }
+        for kind in ["batch", "transaction"] {
+            let entry = json!({"request": {"method": "DELETE", "url": "Patient/a?hardDeleet=true"}});
+            let answer = server.post("", bundle(kind, entry)).await;
+            assert_eq!(status(kind, &answer), "400", "{}", answer.text());
+        }
+        assert_eq!(server.events().await, 1);
+        assert_eq!(server.delete("/Patient/a?_pretty=true&_hardDelete=true").await.status, 204);
+        assert_eq!(server.get("/Patient/a").await.status, 404);
+    });
+}
+
+#[test]
+fn parameters_of_reads_and_writes_are_refused_where_the_client_is_strict() {
+    test(|server| async move {
+        let body = patient("a").to_string();
+        let strict = [FHIR, STRICT];
+        for (method, path, known, status) in [
+            ("PUT", "/Patient/a", "_meta-history=false", 201),
+            ("GET", "/Patient/a", "_elements=active", 200),
+            ("GET", "/Patient/a/_history/1", "_summary=true", 200),
+            ("POST", "/Patient", "_format=json", 201),
+        ] {
+            let send = async |headers: &[(&str, &str)], query: &str| {
+                let body = if method == "GET" { String::new() } else { body.clone() };
+                server.send(method, &format!("{path}?{query}"), headers, body).await
+            };
+            assert_eq!(send(&strict, known).await.status, status, "{method} {path}");
+            let answer = send(&strict, "nonsense=1").await;
+            refused(&answer, "not-supported");
+            assert!(answer.text().contains("nonsense"), "{}", answer.text());
+            assert!(send(&[FHIR], "nonsense=1").await.status.is_success(), "{method} {path}");
+        }
+        refused(&server.put("/Patient/a?_meta-history=maybe", body).await, "invalid");
+    });
+}
+
+#[test]
+fn a_configuration_can_refuse_what_is_not_known() {
+    let api = ApiOptions { refuse_unknown: true, ..ApiOptions::default() };
+    test_with(Setup { api, ..Setup::default() }, |server| async move {
+        server.put("/Patient/a", patient("a").to_string()).await;
+        for path in [
+            "/Patient?nonsense=1",
+            "/Patient/_history?nonsense=1",
+            "/Patient/a?nonsense=1",
+            "/Patient/a/$everything?nonsense=1",
+            "/Patient/a/Observation?nonsense=1&_asOf=1",
+        ] {
+            refused(&server.get(path).await, "not-supported");
+            // Who says that it does not matter is believed.
+            let lenient = server.send("GET", path, &[LENIENT], "").await;
+            assert_eq!(lenient.status, 200, "{path}: {}", lenient.text());
+        }
+        assert_eq!(server.get("/Patient?_id=a&_format=json").await.status, 200);
+    });
+}
+
+#[test]
+fn operations_tell_of_what_they_do_not_know() {
+    test(|server| async move {
+        server.put("/Patient/a", patient("a").to_string()).await;
+        for path in [
+            "/Patient/a/$everything?",
+            "/Patient/a/$validate?",
+            "/DocumentReference/$docref?patient=a",
+            "/DocumentReference/$docref?patient=a&on-demand=true",
+            "/Observation/$lastn?patient=a&code=x",
+        ] {
+            let asked = format!("{path}&nonsense=1");
+            let lenient = server.get(&asked).await;
+            assert_eq!(lenient.status, 200, "{path}: {}", lenient.text());
+            let told = warnings(&lenient);
+            assert!(told.iter().any(|text| text.contains("nonsense")), "{path}: {told:?}");
+            refused(&server.send("GET", &asked, &[STRICT], "").await, "not-supported");
+            let known = server.send("GET", path, &[STRICT], "").await;
+            assert_eq!(known.status, 200, "{path}: {}", known.text());
+        }
+        // Those whose answers are Parameters or a ValueSet have no place to tell it.
+        let body =
+            json!({"resourceType": "Parameters", "parameter": [{"name": "nonsense", "valueString": "x"}]});
+        for path in [
+            "/ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/administrative-gender",
+            "/ValueSet/$validate-code?url=http://hl7.org/fhir/ValueSet/administrative-gender&code=male\
+             &system=http://hl7.org/fhir/administrative-gender",
+            "/CodeSystem/$validate-code?url=http://hl7.org/fhir/administrative-gender&code=male",
+            "/CodeSystem/$lookup?system=http://hl7.org/fhir/administrative-gender&code=male",
+            "/CodeSystem/$subsumes?system=http://hl7.org/fhir/administrative-gender&codeA=male&codeB=male",
+            "/ConceptMap/$translate?source=http://hl7.org/fhir/ValueSet/address-use\
+             &system=http://hl7.org/fhir/address-use&code=home",
+        ] {
+            assert_eq!(server.get(&format!("{path}&nonsense=1")).await.status, 200, "{path}");
+            refused(&server.send("GET", &format!("{path}&nonsense=1"), &[STRICT], "").await, "not-supported");
+            refused(&server.send("POST", path, &[FHIR, STRICT], body.to_string()).await, "not-supported");
+            assert_eq!(server.send("GET", path, &[STRICT], "").await.status, 200, "{path}");
+        }
+    });
+}
+
+#[test]
+fn operations_refuse_what_changes_their_answer_and_what_is_given_twice() {
+    test(|server| async move {
+        let twice = |name: &str, resource: &Value| {
+            let one = json!({"name": name, "resource": resource});
+            json!({"resourceType": "Parameters", "parameter": [one, one]}).to_string()
+        };
+        refused(&server.post("/$validate", twice("resource", &patient("a"))).await, "duplicate");
+        refused(
+            &server.post("/Patient/$member-match", twice("MemberPatient", &patient("a"))).await,
+            "duplicate",
+        );
+        let set = "/ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/administrative-gender";
+        refused(&server.get(&format!("{set}&filter=m&filter=f")).await, "duplicate");
+        for name in ["exclude-system", "system-version", "context", "date"] {
+            refused(&server.get(&format!("{set}&{name}=x")).await, "not-supported");
+        }
+        server.put("/Patient/a", patient("a").to_string()).await;
+        for path in ["/Patient/a/$everything", "/Observation/$lastn?patient=a&code=x"] {
+            refused(&server.post(path, patient("a").to_string()).await, "structure");
+        }
+    });
+}
+
+#[test]
+fn the_link_of_lastn_has_what_was_applied() {
+    test(|server| async move {
+        let answer = server.get("/Observation/$lastn?patient=a&code=x&nonsense=1&max=2").await;
+        let own = answer.json()["link"][0]["url"].as_str().unwrap().to_owned();
+        assert!(own.ends_with("/Observation/$lastn?patient=a&code=x&max=2"), "{own}");
+    });
+}
