@@ -209,7 +209,10 @@ async fn log_and_heads(
         walked.faults.add(range.until, "the hash there is another than the one that is known");
     }
     let mut row = Row::new(Part::Log, walked.events, "events", walked.hash);
-    row.note(format!("{} bytes of resources, {} links to other compartments", walked.bytes, walked.links));
+    let Walked { bytes, erased, links, .. } = &walked;
+    row.note(format!(
+        "{bytes} bytes of resources, {erased} bodies erased, {links} links to other compartments"
+    ));
     row.faults = walked.faults.clone();
     report.add(row);
     match arguments.wants(Wanted::Heads) {

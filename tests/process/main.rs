@@ -4,6 +4,7 @@
 
 mod accounts;
 mod crashes;
+mod erasure;
 mod limits;
 mod output;
 mod rebuild;

@@ -39,15 +39,17 @@ impl<'a, R> Batch<'a, R> {
                 tokio::task::yield_now().await;
             }
             let is_parked = parked_before.contains(&event.key) || parked_now.contains(&event.key);
-            erasing.extend(erases(event, is_parked));
             if !event.operation.makes_version() {
+                erasing.extend(erases(event, is_parked));
                 continue;
             }
-            if is_parked {
-                parked.push((event, BEHIND_ANOTHER.to_owned()));
-                continue;
-            }
-            let rows = match rows(projection, event) {
+            let rows = match is_parked {
+                true => Err(Poison::new(BEHIND_ANOTHER)),
+                false => rows(projection, event),
+            };
+            // What is parked by this very event still stands as it was, with what the event erases.
+            erasing.extend(erases(event, rows.is_err()));
+            let rows = match rows {
                 Ok(rows) => rows,
                 Err(poison) => {
                     parked_now.insert(&event.key);
@@ -82,6 +84,8 @@ impl<'a, R> Batch<'a, R> {
     /// Parks resources whose changes the database does not take.
     pub(super) fn park(&mut self, events: &'a [Event], refused: &HashMap<ResourceKey, String>) {
         self.changes.retain(|change| !refused.contains_key(&change.key));
+        let left = self.erasing.iter_mut().filter(|one| refused.contains_key(&one.key));
+        left.for_each(|one| one.is_parked = true);
         let already: HashSet<_> = self.parked.iter().map(|(event, _)| event.position).collect();
         let mut seen: HashSet<&ResourceKey> = HashSet::new();
         for event in events {

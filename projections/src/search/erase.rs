@@ -15,13 +15,15 @@ pub(super) async fn erase(
 ) -> Result<(), tokio_postgres::Error> {
     replaced(transaction, (tables, log), erasing).await?;
     let (mut kinds, mut ids, mut until) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut left_kinds, mut left_ids, mut left_until) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut left_kinds, mut left_ids) = (Vec::new(), Vec::new());
+    let (mut left_first, mut left_last) = (Vec::new(), Vec::new());
     for one in erasing {
         let (kind, last) = (type_number(&one.key.resource_type), number(one.last));
         if one.is_parked {
             left_kinds.push(kind);
             left_ids.push(one.key.id.as_str());
-            left_until.push(last);
+            left_first.push(if one.all { 0 } else { last });
+            left_last.push(last);
         }
         if one.all {
             kinds.push(kind);
@@ -46,15 +48,16 @@ pub(super) async fn erase(
         // through.
         let statement = format!(
             "WITH gone AS (
-                 DELETE FROM {resource} AS r USING unnest($2::int4[], $3::text[], $4::int8[]) AS c (kind, id, last)
-                 WHERE r.log = $1 AND r.kind = c.kind AND r.id = c.id AND r.seq <= c.last
+                 DELETE FROM {resource} AS r
+                 USING unnest($2::int4[], $3::text[], $4::int8[], $5::int8[]) AS c (kind, id, first, last)
+                 WHERE r.log = $1 AND r.kind = c.kind AND r.id = c.id AND r.seq BETWEEN c.first AND c.last
                  RETURNING r.seq, r.spans),
              spans AS (
                  DELETE FROM {span} AS s USING gone AS g, generate_series(1, cardinality(g.spans), 3) AS i
                  WHERE s.key = g.spans[i] AND s.low = g.spans[i + 1] AND s.seq = g.seq)
              DELETE FROM {text} AS t USING gone AS g WHERE t.log = $1 AND t.seq = g.seq"
         );
-        transaction.execute(&statement, &[&log, &left_kinds, &left_ids, &left_until]).await?;
+        transaction.execute(&statement, &[&log, &left_kinds, &left_ids, &left_first, &left_last]).await?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ mod chain;
 mod complaints;
 mod composite;
 mod date;
+mod erasure;
 mod evaluate;
 mod filter;
 mod forms;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anamnesis_engines::testing::postgres;
-use anamnesis_events::{Draft, Group, Log, LogOptions, Operation, Position, ResourceKey, Version};
+use anamnesis_events::{Draft, Erases, Group, Log, LogOptions, Operation, Position, ResourceKey, Version};
 use anamnesis_fhir::search::SearchRegistry;
 use anamnesis_projections::search::{
     Handling, Issue, ParseOptions, Scope, SearchIndex, SearchPage, SearchProjection, SearchQuery, digest,
@@ -91,6 +91,22 @@ impl World {
     /// Writes what no projection can take.
     pub(crate) async fn put_broken(&self, resource_type: &str, id: &str) -> Position {
         self.write(vec![Write::Broken(ResourceKey::new(resource_type, id))], None).await
+    }
+
+    /// Writes what takes earlier bodies of its resource away; `payload` is what the new version has, if it makes one.
+    pub(crate) async fn erase(
+        &self,
+        key: ResourceKey,
+        (operation, erases): (Operation, Erases),
+        payload: &str,
+    ) -> Position {
+        let mut versions = self.versions.lock().await;
+        let (standing, was_there) = versions.get(&key).copied().unwrap_or_default();
+        let version = if operation.makes_version() { standing.next() } else { standing };
+        versions.insert(key.clone(), (version, was_there && operation != Operation::Delete));
+        let plain = draft(key, version, was_there, Some(payload.as_bytes().to_vec()));
+        let group = Group::single(Draft { operation, erases, ..plain });
+        self.log.append(group).await.unwrap()[0].position
     }
 
     /// The versions of the search projection.

@@ -1,7 +1,9 @@
 //! Every fixture through the search projection, in every way, against what was expected when it was recorded.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use anamnesis_events::Kind;
 use anamnesis_fhir::search::SearchRegistry;
 use anamnesis_projections::Database;
 use anamnesis_projections::recording::{Expected, Recording};
@@ -51,6 +53,20 @@ fn recordings_are_what_they_say() {
         assert_eq!((now.first, now.last, now.count), (1, expected.count, expected.count), "{name}");
         assert_eq!((now.workspace, now.hash), (expected.workspace, expected.hash), "{name}");
     }
+}
+
+#[test]
+fn every_kind_of_event_is_in_a_recording() {
+    let recorded: HashSet<(Kind, u16)> = all()
+        .into_iter()
+        .flat_map(|(_, path)| Recording::read(&path).unwrap().0.events().to_vec())
+        .map(|event| (event.kind, event.kind_version))
+        .collect();
+    // A kind that is released stays readable in every version of its schema.
+    let known =
+        Kind::ALL.iter().flat_map(|kind| (1..=kind.current_version()).map(|version| (*kind, version)));
+    let missing: Vec<(Kind, u16)> = known.filter(|one| !recorded.contains(one)).collect();
+    assert_eq!(missing, [], "kinds, with the versions of their schemas, that no recording has");
 }
 
 #[test]
