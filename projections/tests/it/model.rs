@@ -16,10 +16,12 @@ use naive::Resource;
 mod ask;
 #[path = "../../../fhir/tests/support/expression.rs"]
 mod expression;
+mod joined;
 #[path = "../../../fhir/tests/support/maker.rs"]
 mod maker;
 mod naive;
 mod times;
+mod tree;
 mod words;
 
 /// How many stores are filled and asked.

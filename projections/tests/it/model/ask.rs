@@ -14,10 +14,11 @@ const PREFIXES: [&str; 12] = ["", "", "", "eq", "ne", "gt", "lt", "ge", "le", "s
 const RARER: [Kind; 5] = [Kind::String, Kind::Date, Kind::Number, Kind::Quantity, Kind::Uri];
 
 /// `code:modifier=value,value`
-struct Criterion {
-    parameter: Arc<SearchParameter>,
-    modifier: String,
-    values: Vec<String>,
+#[derive(Debug, Clone)]
+pub(crate) struct Criterion {
+    pub(crate) parameter: Arc<SearchParameter>,
+    pub(crate) modifier: String,
+    pub(crate) values: Vec<String>,
 }
 
 /// A query for one type.
@@ -31,8 +32,8 @@ pub(crate) struct Asked {
 
 /// Makes a query.
 pub(crate) struct Asker<'a> {
-    dice: Dice,
-    resources: &'a [Resource],
+    pub(crate) dice: Dice,
+    pub(crate) resources: &'a [Resource],
 }
 
 impl<'a> Asker<'a> {
@@ -44,24 +45,8 @@ impl<'a> Asker<'a> {
     pub(crate) fn query(mut self) -> Option<Asked> {
         let resource = &self.resources[self.dice.below(self.resources.len())];
         let name = resource.resource_type.as_str();
-        let known: Vec<&Arc<SearchParameter>> =
-            SearchRegistry::r4().parameters(name).iter().filter(|parameter| is_read(parameter)).collect();
-        // Every other time something that this resource has, so that several criteria can hold together.
-        let has = |parameter: &&&Arc<SearchParameter>| !resource.values(parameter).is_empty();
-        let held: Vec<&Arc<SearchParameter>> = known.iter().filter(has).copied().collect();
-        let mut criteria = Vec::new();
-        for _ in 0..=self.dice.below(3) {
-            let from = if self.dice.below(4) > 0 && !held.is_empty() { &held } else { &known };
-            // First the type of the parameter: most of R4's are tokens and references.
-            let kind = from[self.dice.below(from.len())].kind();
-            let kind = if self.dice.below(2) == 0 { kind } else { RARER[self.dice.below(RARER.len())] };
-            let of_kind: Vec<_> = from.iter().filter(|parameter| parameter.kind() == kind).collect();
-            let parameter = match of_kind.len() {
-                0 => from[self.dice.below(from.len())].clone(),
-                count => Arc::clone(of_kind[self.dice.below(count)]),
-            };
-            criteria.push(self.criterion(parameter, resource));
-        }
+        let known = read_of(name);
+        let criteria = (0..=self.dice.below(3)).map(|_| self.leaf(resource)).collect();
         let sortable = |parameter: &&&Arc<SearchParameter>| {
             matches!(parameter.kind(), Kind::Date | Kind::String | Kind::Number)
         };
@@ -73,13 +58,33 @@ impl<'a> Asker<'a> {
         Some(Asked { resource_type: name.to_owned(), criteria, sort, page_size })
     }
 
+    /// A criterion for the type of a resource; mostly for something that it has.
+    pub(crate) fn leaf(&mut self, near: &Resource) -> Criterion {
+        let known = read_of(&near.resource_type);
+        // Every other time something that this resource has, so that several criteria can hold together.
+        let has = |parameter: &&&Arc<SearchParameter>| !near.values(parameter).is_empty();
+        let held: Vec<&Arc<SearchParameter>> = known.iter().filter(has).copied().collect();
+        let from = if self.dice.below(4) > 0 && !held.is_empty() { &held } else { &known };
+        // First the type of the parameter: most of R4's are tokens and references.
+        let kind = from[self.dice.below(from.len())].kind();
+        let kind = if self.dice.below(2) == 0 { kind } else { RARER[self.dice.below(RARER.len())] };
+        let of_kind: Vec<_> = from.iter().filter(|parameter| parameter.kind() == kind).collect();
+        let parameter = match of_kind.len() {
+            0 => from[self.dice.below(from.len())].clone(),
+            count => Arc::clone(of_kind[self.dice.below(count)]),
+        };
+        self.criterion(parameter, near)
+    }
+
     fn criterion(&mut self, parameter: Arc<SearchParameter>, near: &Resource) -> Criterion {
         if self.dice.below(8) == 0 {
             let values = vec![self.dice.pick(&["true", "false"]).to_owned()];
             return Criterion { parameter, modifier: "missing".to_owned(), values };
         }
         let modifier = self.modifier(&parameter);
-        let values = (0..=self.dice.below(2)).map(|_| self.value(&parameter, &modifier, near)).collect();
+        let held = near.values(&parameter);
+        let values =
+            (0..=self.dice.below(2)).map(|_| self.value(parameter.kind(), &modifier, &held)).collect();
         Criterion { parameter, modifier, values }
     }
 
@@ -98,9 +103,9 @@ impl<'a> Asker<'a> {
         if is_possible { modifier.to_owned() } else { String::new() }
     }
 
-    fn value(&mut self, parameter: &SearchParameter, modifier: &str, near: &Resource) -> String {
-        let held = near.values(parameter);
-        match parameter.kind() {
+    /// A value to ask for; `held` are those that a resource has.
+    pub(crate) fn value(&mut self, kind: Kind, modifier: &str, held: &[Typed]) -> String {
+        match kind {
             Kind::Token => {
                 let code = escaped(self.dice.pick(&CODES));
                 let code = if self.dice.below(8) == 0 { "true".to_owned() } else { code };
@@ -113,7 +118,7 @@ impl<'a> Asker<'a> {
                 }
             }
             Kind::String => {
-                let text = self.text(&held);
+                let text = self.text(held);
                 let length = text.chars().count();
                 let taken = if modifier == "exact" { length } else { 1 + self.dice.below(length) };
                 let from = if modifier == "contains" { self.dice.below(length) } else { 0 };
@@ -138,7 +143,7 @@ impl<'a> Asker<'a> {
                     _ => number,
                 }
             }
-            Kind::Reference => self.reference(modifier, &held),
+            Kind::Reference => self.reference(modifier, held),
             _ => escaped(self.dice.pick(&URIS)),
         }
     }
@@ -181,7 +186,11 @@ fn is_read(parameter: &Arc<SearchParameter>) -> bool {
     is_read && parameter.has_expression() && !matches!(parameter.code(), "_id" | "_lastUpdated")
 }
 
-fn escaped(text: &str) -> String {
+fn read_of(resource_type: &str) -> Vec<&'static Arc<SearchParameter>> {
+    SearchRegistry::r4().parameters(resource_type).iter().filter(|parameter| is_read(parameter)).collect()
+}
+
+pub(crate) fn escaped(text: &str) -> String {
     [',', '|', '$'].iter().fold(text.to_owned(), |text, one| text.replace(*one, &format!("\\{one}")))
 }
 
@@ -189,9 +198,8 @@ impl Asked {
     /// Type and parameters, as `World` reads them.
     pub(crate) fn url(&self) -> String {
         let mut url = format!("{}?", self.resource_type);
-        for Criterion { parameter, modifier, values } in &self.criteria {
-            let colon = if modifier.is_empty() { "" } else { ":" };
-            let _ = write!(url, "{}{colon}{modifier}={}&", parameter.code(), values.join(","));
+        for criterion in &self.criteria {
+            let _ = write!(url, "{}={}&", criterion.name(), criterion.values.join(","));
         }
         if let Some((parameter, descending)) = &self.sort {
             let sign = if *descending { "-" } else { "" };
@@ -203,10 +211,7 @@ impl Asked {
 
     /// The types of its parameters, with their modifiers.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = String> {
-        self.criteria.iter().map(|Criterion { parameter, modifier, .. }| {
-            let colon = if modifier.is_empty() { "" } else { ":" };
-            format!("{}{colon}{modifier}", parameter.kind().code())
-        })
+        self.criteria.iter().map(Criterion::kind)
     }
 
     /// Whether the query finds the resource: all criteria hold.
@@ -232,10 +237,23 @@ impl Asked {
 }
 
 impl Criterion {
-    fn holds(&self, resource: &Resource) -> bool {
+    /// What stands before the `=`.
+    pub(crate) fn name(&self) -> String {
+        let colon = if self.modifier.is_empty() { "" } else { ":" };
+        format!("{}{colon}{}", self.parameter.code(), self.modifier)
+    }
+
+    /// The type of the parameter, with the modifier.
+    pub(crate) fn kind(&self) -> String {
+        let colon = if self.modifier.is_empty() { "" } else { ":" };
+        format!("{}{colon}{}", self.parameter.kind().code(), self.modifier)
+    }
+
+    pub(crate) fn holds(&self, resource: &Resource) -> bool {
         let values = resource.values(&self.parameter);
+        let (kind, targets) = (self.parameter.kind(), self.parameter.targets());
         let any = |modifier: &str| {
-            self.values.iter().any(|value| naive::is_found(&self.parameter, modifier, value, &values))
+            self.values.iter().any(|value| naive::is_found((kind, targets), modifier, value, &values))
         };
         match self.modifier.as_str() {
             "missing" => naive::is_there(&self.parameter, &values) == (self.values[0] == "false"),

@@ -46,29 +46,63 @@ impl Resource {
 
     /// What the parameter's expression finds.
     pub(crate) fn values(&self, parameter: &SearchParameter) -> Vec<Typed> {
-        static COMPILED: LazyLock<Mutex<HashMap<String, Compiled>>> = LazyLock::new(Mutex::default);
-        let text = parameter.definition().expression.as_deref().unwrap();
-        let mut compiled = COMPILED.lock().unwrap();
-        let compiled = compiled.entry(text.to_owned()).or_insert_with(|| general(text));
-        let root = self.document.root();
-        let node = Node::new(root, r4().structure(&self.resource_type));
-        let found = compiled.evaluate_on(Collection::single(Item::Node(node)), &Context::of(root)).unwrap();
-        let typed = |item: &Item<'_>| match item {
-            Item::Node(node) => {
-                let value = serde_json::from_str(node.value()?.raw()).unwrap();
-                Some((node.structure()?.name.to_owned(), value))
-            }
-            Item::Boolean(truth) => Some(("boolean".to_owned(), Value::Bool(*truth))),
-            other => panic!("a search parameter computes {other:?}"),
+        self.evaluated(expression_of(parameter), self.itself()).iter().filter_map(typed).collect()
+    }
+
+    /// What the parts of a composite find, element by element and part by part.
+    pub(crate) fn elements(&self, parameter: &SearchParameter) -> Vec<Vec<Vec<Typed>>> {
+        let elements = self.evaluated(expression_of(parameter), self.itself());
+        let parts = &parameter.definition().components;
+        let of_element = |element: &Item<'_>| {
+            let part = |(_, text): &(String, String)| {
+                let element = Collection::single(element.clone());
+                self.evaluated(text, element).iter().filter_map(typed).collect()
+            };
+            parts.iter().map(part).collect()
         };
-        found.iter().filter_map(typed).collect()
+        elements.iter().map(of_element).collect()
+    }
+
+    fn itself(&self) -> Collection<'_> {
+        let node = Node::new(self.document.root(), r4().structure(&self.resource_type));
+        Collection::single(Item::Node(node))
+    }
+
+    fn evaluated<'a>(&'a self, text: &str, focus: Collection<'a>) -> Collection<'a> {
+        // Kept to the end: what is found may borrow from the expression.
+        static COMPILED: LazyLock<Mutex<HashMap<String, &'static Compiled>>> = LazyLock::new(Mutex::default);
+        let mut compiled = COMPILED.lock().unwrap();
+        let compiled: &'static Compiled =
+            compiled.entry(text.to_owned()).or_insert_with(|| Box::leak(Box::new(general(text))));
+        compiled.evaluate_on(focus, &Context::of(self.document.root())).unwrap()
     }
 }
 
-/// One alternative of a criterion: whether one of the values is what is asked for.
-pub(crate) fn is_found(parameter: &SearchParameter, modifier: &str, text: &str, values: &[Typed]) -> bool {
+fn expression_of(parameter: &SearchParameter) -> &str {
+    parameter.definition().expression.as_deref().unwrap()
+}
+
+fn typed(item: &Item<'_>) -> Option<Typed> {
+    match item {
+        Item::Node(node) => {
+            let value = serde_json::from_str(node.value()?.raw()).unwrap();
+            Some((node.structure()?.name.to_owned(), value))
+        }
+        Item::Boolean(truth) => Some(("boolean".to_owned(), Value::Bool(*truth))),
+        other => panic!("a search parameter computes {other:?}"),
+    }
+}
+
+/// One alternative of a criterion: whether one of the values is what is asked for. Of the parameter its type, and of a
+/// reference the types that it leads to.
+pub(crate) fn is_found(
+    (kind, targets): (Kind, &[String]),
+    modifier: &str,
+    text: &str,
+    values: &[Typed],
+) -> bool {
     let any = |test: &dyn Fn(&Typed) -> bool| values.iter().any(test);
-    match parameter.kind() {
+    match kind {
         Kind::Token => any(&|value| tokens(value).iter().any(|token| is_token(token, text))),
         Kind::String => any(&|value| texts(value).iter().any(|found| is_text(found, modifier, text))),
         Kind::Date => {
@@ -81,7 +115,7 @@ pub(crate) fn is_found(parameter: &SearchParameter, modifier: &str, text: &str, 
             any(&|value| number_range(value).is_some_and(|found| number_holds(prefix, found, text, 1.0)))
         }
         Kind::Quantity => any(&|value| is_quantity(value, text)),
-        Kind::Reference => any(&|value| is_reference(parameter, value, modifier, text)),
+        Kind::Reference => any(&|value| is_reference(targets, value, modifier, text)),
         Kind::Uri => any(&|value| is_uri(value, modifier, &plain(text))),
         kind => panic!("no reading of {kind:?}"),
     }
@@ -120,9 +154,9 @@ fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-type Token = (Option<String>, Option<String>);
+pub(crate) type Token = (Option<String>, Option<String>);
 
-fn tokens((kind, value): &Typed) -> Vec<Token> {
+pub(crate) fn tokens((kind, value): &Typed) -> Vec<Token> {
     let pair = |value: &Value, code: &str| (text_of(&value["system"]), text_of(&value[code]));
     let tokens = match kind.as_str() {
         "Coding" => vec![pair(value, "code")],
@@ -296,7 +330,7 @@ fn is_quantity(value: &Typed, text: &str) -> bool {
     }
 }
 
-fn is_reference(parameter: &SearchParameter, (_, value): &Typed, modifier: &str, text: &str) -> bool {
+fn is_reference(targets: &[String], (_, value): &Typed, modifier: &str, text: &str) -> bool {
     if modifier == "identifier" {
         let identifier = &value["identifier"];
         let (system, code) =
@@ -321,7 +355,6 @@ fn is_reference(parameter: &SearchParameter, (_, value): &Typed, modifier: &str,
     let Some((resource_type, id)) = reference.split_once('/').filter(|_| !reference.contains(':')) else {
         return false;
     };
-    let targets = parameter.targets();
     let is_target = targets.is_empty() || targets.iter().any(|target| target == resource_type);
     id == text && if modifier.is_empty() { is_target } else { modifier == resource_type }
 }
