@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "these are tests")]
 
 mod tidy {
+    pub(crate) mod features;
     pub(crate) mod frozen;
     pub(crate) mod guarantees;
     pub(crate) mod layers;
@@ -177,4 +178,12 @@ fn the_tests_that_the_guarantees_name_exist() {
     let named = document.matches('`').count();
     assert!(named > 100, "the document names its tests in code quotes");
     check("docs/guarantees.md names tests that exist", tidy::guarantees::missing(document));
+}
+
+#[test]
+fn the_tests_that_the_features_name_exist() {
+    check(
+        "docs/features.md names tests that exist",
+        tidy::features::wrong(include_str!("../docs/features.md")),
+    );
 }

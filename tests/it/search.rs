@@ -93,6 +93,51 @@ fn a_search_by_post_is_the_same() {
 }
 
 #[test]
+fn everything_is_searched() {
+    test(|server| async move {
+        fill(&server).await;
+        assert_eq!(ids(&server.get("/?_sort=_id&_count=50").await.json()), ["1", "2", "3", "a", "b", "c"]);
+        assert_eq!(ids(&server.get("/?_type=Patient&_sort=-_id").await.json()), ["c", "b", "a"]);
+        assert_eq!(
+            ids(&server.get("/?_id=a,1&_type=Patient,Observation&_sort=_id").await.json()),
+            ["1", "a"]
+        );
+        // What not all types have is no criterion of all.
+        let bundle = server.get("/?family=Brown&_count=50").await.json();
+        assert_eq!((ids(&bundle).len(), outcomes(&bundle).len()), (6, 1), "{bundle}");
+        let paged = server.get("/?_count=4&_sort=_id").await.json();
+        assert_eq!(ids(&follow(&server, &paged, "next").await), ["b", "c"]);
+    });
+}
+
+#[test]
+fn results_are_sorted_by_several_keys() {
+    test(|server| async move {
+        for (id, family, birth) in
+            [("a", "Brown", "1980"), ("b", "Adams", "1990"), ("c", "Brown", "1970"), ("d", "Adams", "1990")]
+        {
+            let patient = serde_json::json!({"resourceType": "Patient", "id": id, "birthDate": birth,
+                "name": [{"family": family}]});
+            server.put(&format!("/Patient/{id}"), patient.to_string()).await;
+        }
+        for (sort, expected) in [
+            ("family,birthdate,-_id", ["d", "b", "c", "a"]),
+            ("-family,-birthdate,_id", ["a", "c", "b", "d"]),
+            ("-birthdate,family,_id", ["b", "d", "a", "c"]),
+        ] {
+            let mut found = Vec::new();
+            let mut page = server.get(&format!("/Patient?_sort={sort}&_count=3")).await.json();
+            found.extend(ids(&page));
+            while link(&page, "next").is_some() {
+                page = follow(&server, &page, "next").await;
+                found.extend(ids(&page));
+            }
+            assert_eq!(found, expected, "{sort}");
+        }
+    });
+}
+
+#[test]
 fn compartments_are_searched() {
     test(|server| async move {
         fill(&server).await;

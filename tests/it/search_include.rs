@@ -67,6 +67,24 @@ fn what_matches_point_at_comes_with_them_once() {
 }
 
 #[test]
+fn a_reference_to_a_version_brings_what_the_page_shows() {
+    test(|server| async move {
+        let patient = |active: bool| json!({"resourceType": "Patient", "id": "v", "active": active});
+        put(&server, &patient(false)).await;
+        put(&server, &patient(true)).await;
+        put(
+            &server,
+            &json!({"resourceType": "Observation", "id": "o", "status": "final", "code": {"text": "x"},
+            "subject": {"reference": "Patient/v/_history/1"}}),
+        )
+        .await;
+        let bundle = server.get("/Observation?_include=Observation:subject").await.json();
+        assert_eq!(included(&bundle).join(" "), "v");
+        assert_eq!(bundle["entry"][1]["resource"]["meta"]["versionId"], "2", "{bundle}");
+    });
+}
+
+#[test]
 fn what_points_at_matches_comes_with_them_once() {
     test(|server| async move {
         fill(&server).await;

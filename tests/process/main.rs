@@ -16,3 +16,4 @@ mod subscriptions;
 #[expect(dead_code, reason = "the tests that kill at random use more of it")]
 mod support;
 mod verify;
+mod workspaces;
