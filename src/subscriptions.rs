@@ -24,7 +24,6 @@ use std::time::Duration;
 
 use anamnesis_events::Log;
 use anamnesis_fhir::json::Value;
-use anamnesis_fhir::search::SearchRegistry;
 use anamnesis_projections::search::{Catalogue, DateEquals, Evaluator};
 use chrono::{DateTime, TimeDelta};
 use tokio::runtime::Handle;
@@ -121,7 +120,7 @@ impl Subscribing {
     /// A topic that cannot be used.
     pub fn new(log: i16, base: &str, options: SubscriptionOptions) -> anyhow::Result<Self> {
         let mut reader = Reader {
-            catalogue: Catalogue::new(SearchRegistry::r4().clone()),
+            catalogue: Catalogue::r4(),
             log,
             base: Some(base.to_owned()),
             date_equals: options.date_equals,
@@ -176,7 +175,7 @@ impl Subscriptions {
         subscribing: Subscribing,
     ) -> anyhow::Result<Self> {
         let Subscribing { reader, options, base } = subscribing;
-        let evaluator = Arc::new(Evaluator::new(SearchRegistry::r4().clone(), log.number()));
+        let evaluator = Arc::new(Evaluator::of(&Catalogue::r4(), log.number()));
         let context = Arc::new(Context {
             log: log.clone(),
             database: database.to_owned(),

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use anamnesis_engines::testing::postgres;
 use anamnesis_events::{Draft, Erases, Group, Log, LogOptions, Operation, ResourceKey, Version};
-use anamnesis_fhir::search::SearchRegistry;
-use anamnesis_projections::search::{Handling, ParseOptions, Scope, SearchIndex, SearchProjection};
+use anamnesis_projections::search::{
+    CustomParameters, Handling, ParseOptions, Scope, SearchIndex, SearchProjection,
+};
 use anamnesis_projections::{Database, DatabaseOptions, Runner, RunnerOptions};
 use chrono::{TimeZone, Utc};
 use serde_json::json;
@@ -46,7 +47,7 @@ async fn main() {
     println!("index writing, from the log: {:.0} resources a second", median(&mut rates));
     sizes(&url, count).await;
     let progress = runner.unwrap().progress();
-    let index = SearchIndex::new(database, SearchRegistry::r4().clone(), log.number(), progress);
+    let index = SearchIndex::new(database, log.number(), progress);
     for (name, query) in QUERIES {
         let mut rates = Vec::new();
         let mut tails = Vec::new();
@@ -133,7 +134,7 @@ async fn search(index: &SearchIndex, query: Query) -> Vec<Duration> {
 }
 
 async fn start(database: &Database, log: &Log) -> Runner {
-    let projection = SearchProjection::new(SearchRegistry::r4().clone(), log.number(), 1);
+    let projection = SearchProjection::new(&CustomParameters::none(), log.number(), 1);
     let options = RunnerOptions::default();
     Runner::start(database.clone(), projection, log.clone(), log.number(), options).await.unwrap()
 }

@@ -71,6 +71,24 @@ pub enum ProjectionError {
         /// What it is.
         state: State,
     },
+    /// Another version is being built already, and from other inputs: it has to be done or given up first.
+    #[error("projection version {version} is being built from other inputs")]
+    BeingBuilt {
+        /// The number of that version.
+        version: i32,
+    },
+    /// What the version is made from ([`crate::Inputs`]) cannot be read by this program, or is not what it is to be
+    /// written from.
+    #[error("projection version {version} cannot be made from its inputs: {reason}")]
+    Inputs {
+        /// The number of the version.
+        version: i32,
+        /// The reason.
+        reason: String,
+    },
+    /// Readers were sent to another version after the query was read, and there it would ask for something else.
+    #[error("the search parameters have changed while the search was under way")]
+    ParametersChanged,
     /// The search takes longer than is allowed.
     #[error("the search was stopped because it took too long")]
     TooCostly,

@@ -15,6 +15,7 @@
 mod checkpoint;
 mod database;
 mod error;
+mod inputs;
 mod lag;
 mod parked;
 mod progress;
@@ -29,6 +30,7 @@ mod versions;
 
 pub use database::{Database, DatabaseOptions};
 pub use error::ProjectionError;
+pub use inputs::Inputs;
 pub use parked::Parked;
 pub use parked::marks::{NAMED_MAX, ParkedMarks, ParkedOfType};
 pub use progress::{Active, Late, Progress};

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use crate::ParkedMarks;
+use crate::{Inputs, ParkedMarks};
 
 /// The wanted position was not reached in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +26,7 @@ pub struct Late {
 #[derive(Debug, Clone)]
 pub struct Progress {
     version: i32,
+    inputs: Inputs,
     reached: watch::Receiver<Position>,
     parked: watch::Receiver<Arc<ParkedMarks>>,
     moved_at: Arc<AtomicI64>,
@@ -33,12 +34,12 @@ pub struct Progress {
 
 impl Progress {
     pub(crate) fn new(
-        version: i32,
+        (version, inputs): (i32, Inputs),
         reached: watch::Receiver<Position>,
         parked: watch::Receiver<Arc<ParkedMarks>>,
         moved_at: Arc<AtomicI64>,
     ) -> Self {
-        Self { version, reached, parked, moved_at }
+        Self { version, inputs, reached, parked, moved_at }
     }
 
     /// When this process saw it move last; `None` if it has not since it began.
@@ -56,6 +57,12 @@ impl Progress {
     #[must_use]
     pub fn version(&self) -> i32 {
         self.version
+    }
+
+    /// What the version is made from beside the events.
+    #[must_use]
+    pub fn inputs(&self) -> &Inputs {
+        &self.inputs
     }
 
     /// The resources that are parked: what has come of them since is not in the projection. Of what other processes

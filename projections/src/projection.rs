@@ -4,7 +4,7 @@ use anamnesis_events::{Event, Position, ResourceKey};
 use chrono::{DateTime, Utc};
 use deadpool_postgres::Transaction;
 
-use crate::ProjectionError;
+use crate::{Inputs, ProjectionError, inputs};
 
 /// Why a projection cannot take an event. Holds nothing of the resource's content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -83,8 +83,14 @@ pub trait Projection: Send + Sync + 'static {
     /// The number of the version, from 1, part of the names of its tables.
     fn version(&self) -> i32;
 
-    /// The form of the rows: what the code writes and reads. Versions of the same form have the same rows.
+    /// The form of the rows: what the code writes and reads.
     fn schema(&self) -> i32;
+
+    /// What the rows are made from beside the events: the same for all who write this version. Versions of the same
+    /// form and the same inputs have the same rows.
+    fn inputs(&self) -> &Inputs {
+        &inputs::NONE
+    }
 
     /// The rows of an event; of a delete too, and of one whose body was erased, which a later event of the resource follows.
     /// Not of a purge, which makes no version.

@@ -108,7 +108,8 @@ impl Runner {
     /// ([`crate::Versions`]) is a scratch version.
     ///
     /// # Errors
-    /// When the database cannot be reached or refuses the tables; when the version is gone or has rows of another form.
+    /// When the database cannot be reached or refuses the tables; when the version is gone, has rows of another form, or
+    /// is made from other inputs.
     pub async fn start<P: Projection, S: Source>(
         database: Database,
         projection: P,
@@ -131,8 +132,9 @@ impl Runner {
         let beginning =
             Beginning { resources: Resources::new(resources), events, unparked, moved_at: Arc::default() };
         let (reached, progress) = watch::channel(position);
+        let version = (name.version, projection.inputs().clone());
         let progress =
-            Progress::new(name.version, progress, beginning.resources.watch(), beginning.moved_at.clone());
+            Progress::new(version, progress, beginning.resources.watch(), beginning.moved_at.clone());
         let (commands, orders) = mpsc::channel(COMMANDS_MAX);
         let stop = CancellationToken::new();
         let runtime = database.runtime().clone();

@@ -12,17 +12,15 @@
 //! # async fn example(url: &str) -> Result<(), Box<dyn std::error::Error>> {
 //! use std::time::Duration;
 //! use anamnesis_events::{Log, LogOptions};
-//! use anamnesis_fhir::search::SearchRegistry;
-//! use anamnesis_projections::search::{Handling, ParseOptions, Scope, SearchIndex, SearchProjection};
+//! use anamnesis_projections::search::{CustomParameters, Handling, ParseOptions, Scope, SearchIndex, SearchProjection};
 //! use anamnesis_projections::{Database, DatabaseOptions, Runner, RunnerOptions};
 //!
 //! let log = Log::open(url, "default", LogOptions::default()).await?;
 //! let database = Database::new(url, &DatabaseOptions::default())?;
-//! let registry = SearchRegistry::r4().clone();
-//! let projection = SearchProjection::new(registry.clone(), log.number(), 1);
+//! let projection = SearchProjection::new(&CustomParameters::none(), log.number(), 1);
 //! let options = RunnerOptions::default();
 //! let runner = Runner::start(database.clone(), projection, log.clone(), log.number(), options).await?;
-//! let index = SearchIndex::new(database, registry, log.number(), runner.progress());
+//! let index = SearchIndex::new(database, log.number(), runner.progress());
 //!
 //! let parameters = [("code".to_owned(), "http://loinc.org|8480-6".to_owned())];
 //! let options = ParseOptions { handling: Handling::Strict, ..ParseOptions::at(chrono::Utc::now()) };
@@ -56,6 +54,7 @@ mod modifier;
 mod near;
 mod number;
 mod page;
+mod parameters;
 mod quantity;
 mod query;
 mod reference;
@@ -79,6 +78,7 @@ pub use index::{
     Drawn, ExplainOptions, Explained, Ran, SearchIndex, SearchLimits, SearchMatch, SearchPage, explained,
 };
 pub use issue::{Issue, IssueKind, Severity};
+pub use parameters::{CustomParameter, CustomParameters, ParametersError};
 pub use query::{
     CHAIN_DEPTH_MAX, COUNT_DEFAULT, COUNT_MAX, Catalogue, Handling, PAGE_PARAMETER, ParseOptions, Scope,
     SearchQuery, Summary, Total, is_of_results,

@@ -2,7 +2,7 @@
 
 mod reconcile;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::checkpoint::Name;
 use crate::database::Database;
 use crate::runner::{Runner, RunnerOptions, Source};
-use crate::{Active, Parked, Projection, ProjectionError, State, Switch, Version, Versions, parked};
+use crate::{Active, Inputs, Parked, Projection, ProjectionError, State, Switch, Version, Versions, parked};
 use reconcile::{Reconciler, Refused};
 
 /// How long un-parking of one resource may take: a batch that is under way comes first.
@@ -75,6 +75,8 @@ pub struct Unparked {
 struct Shared {
     runners: Mutex<BTreeMap<i32, Arc<Runner>>>,
     refused: Mutex<BTreeMap<i32, Refused>>,
+    /// Versions that this program cannot run, so that it is told once.
+    unreadable: Mutex<BTreeSet<i32>>,
     told: Notify,
 }
 
@@ -111,6 +113,7 @@ pub struct Supervisor {
     versions: Versions,
     head: watch::Receiver<Position>,
     active: Active,
+    building: Active,
     shared: Arc<Shared>,
     stop: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -119,7 +122,8 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// Starts the versions that are to be written, and returns when readers can be served. `make` makes the projection
-    /// for a version's number. Where the rows of the active version have another form than those of `make`, a rebuild
+    /// for a version's number and what the version is made from; one that it cannot make is not run, and the log says so.
+    /// Where the rows of the active version have another form than those of `make`, a rebuild
     /// is begun, and there is no version to read until it is done. Rows of a later program are left alone: there
     /// is no version to read as long as they are in use.
     ///
@@ -135,15 +139,16 @@ impl Supervisor {
     where
         P: Projection,
         S: Source + Clone,
-        M: Fn(i32) -> P + Send + Sync + 'static,
+        M: Fn(i32, &Inputs) -> Result<P, ProjectionError> + Send + Sync + 'static,
     {
         let (name, schema) = {
-            let first = make(1);
+            let first = make(1, &Inputs::none())?;
             (first.name(), first.schema())
         };
         let versions = Versions::open(database, name, log).await?;
         versions.active(schema).await?;
         let (sender, active) = watch::channel(None);
+        let (sender_of_building, building) = watch::channel(None);
         let shared = Arc::new(Shared::default());
         let stop = CancellationToken::new();
         let head = source.head();
@@ -156,6 +161,7 @@ impl Supervisor {
             schema,
             options,
             active: sender,
+            building: sender_of_building,
             shared: shared.clone(),
         };
         reconciler.run_wanted().await?;
@@ -168,6 +174,7 @@ impl Supervisor {
             versions,
             head,
             active: Active::new(active),
+            building: Active::new(building),
             shared,
             _stop_when_dropped: stop.clone().drop_guard(),
             stop,
@@ -185,6 +192,18 @@ impl Supervisor {
     #[must_use]
     pub fn active(&self) -> Active {
         self.active.clone()
+    }
+
+    /// The version that is being built, as far as this process knows and can run it: it is not complete.
+    #[must_use]
+    pub fn building(&self) -> Active {
+        self.building.clone()
+    }
+
+    /// The versions as the database knows them, also those that are gone.
+    #[must_use]
+    pub fn versions(&self) -> &Versions {
+        &self.versions
     }
 
     /// The log's end, as far as this process knows.
@@ -208,7 +227,8 @@ impl Supervisor {
         Ok(versions.into_iter().map(status).collect())
     }
 
-    /// Has the projection built again beside the version that readers use. It goes on whatever happens to this process.
+    /// Has the projection built again beside the version that readers use, and from what that is made from; where one is
+    /// being built already, from whatever, it is that one. It goes on whatever happens to this process.
     /// The number of the version, and whether it was begun now; else it was under way already. `force`: the new version
     /// takes the place even where it has parked resources that the active one has not; also of one that is under way.
     /// It also makes a version of this program where the rows in use are of a later one: for going back to this one.
@@ -217,13 +237,25 @@ impl Supervisor {
     /// [`ProjectionError::OtherSchema`] where the rows in use are of a later program, without `force`; when the
     /// database fails.
     pub async fn rebuild(&self, force: bool) -> Result<(i32, bool), ProjectionError> {
+        self.begin(None, force).await
+    }
+
+    /// The same, made from these inputs instead of those of the version that readers use.
+    ///
+    /// # Errors
+    /// [`ProjectionError::BeingBuilt`] where a version is being built from other inputs; as [`Self::rebuild`].
+    pub async fn rebuild_with(&self, inputs: &Inputs, force: bool) -> Result<(i32, bool), ProjectionError> {
+        self.begin(Some(inputs), force).await
+    }
+
+    async fn begin(&self, inputs: Option<&Inputs>, force: bool) -> Result<(i32, bool), ProjectionError> {
         let versions = self.versions.listed(false).await?;
         let is_later = |version: &&Version| version.state == State::Active && version.schema > self.schema;
         if let Some(later) = versions.iter().find(is_later).filter(|_| !force) {
             let (name, version, found) = (self.name, later.number, later.schema);
             return Err(ProjectionError::OtherSchema { name, version, found, own: self.schema });
         }
-        let begun = self.versions.build(self.schema, force).await?;
+        let begun = self.versions.build(self.schema, inputs, force).await?;
         self.shared.told.notify_one();
         Ok(begun)
     }

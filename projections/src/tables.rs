@@ -5,7 +5,7 @@ use tokio_postgres::GenericClient;
 
 use crate::checkpoint::Name;
 use crate::database::Database;
-use crate::{Projection, ProjectionError, State};
+use crate::{Inputs, Projection, ProjectionError, State};
 
 /// Serialises the making and the taking away of tables by several processes; an arbitrary number that nobody else uses.
 const ADVISORY_LOCK: i64 = 0x414E_414D_0002;
@@ -34,12 +34,19 @@ const TABLES: &str = "
         state text NOT NULL,
         made_at timestamptz NOT NULL DEFAULT now(), changed_at timestamptz NOT NULL DEFAULT now(),
         force boolean NOT NULL DEFAULT false,  -- it may take the place of one that has parked less
+        inputs text,                     -- what it is made from beside the events, until it is gone
+        activated_at timestamptz, cancelled_at timestamptz,  -- when it became the active one, when it was given up
         PRIMARY KEY (name, version, log));
     -- Asked for first: the lock that an ALTER needs would stop searches each time.
     DO $$ BEGIN
         IF NOT EXISTS (SELECT FROM information_schema.columns WHERE table_schema = 'anamnesis'
             AND table_name = 'projection_checkpoint' AND column_name = 'unparked') THEN
             ALTER TABLE anamnesis.projection_checkpoint ADD COLUMN unparked bigint NOT NULL DEFAULT 0;
+        END IF;
+        IF NOT EXISTS (SELECT FROM information_schema.columns WHERE table_schema = 'anamnesis'
+            AND table_name = 'projection_version' AND column_name = 'inputs') THEN
+            ALTER TABLE anamnesis.projection_version ADD COLUMN inputs text,
+                ADD COLUMN activated_at timestamptz, ADD COLUMN cancelled_at timestamptz;
         END IF;
         -- For those who ask about one resource, and for comparing versions.
         IF to_regclass('anamnesis.projection_parked_resource') IS NULL THEN
@@ -106,6 +113,10 @@ pub(crate) async fn prepare<P: Projection>(
             let (name, version) = (name.name, name.version);
             return Err(ProjectionError::OtherSchema { name, version, found, own });
         }
+        Some(_) if inputs(&*transaction, name).await? != *projection.inputs() => {
+            let (version, reason) = (name.version, "it is not made from these".to_owned());
+            return Err(ProjectionError::Inputs { version, reason });
+        }
         _ => {}
     }
     projection.prepare(&transaction).await?;
@@ -117,8 +128,8 @@ pub(crate) async fn prepare<P: Projection>(
         .await?;
     let is_active = "SELECT active = $3 FROM anamnesis.projection WHERE name = $1 AND log = $2";
     let is_active = transaction.query_one(is_active, &[&name.name, &name.log, &name.version]).await?;
-    announce(&transaction, name, own, if is_active.try_get(0)? { State::Active } else { State::Scratch })
-        .await?;
+    let state = if is_active.try_get(0)? { State::Active } else { State::Scratch };
+    announce(&transaction, name, (own, projection.inputs()), state).await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -127,14 +138,22 @@ pub(crate) async fn prepare<P: Projection>(
 pub(crate) async fn announce(
     transaction: &Transaction<'_>,
     name: &Name,
-    schema: i32,
+    (schema, inputs): (i32, &Inputs),
     state: State,
 ) -> Result<(), tokio_postgres::Error> {
     transaction
         .execute(
-            "INSERT INTO anamnesis.projection_version (name, version, log, schema, state)
-             VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
-            &[&name.name, &name.version, &name.log, &schema, &state.word()],
+            "INSERT INTO anamnesis.projection_version (name, version, log, schema, state, inputs, activated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $7 THEN now() END) ON CONFLICT DO NOTHING",
+            &[
+                &name.name,
+                &name.version,
+                &name.log,
+                &schema,
+                &state.word(),
+                &inputs.text(),
+                &(state == State::Active),
+            ],
         )
         .await?;
     transaction
@@ -160,4 +179,19 @@ pub(crate) async fn state(
         )
         .await?;
     row.map(|row| Ok((State::of(row.try_get(0)?), row.try_get(1)?))).transpose()
+}
+
+/// What a version is made from beside the events; none where it was never made.
+pub(crate) async fn inputs(
+    client: &impl GenericClient,
+    name: &Name,
+) -> Result<Inputs, tokio_postgres::Error> {
+    let row = client
+        .query_opt(
+            "SELECT inputs FROM anamnesis.projection_version WHERE name = $1 AND version = $2 AND log = $3",
+            &[&name.name, &name.version, &name.log],
+        )
+        .await?;
+    let text = row.map(|row| row.try_get::<_, Option<String>>(0)).transpose()?;
+    Ok(Inputs::stored(text.flatten()))
 }

@@ -10,12 +10,12 @@ use std::fmt;
 use anamnesis_events::Position;
 use chrono::{DateTime, Utc};
 use deadpool_postgres::Transaction;
-use tokio_postgres::Row;
 
-use crate::checkpoint::{Name, unsigned};
+use crate::checkpoint::Name;
 use crate::database::Database;
-use crate::{Projection, ProjectionError, tables};
+use crate::{Inputs, Projection, ProjectionError, tables};
 
+mod history;
 mod switch;
 
 pub use switch::Switch;
@@ -103,6 +103,12 @@ pub struct Version {
     pub unparked: u64,
     /// Whether it may become the active one with resources parked that the active one has not parked.
     pub force: bool,
+    /// What it is made from beside the events; of one that is gone nothing is known any more.
+    pub inputs: Inputs,
+    /// When it became the active one, by the database's clock; of one that was so before this was noted it is not known.
+    pub activated_at: Option<DateTime<Utc>>,
+    /// When it was given up.
+    pub cancelled_at: Option<DateTime<Utc>>,
 }
 
 impl Version {
@@ -122,13 +128,12 @@ impl Version {
 /// # async fn example(database: anamnesis_projections::Database, log: anamnesis_events::Log)
 /// # -> Result<(), Box<dyn std::error::Error>> {
 /// use std::time::Duration;
-/// use anamnesis_fhir::search::SearchRegistry;
-/// use anamnesis_projections::search::{SearchProjection, digest};
+/// use anamnesis_projections::search::{CustomParameters, SearchProjection, digest};
 /// use anamnesis_projections::{Runner, RunnerOptions, Versions};
 ///
 /// let versions = Versions::open(&database, SearchProjection::NAME, log.number()).await?;
 /// let number = versions.scratch(SearchProjection::SCHEMA).await?;
-/// let projection = || SearchProjection::new(SearchRegistry::r4().clone(), log.number(), number);
+/// let projection = || SearchProjection::new(&CustomParameters::none(), log.number(), number);
 /// let options = RunnerOptions::default();
 /// let runner = Runner::start(database.clone(), projection(), log.clone(), log.number(), options).await?;
 /// runner.progress().wait_for(log.head().await?, Duration::from_secs(60)).await?;
@@ -174,24 +179,7 @@ impl Versions {
 
     /// The same without counting what is parked, for those who ask again and again.
     pub(crate) async fn listed(&self, with_counts: bool) -> Result<Vec<Version>, ProjectionError> {
-        let client = self.database.get().await?;
-        let statement = client
-            .prepare_cached(
-                "SELECT v.version, v.schema, v.state, coalesce(c.seq, 0), v.made_at,
-                     (extract(epoch FROM clock_timestamp() - v.changed_at) * 1000)::int8, v.force,
-                     CASE WHEN $3 THEN (SELECT count(*) FROM anamnesis.projection_parked AS p
-                         WHERE p.name = v.name AND p.version = v.version AND p.log = v.log) ELSE 0 END,
-                     CASE WHEN $3 THEN (SELECT count(DISTINCT (p.resource_type, p.resource_id))
-                         FROM anamnesis.projection_parked AS p
-                         WHERE p.name = v.name AND p.version = v.version AND p.log = v.log) ELSE 0 END,
-                     coalesce(c.unparked, 0)
-                 FROM anamnesis.projection_version AS v LEFT JOIN anamnesis.projection_checkpoint AS c
-                     ON c.name = v.name AND c.version = v.version AND c.log = v.log
-                 WHERE v.name = $1 AND v.log = $2 AND v.state <> 'gone' ORDER BY v.version",
-            )
-            .await?;
-        let rows = client.query(&statement, &[&self.name, &self.log, &with_counts]).await?;
-        Ok(rows.iter().map(version).collect::<Result<_, _>>()?)
+        self.selected("v.state <> 'gone'", (with_counts, None, i64::MAX)).await
     }
 
     /// Whether servers write this version.
@@ -214,7 +202,7 @@ impl Versions {
             return Ok(row.try_get(0)?);
         }
         let name = self.next(&transaction).await?;
-        tables::announce(&transaction, &name, schema, State::Active).await?;
+        tables::announce(&transaction, &name, (schema, &Inputs::none()), State::Active).await?;
         let point = "INSERT INTO anamnesis.projection (name, log, active) VALUES ($1, $2, $3)";
         transaction.execute(point, &[&self.name, &self.log, &name.version]).await?;
         transaction.commit().await?;
@@ -222,12 +210,19 @@ impl Versions {
     }
 
     /// Has another version built beside the active one, with rows of this form: the next number, before the first
-    /// event. Where one of this form is being built already, it is that one. True: it was made now. `force`: it takes
-    /// the active one's place even where it has parked resources that the active one has not.
+    /// event. Where one of this form is being built already, it is that one. True: it was made now. `inputs`: what it is
+    /// made from; where they are not given, the same as the active one. `force`: it takes the active one's place even
+    /// where it has parked resources that the active one has not.
     ///
     /// # Errors
-    /// When the database fails.
-    pub async fn build(&self, schema: i32, force: bool) -> Result<(i32, bool), ProjectionError> {
+    /// [`ProjectionError::BeingBuilt`] where one is being built from other inputs than those that are given; when the
+    /// database fails.
+    pub async fn build(
+        &self,
+        schema: i32,
+        inputs: Option<&Inputs>,
+        force: bool,
+    ) -> Result<(i32, bool), ProjectionError> {
         let mut client = self.database.get().await?;
         let transaction = client.transaction().await?;
         tables::lock(&transaction).await?;
@@ -239,8 +234,18 @@ impl Versions {
             Some(number) => self.named(number),
             None => self.next(&transaction).await?,
         };
-        if running.is_none() {
-            tables::announce(&transaction, &name, schema, State::Building).await?;
+        match (running, inputs) {
+            (Some(version), Some(inputs)) if tables::inputs(&*transaction, &name).await? != *inputs => {
+                return Err(ProjectionError::BeingBuilt { version });
+            }
+            (Some(_), _) => {}
+            (None, inputs) => {
+                let inputs = match inputs {
+                    Some(inputs) => inputs.clone(),
+                    None => self.inputs_of_active(&transaction).await?,
+                };
+                tables::announce(&transaction, &name, (schema, &inputs), State::Building).await?;
+            }
         }
         if force {
             let set = "UPDATE anamnesis.projection_version SET force = true
@@ -256,11 +261,19 @@ impl Versions {
     /// # Errors
     /// When the database fails.
     pub async fn scratch(&self, schema: i32) -> Result<i32, ProjectionError> {
+        self.scratch_from(schema, &Inputs::none()).await
+    }
+
+    /// The same, made from these inputs.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn scratch_from(&self, schema: i32, inputs: &Inputs) -> Result<i32, ProjectionError> {
         let mut client = self.database.get().await?;
         let transaction = client.transaction().await?;
         tables::lock(&transaction).await?;
         let name = self.next(&transaction).await?;
-        tables::announce(&transaction, &name, schema, State::Scratch).await?;
+        tables::announce(&transaction, &name, (schema, inputs), State::Scratch).await?;
         transaction.commit().await?;
         Ok(name.version)
     }
@@ -322,6 +335,15 @@ impl Versions {
         Ok(self.named(transaction.query_one(next, &[&self.name]).await?.try_get(0)?))
     }
 
+    /// What the version that readers use is made from.
+    async fn inputs_of_active(&self, transaction: &Transaction<'_>) -> Result<Inputs, ProjectionError> {
+        let pointer = "SELECT active FROM anamnesis.projection WHERE name = $1 AND log = $2";
+        match transaction.query_opt(pointer, &[&self.name, &self.log]).await? {
+            Some(row) => Ok(tables::inputs(&**transaction, &self.named(row.try_get(0)?)).await?),
+            None => Ok(Inputs::none()),
+        }
+    }
+
     async fn expect(
         &self,
         transaction: &Transaction<'_>,
@@ -341,24 +363,13 @@ impl Versions {
         number: i32,
         state: State,
     ) -> Result<(), tokio_postgres::Error> {
-        let set = "UPDATE anamnesis.projection_version SET state = $4, changed_at = clock_timestamp()
+        // What is gone is not told any more: somebody may have had it erased where it came from.
+        let set = "UPDATE anamnesis.projection_version SET state = $4, changed_at = clock_timestamp(),
+                activated_at = CASE WHEN $4 = 'active' THEN clock_timestamp() ELSE activated_at END,
+                cancelled_at = CASE WHEN $4 = 'cancelled' THEN clock_timestamp() ELSE cancelled_at END,
+                inputs = CASE WHEN $4 = 'gone' THEN NULL ELSE inputs END
             WHERE name = $1 AND version = $2 AND log = $3";
         transaction.execute(set, &[&self.name, &number, &self.log, &state.word()]).await?;
         Ok(())
     }
-}
-
-fn version(row: &Row) -> Result<Version, tokio_postgres::Error> {
-    Ok(Version {
-        number: row.try_get(0)?,
-        schema: row.try_get(1)?,
-        state: State::of(row.try_get(2)?),
-        reached: Position::new(unsigned(row.try_get(3)?)),
-        made_at: row.try_get(4)?,
-        in_state_ms: row.try_get(5)?,
-        force: row.try_get(6)?,
-        parked_events: unsigned(row.try_get(7)?),
-        parked_resources: unsigned(row.try_get(8)?),
-        unparked: unsigned(row.try_get(9)?),
-    })
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use anamnesis_events::message::BodyMode;
 use anamnesis_events::relay::{Relay, RelayOptions, RelayState, RelayStatus};
 use anamnesis_events::{Log, LogOptions};
-use anamnesis_fhir::search::SearchRegistry;
 use anamnesis_projections::search::{DateEquals, SearchIndex, SearchProjection};
 use anamnesis_projections::terminology::TerminologyIndex;
 use anamnesis_projections::{Database, DatabaseOptions, RunnerOptions, Supervisor, SupervisorOptions};
@@ -201,16 +200,14 @@ async fn search(
     let options =
         DatabaseOptions { pool_size: settings.database.connections_max, ..DatabaseOptions::default() };
     let database = Database::new(&addresses.database, &options)?;
-    let (registry, number) = (SearchRegistry::r4().clone(), log.number());
+    let number = log.number();
     let runner = RunnerOptions { clock: Arc::new(clock::now), ..RunnerOptions::default() };
     let options = SupervisorOptions { runner, ..SupervisorOptions::default() };
-    let of_version = {
-        let registry = registry.clone();
-        move |version| SearchProjection::new(registry.clone(), number, version)
-    };
+    let of_version = SearchProjection::maker(number);
     let source = Live::new(log, client);
     let supervisor = Supervisor::start(&database, of_version, source, number, options).await?;
-    let index = SearchIndex::new(database, registry, number, supervisor.active())
+    let index = SearchIndex::new(database, number, supervisor.active())
+        .with_building(supervisor.building())
         .with_chain_depth(settings.search.chain_depth_max);
     Ok((Arc::new(supervisor), index))
 }

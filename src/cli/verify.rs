@@ -4,7 +4,6 @@ mod report;
 
 use anamnesis_events::Position;
 use anamnesis_events::audit::{self, Part, Range, Walked};
-use anamnesis_fhir::search::SearchRegistry;
 use anamnesis_projections::search::{AuditOptions, audit as audit_search};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
@@ -268,9 +267,8 @@ async fn search(store: &Store, progress: &mut Progress) -> anyhow::Result<Row> {
     let head = store.log.head().await.context("the log cannot be read")?;
     // Rows and heads: at most one of each for an event.
     progress.begin("search", head.get().saturating_mul(2));
-    let registry = SearchRegistry::r4().clone();
     let options = AuditOptions::default();
-    let audited = audit_search(&database, &store.log, registry, options, &mut |at| progress.at(at)).await;
+    let audited = audit_search(&database, &store.log, options, &mut |at| progress.at(at)).await;
     let audited = audited.context("the search index cannot be read to its end")?;
     let is_sound = audited.faults.count() == 0;
     let digest = is_sound.then_some(audited.digest);

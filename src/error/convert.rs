@@ -296,9 +296,9 @@ impl From<ProjectionError> for Failure {
             ProjectionError::TooCostly => {
                 Self::new(FailureKind::Timeout, IssueCode::TooCostly, sentence(&error))
             }
-            ProjectionError::Late { .. } | ProjectionError::NotReadable { .. } => {
-                Self::unavailable(sentence(&error))
-            }
+            ProjectionError::Late { .. }
+            | ProjectionError::NotReadable { .. }
+            | ProjectionError::ParametersChanged => Self::unavailable(sentence(&error)),
             _ => {
                 tracing::error!(%error, "The search index cannot be used now.");
                 Self::unavailable("The server cannot search now; try again later.")

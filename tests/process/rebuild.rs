@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anamnesis_events::{Draft, Erases, Group, Log, LogOptions, Operation, ResourceKey, Version};
-use anamnesis_fhir::search::SearchRegistry;
-use anamnesis_projections::search::{SearchProjection, digest};
+use anamnesis_projections::search::{CustomParameters, SearchProjection, digest};
 use anamnesis_projections::{Database, DatabaseOptions, Runner, RunnerOptions, Versions};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -168,7 +167,7 @@ async fn digests(data: &Path) -> [[u8; 32]; 2] {
     let database = Database::new(&url, &DatabaseOptions::default()).unwrap();
     let versions = Versions::open(&database, SearchProjection::NAME, log.number()).await.unwrap();
     let number = versions.scratch(SearchProjection::SCHEMA).await.unwrap();
-    let projection = || SearchProjection::new(SearchRegistry::r4().clone(), log.number(), number);
+    let projection = || SearchProjection::new(&CustomParameters::none(), log.number(), number);
     let options = RunnerOptions::default();
     let runner = Runner::start(database.clone(), projection(), log.clone(), log.number(), options).await;
     let runner = runner.unwrap();

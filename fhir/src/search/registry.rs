@@ -27,7 +27,7 @@ struct Inner {
     definitions: Vec<Arc<ParameterDefinition>>,
     by_url: HashMap<String, Arc<ParameterDefinition>>,
     /// Every resource type and the two abstract ones; compiled when first asked for.
-    types: HashMap<&'static str, OnceLock<TypeEntry>>,
+    types: HashMap<&'static str, OnceLock<Arc<TypeEntry>>>,
 }
 
 /// The parameters of one resource type.
@@ -63,7 +63,7 @@ impl SearchRegistry {
     }
 
     /// This registry with more parameters. One with the address of a known one takes its place; one with the code
-    /// of a known one is preferred to it.
+    /// of a known one is preferred to it. What was compiled of types that none of them is for is shared.
     ///
     /// # Errors
     /// [`SearchParameterError`] for the first that cannot be compiled.
@@ -76,6 +76,10 @@ impl SearchRegistry {
         let mut definitions: Vec<_> = self.0.definitions.iter().filter(is_kept).cloned().collect();
         definitions.extend(added.iter().cloned());
         let registry = Self::of(definitions);
+        // Parts of composites are found by their addresses, whatever type they are for.
+        if registry.0.definitions.len() == self.0.definitions.len() + added.len() {
+            registry.share(self, &added);
+        }
         registry.check(&added)?;
         Ok(registry)
     }
@@ -163,10 +167,20 @@ impl SearchRegistry {
         let (name, entry) = self.0.types.get_key_value(resource_type)?;
         let structure = r4().structure(name)?;
         Some(entry.get_or_init(|| match self.compile_type(structure) {
-            Ok(entry) => entry,
+            Ok(entry) => Arc::new(entry),
             // Those of R4 are all compiled in the tests, others when they are added.
             Err(error) => unreachable!("a search parameter was not checked: {error}"),
         }))
+    }
+
+    /// Takes over what another registry has compiled of the types that none of the added parameters is for.
+    fn share(&self, other: &Self, added: &[Arc<ParameterDefinition>]) {
+        for (name, entry) in &self.0.types {
+            let compiled = other.0.types.get(name).and_then(OnceLock::get);
+            if let Some(compiled) = compiled.filter(|_| !added.iter().any(|new| is_for(new, name))) {
+                let _first = entry.set(Arc::clone(compiled));
+            }
+        }
     }
 
     /// Compiles the types that added parameters are for, so that their faults are known at once.
@@ -182,7 +196,7 @@ impl SearchRegistry {
             if let Some(structure) = r4().structure(name)
                 && added.iter().any(|definition| is_for(definition, name))
             {
-                let _first = entry.set(self.compile_type(structure)?);
+                let _first = entry.set(Arc::new(self.compile_type(structure)?));
             }
         }
         Ok(())

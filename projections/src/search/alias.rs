@@ -3,7 +3,7 @@
 //! They are not indexed; a query for one asks for the others. On an Observation this saves a sixth of the index.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use anamnesis_fhir::definitions;
 use anamnesis_fhir::search::{SearchParameter, SearchParameterKind, SearchRegistry};
@@ -13,7 +13,14 @@ use anamnesis_fhir::search::{SearchParameter, SearchParameterKind, SearchRegistr
 pub(crate) struct Aliases(Arc<HashMap<&'static str, HashMap<String, Vec<String>>>>);
 
 impl Aliases {
-    pub(crate) fn of(registry: &SearchRegistry) -> Self {
+    /// Those among R4's own parameters. Custom ones neither stand for others nor are they stood for: R4's are indexed in
+    /// the same way whatever else is.
+    pub(crate) fn r4() -> Self {
+        static ALIASES: LazyLock<Aliases> = LazyLock::new(|| Aliases::of(SearchRegistry::r4()));
+        ALIASES.clone()
+    }
+
+    fn of(registry: &SearchRegistry) -> Self {
         let types = definitions::r4().resource_types().iter();
         let of_type = |name: &&'static str| (*name, aliases(name, registry.parameters(name)));
         Self(Arc::new(types.map(of_type).filter(|(_, aliases)| !aliases.is_empty()).collect()))
@@ -89,7 +96,7 @@ mod tests {
 
     #[test]
     fn combinations_stand_for_their_parts() {
-        let aliases = Aliases::of(SearchRegistry::r4());
+        let aliases = Aliases::r4();
         let parts = |code| aliases.get("Observation", code).map(<[String]>::to_vec).unwrap_or_default();
         assert_eq!(parts("combo-code"), ["code", "component-code"]);
         assert_eq!(parts("combo-value-quantity"), ["component-value-quantity", "value-quantity"]);
@@ -103,7 +110,7 @@ mod tests {
 
     #[test]
     fn no_part_stands_for_others_itself() {
-        let aliases = Aliases::of(SearchRegistry::r4());
+        let aliases = Aliases::r4();
         for (resource_type, of_type) in aliases.0.iter() {
             for (code, parts) in of_type {
                 let nested: Vec<_> = parts.iter().filter(|part| of_type.contains_key(*part)).collect();

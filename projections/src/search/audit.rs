@@ -13,7 +13,6 @@ mod strangers;
 
 use anamnesis_events::audit::{Faults, Positions};
 use anamnesis_events::{Event, Log, LogError, Position};
-use anamnesis_fhir::search::SearchRegistry;
 use sha2::{Digest, Sha256};
 use tokio_postgres::Row;
 
@@ -21,10 +20,11 @@ use super::digest::Indexed;
 use super::entries::Entries;
 use super::extract::Extractor;
 use super::key::type_number;
+use super::parameters::CustomParameters;
 use super::tables::{NAME, SCHEMA, Tables};
 use crate::checkpoint::{self, Name, number, unsigned};
 use crate::database::Database;
-use crate::{Parked, ProjectionError, parked};
+use crate::{Inputs, Parked, ProjectionError, parked};
 use keys::Keys;
 use narrow::Sums;
 
@@ -76,7 +76,7 @@ pub struct Audited {
     pub faults: Faults,
 }
 
-/// Compares the active version of the search index with the log. `progress` is told how many rows and heads have been
+/// Compares the active version of the search index with the log, by the search parameters that it is made from. `progress` is told how many rows and heads have been
 /// looked at. Where a rebuild takes that version away meanwhile, the check begins once more with the one in its place.
 ///
 /// # Errors
@@ -84,15 +84,16 @@ pub struct Audited {
 pub async fn audit(
     database: &Database,
     log: &Log,
-    registry: SearchRegistry,
     options: AuditOptions,
     progress: &mut (dyn FnMut(u64) + Send),
 ) -> Result<Audited, ProjectionError> {
-    let name = active(database, log).await?;
-    match once(database, log, registry.clone(), options.clone(), name, progress).await {
+    let (name, extractor) = active(database, log).await?;
+    match once(database, log, extractor, options.clone(), name, progress).await {
         // A rebuild may have taken the version away meanwhile: the one that took its place is checked.
         Err(error) => match active(database, log).await {
-            Ok(other) if other != name => once(database, log, registry, options, other, progress).await,
+            Ok((other, extractor)) if other != name => {
+                once(database, log, extractor, options, other, progress).await
+            }
             _ => Err(error),
         },
         audited => audited,
@@ -102,7 +103,7 @@ pub async fn audit(
 async fn once(
     database: &Database,
     log: &Log,
-    registry: SearchRegistry,
+    extractor: Extractor,
     options: AuditOptions,
     name: Name,
     progress: &mut (dyn FnMut(u64) + Send),
@@ -120,15 +121,7 @@ async fn once(
     }
     // What is behind the end is not looked at; there is a bit for each position.
     let reached = reached.min(end);
-    let audit = Audit {
-        database,
-        log,
-        options,
-        reached,
-        tables: Tables::of(name.version),
-        name,
-        extractor: Extractor::new(registry, log.number()),
-    };
+    let audit = Audit { database, log, options, reached, tables: Tables::of(name.version), name, extractor };
     let mut seen = Seen {
         indexed: Positions::new(Position::ZERO, reached),
         current: Positions::new(Position::ZERO, reached),
@@ -202,10 +195,11 @@ struct Seen {
     faults: Faults,
 }
 
-/// The version that searches use.
-async fn active(database: &Database, log: &Log) -> Result<Name, ProjectionError> {
+/// The version that searches use, and what takes resources apart by its search parameters.
+async fn active(database: &Database, log: &Log) -> Result<(Name, Extractor), ProjectionError> {
     let client = database.get().await?;
-    let statement = "SELECT p.active, v.schema FROM anamnesis.projection AS p
+    // Nobody adds the column here: the check writes nothing, and may be the first of this program to see the store.
+    let statement = "SELECT p.active, v.schema, to_jsonb(v) ->> 'inputs' FROM anamnesis.projection AS p
         JOIN anamnesis.projection_version AS v ON v.name = p.name AND v.log = p.log AND v.version = p.active
         WHERE p.name = $1 AND p.log = $2";
     let row = match client.query_opt(statement, &[&NAME, &log.number()]).await {
@@ -218,7 +212,10 @@ async fn active(database: &Database, log: &Log) -> Result<Name, ProjectionError>
     if found != SCHEMA {
         return Err(ProjectionError::OtherSchema { name: NAME, version, found, own: SCHEMA });
     }
-    Ok(name(version))
+    let inputs = Inputs::stored(row.try_get(2)?);
+    let parameters = CustomParameters::from_inputs(&inputs)
+        .map_err(|error| ProjectionError::Inputs { version, reason: error.to_string() })?;
+    Ok((name(version), Extractor::new(parameters.registry().clone(), log.number())))
 }
 
 impl Audit<'_> {

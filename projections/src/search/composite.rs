@@ -12,6 +12,7 @@ use super::alias::{Aliases, paths};
 use super::atom::{Atom, Criterion, Yield};
 use super::entries::Entries;
 use super::key::{Class, KEY_MIN, ParameterKey, pair};
+use super::query::Catalogue;
 use super::span::{Span, SpanBox};
 use super::target::TARGET_MIN;
 use super::value::{Asked, Refusal, split};
@@ -79,14 +80,12 @@ fn of_part(key: &ParameterKey, part: &Component, root: Value<'_>, element: Value
 }
 
 /// What a query asks: the parts' values, joined by `$`.
-pub(super) fn criterion(
-    registry: &SearchRegistry,
-    aliases: &Aliases,
-    asked: &Asked<'_>,
-) -> Result<Criterion, Refusal> {
+pub(super) fn criterion(catalogue: &Catalogue, asked: &Asked<'_>) -> Result<Criterion, Refusal> {
     if *asked.modifier != Modifier::None {
         return Err(asked.unsupported_modifier());
     }
+    // Parts are asked for whether or not they can be asked for alone.
+    let Catalogue { registry, aliases, .. } = catalogue;
     let parts = asked.parameter.components();
     let mut any = Vec::new();
     for value in asked.values {

@@ -4,7 +4,6 @@
 //! them. What a resource is found by comes from the same extraction as the rows of the index, and each atom is tested as
 //! its condition in SQL has it (`sql/condition.rs`).
 
-use anamnesis_fhir::search::SearchRegistry;
 use chrono::{DateTime, Utc};
 
 use super::atom::{Atom, Criterion};
@@ -12,7 +11,7 @@ use super::entries::Entries;
 use super::extract::Extractor;
 use super::key::type_number;
 use super::near;
-use super::query::SearchQuery;
+use super::query::{Catalogue, SearchQuery};
 use super::span::SpanBox;
 use super::string::BEYOND;
 use crate::Poison;
@@ -33,21 +32,20 @@ pub struct Subject<'a> {
 /// Takes resources apart, with the search parameters of one log.
 ///
 /// ```
-/// use anamnesis_fhir::search::SearchRegistry;
 /// use anamnesis_projections::search::{
 ///     Catalogue, Evaluator, Handling, ParseOptions, Scope, SearchQuery, Subject,
 /// };
 ///
-/// let (registry, log, now) = (SearchRegistry::r4().clone(), 1, chrono::Utc::now());
+/// let (log, now) = (1, chrono::Utc::now());
 /// let options = ParseOptions { handling: Handling::Strict, ..ParseOptions::at(now) };
 /// let parameters = [("name".to_owned(), "ad".to_owned())];
 /// let scope = Scope::Type("Patient".to_owned());
-/// let catalogue = Catalogue::new(registry.clone());
+/// let catalogue = Catalogue::r4();
 /// let (query, _) = SearchQuery::parse(&catalogue, log, &scope, &parameters, &options).unwrap();
 ///
 /// let payload = br#"{"resourceType":"Patient","id":"1","name":[{"given":["Ada"]}]}"#;
 /// let subject = Subject { resource_type: "Patient", id: "1", payload, recorded_at: now };
-/// let found = Evaluator::new(registry, log).take_apart(&subject).unwrap();
+/// let found = Evaluator::of(&catalogue, log).take_apart(&subject).unwrap();
 /// assert!(found.matches(&query));
 /// ```
 #[derive(Debug)]
@@ -56,10 +54,10 @@ pub struct Evaluator {
 }
 
 impl Evaluator {
-    /// For the log with this number.
+    /// For the log with this number: what queries ask that were read with these search parameters.
     #[must_use]
-    pub fn new(registry: SearchRegistry, log: i16) -> Self {
-        Self { extractor: Extractor::new(registry, log) }
+    pub fn of(catalogue: &Catalogue, log: i16) -> Self {
+        Self { extractor: Extractor::new(catalogue.registry.clone(), log) }
     }
 
     /// What the resource is found by. Costs as much as indexing it; to be done once for all queries.

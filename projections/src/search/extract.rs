@@ -48,7 +48,7 @@ impl TypeKeys {
 
 impl Extractor {
     pub(crate) fn new(registry: SearchRegistry, log: i16) -> Self {
-        let aliases = Aliases::of(&registry);
+        let aliases = Aliases::r4();
         let mut types = HashMap::new();
         for name in definitions::r4().resource_types() {
             let of_type: &mut TypeKeys = types.entry(*name).or_default();

@@ -13,9 +13,10 @@ use anamnesis_events::ResourceKey;
 use anamnesis_fhir::definitions;
 use anamnesis_fhir::json::{Document, Limits, Value};
 use anamnesis_fhir::references::each_reference;
-use anamnesis_fhir::search::{Extracted, SearchParameter, SearchParameterKind, SearchRegistry};
+use anamnesis_fhir::search::{Extracted, SearchParameter, SearchParameterKind};
 
 use super::key::{ParameterKey, type_number};
+use super::query::Catalogue;
 use super::reference::{relative_to, without_history};
 use super::target::Target;
 pub use token::IncludesToken;
@@ -112,7 +113,7 @@ impl Wanted {
 
 /// What is needed to turn includes into tokens.
 pub(crate) struct Follower<'a> {
-    pub(crate) registry: &'a SearchRegistry,
+    pub(crate) catalogue: &'a Catalogue,
     pub(crate) log: i16,
     /// The address under which this server knows its resources.
     pub(crate) base_url: Option<&'a str>,
@@ -138,7 +139,7 @@ impl Follower<'_> {
                         self.to_address(include, &reference, wanted);
                     });
                 }
-                let parameters = self.registry.parameters(&key.resource_type).iter();
+                let parameters = self.catalogue.parameters(&key.resource_type);
                 for parameter in parameters.filter(|parameter| include.is_by(parameter)) {
                     parameter
                         .extract_each(document.root(), |found| self.to(include, parameter, &found, wanted));

@@ -5,24 +5,23 @@ mod explain;
 mod include;
 mod join;
 mod memory;
+mod reading;
 mod rows;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anamnesis_events::Position;
 use anamnesis_fhir::definitions;
-use anamnesis_fhir::search::SearchRegistry;
 use tokio_postgres::error::SqlState;
 
 use super::atom::{Criterion, Yield};
-use super::evaluate::Evaluator;
 use super::issue::{Issue, IssueKind, Severity, parked};
 use super::key::type_number;
 use super::page::{PageToken, Place};
-use super::query::{Catalogue, ParseOptions, Scope, SearchQuery, Total};
+use super::query::{CHAIN_DEPTH_MAX, SearchQuery, Total};
 use super::sql::{Order, Start, Statement, Window};
 use super::tables::{NAME, Tables};
 use crate::checkpoint::number;
@@ -31,6 +30,7 @@ use crate::{Active, Late, ParkedMarks, Progress, ProjectionError};
 pub use explain::{ExplainOptions, Explained, Ran, explained};
 pub use include::Drawn;
 use memory::Memory;
+use reading::{Hidden, Readings};
 use rows::{Found, Row};
 
 /// How long a search waits to be told of another version where the one that it knew is gone: a little longer than
@@ -99,35 +99,40 @@ pub struct SearchPage {
 #[derive(Debug, Clone)]
 pub struct SearchIndex {
     database: Database,
-    catalogue: Catalogue,
     log: i16,
     active: Active,
+    building: Option<Active>,
+    is_partial: bool,
+    readings: Readings,
+    hidden: Hidden,
+    chain_depth_max: usize,
     limits: SearchLimits,
     memory: Memory,
     /// The furthest position that a page has shown.
     shown: Arc<AtomicU64>,
     types: HashMap<i32, &'static str>,
-    /// Made when it is first asked for.
-    evaluator: Arc<OnceLock<Evaluator>>,
 }
 
 impl SearchIndex {
     /// The index of the log with this number. `active` says which version answers: the progress of a
-    /// [`crate::Runner`] where it is always the same.
+    /// [`crate::Runner`] where it is always the same. Queries are read with the search parameters of that version.
     #[must_use]
-    pub fn new(database: Database, registry: SearchRegistry, log: i16, active: impl Into<Active>) -> Self {
+    pub fn new(database: Database, log: i16, active: impl Into<Active>) -> Self {
         let types =
             definitions::r4().resource_types().iter().map(|name| (type_number(name), *name)).collect();
         Self {
             database,
-            catalogue: Catalogue::new(registry),
             log,
             active: active.into(),
+            building: None,
+            is_partial: false,
+            readings: Readings::default(),
+            hidden: Hidden::default(),
+            chain_depth_max: CHAIN_DEPTH_MAX,
             limits: SearchLimits::default(),
             memory: Memory::default(),
             shown: Arc::default(),
             types,
-            evaluator: Arc::default(),
         }
     }
 
@@ -138,30 +143,18 @@ impl SearchIndex {
         self
     }
 
-    /// The same index with another limit for the links of a chain, see [`Catalogue::with_chain_depth`].
+    /// The same index with another limit for the links of a chain, see [`super::Catalogue::with_chain_depth`].
     #[must_use]
     pub fn with_chain_depth(mut self, chain_depth_max: usize) -> Self {
-        self.catalogue = self.catalogue.with_chain_depth(chain_depth_max);
+        self.chain_depth_max = chain_depth_max;
         self
     }
 
-    /// Reads a query, see [`SearchQuery::parse`].
-    ///
-    /// # Errors
-    /// What is wrong with the parameters.
-    pub fn parse(
-        &self,
-        scope: &Scope,
-        parameters: &[(String, String)],
-        options: &ParseOptions,
-    ) -> Result<(SearchQuery, Vec<Issue>), Vec<Issue>> {
-        SearchQuery::parse(&self.catalogue, self.log, scope, parameters, options)
-    }
-
-    /// Tests resources that are not in the index, or not any more, with the same search parameters.
+    /// The same index, which also knows the version that is being built, see [`Self::partial`].
     #[must_use]
-    pub fn evaluator(&self) -> &Evaluator {
-        self.evaluator.get_or_init(|| Evaluator::new(self.catalogue.registry.clone(), self.log))
+    pub fn with_building(mut self, building: Active) -> Self {
+        self.building = Some(building);
+        self
     }
 
     /// The version that answers now, and how far it has come; `None` where there is none that could be read.
@@ -175,6 +168,8 @@ impl SearchIndex {
     /// # Errors
     /// [`Late`] with the position that was reached.
     pub async fn wait_for(&self, position: Position, timeout: Duration) -> Result<Position, Late> {
+        // Who wants to be answered by a version that is far from it does not want to wait for it.
+        let timeout = if self.is_partial { Duration::ZERO } else { timeout };
         self.active.wait_for(position, timeout).await
     }
 
@@ -182,24 +177,28 @@ impl SearchIndex {
     /// comes twice, and none is missing.
     ///
     /// # Errors
-    /// [`ProjectionError::TooCostly`] when the database takes longer than allowed; others when it fails.
+    /// [`ProjectionError::TooCostly`] when the database takes longer than allowed; [`ProjectionError::ParametersChanged`]
+    /// where readers were sent to a version with other search parameters after the query was read, and by these it is
+    /// another query; others when the database fails.
     pub async fn search(&self, query: &SearchQuery) -> Result<SearchPage, ProjectionError> {
-        let kinds: Vec<i32> = query.types.iter().map(|name| type_number(name)).collect();
         let mut active = self.answering(self.floor(query)).await?;
         let mut before = Marked::now(&active);
-        let page = match self.page(query, &kinds, &Tables::of(active.version())).await {
+        let mut understood = self.understood(query, &active)?;
+        let page = match self.page(&understood, &Tables::of(active.version())).await {
             Err(error) if is_gone(&error) => {
                 active = self.instead_of(&active, error).await?;
                 before = Marked::now(&active);
-                self.page(query, &kinds, &Tables::of(active.version())).await
+                understood = self.understood(query, &active)?;
+                self.page(&understood, &Tables::of(active.version())).await
             }
             page => page,
         };
         let mut page = page.map_err(too_costly)?;
         self.shown.fetch_max(page.reached.get(), Ordering::SeqCst);
         // A resource that was un-parked meanwhile may be missing from what the query saw all the same.
-        page.parked = parked(&before.marks.joined(&active.parked()), &query.looked_at);
+        page.parked = parked(&before.marks.joined(&active.parked()), &understood.looked_at);
         page.parked_known = before.known;
+        page.issues.extend(self.told_partial(page.reached));
         Ok(page)
     }
 
@@ -227,12 +226,8 @@ impl SearchIndex {
     }
 
     /// The page, by one version from beginning to end.
-    async fn page(
-        &self,
-        query: &SearchQuery,
-        kinds: &[i32],
-        tables: &Tables,
-    ) -> Result<SearchPage, ProjectionError> {
+    async fn page(&self, query: &SearchQuery, tables: &Tables) -> Result<SearchPage, ProjectionError> {
+        let kinds: Vec<i32> = query.types.iter().map(|name| type_number(name)).collect();
         let token = query.page.as_ref();
         let order = Order::new(&query.sort, token.is_some_and(|token| token.backward));
         let count = i64::try_from(query.count()).unwrap_or(i64::MAX);
@@ -240,7 +235,7 @@ impl SearchIndex {
         let window = Window {
             tables,
             log: self.log,
-            kinds,
+            kinds: &kinds,
             criteria: &criteria,
             order: &order,
             as_of: as_of.map(number),

@@ -1,5 +1,6 @@
 //! A search query: what was asked, checked against the search parameters and ready for the index.
 
+mod catalogue;
 mod chain;
 mod control;
 mod filter;
@@ -13,12 +14,11 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use anamnesis_events::Position;
-use anamnesis_fhir::search::SearchRegistry;
 use anamnesis_fhir::terminology::Terminology;
 
+pub use catalogue::Catalogue;
 pub use control::is_of_results;
 
-use super::alias::Aliases;
 use super::atom::Criterion;
 use super::include::Include;
 use super::page::PageToken;
@@ -128,29 +128,6 @@ pub enum Summary {
     Count,
 }
 
-/// The search parameters that queries are read with. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Catalogue {
-    pub(crate) registry: SearchRegistry,
-    pub(crate) aliases: Aliases,
-    pub(crate) chain_depth_max: usize,
-}
-
-impl Catalogue {
-    /// Prepares the parameters of a registry.
-    #[must_use]
-    pub fn new(registry: SearchRegistry) -> Self {
-        let aliases = Aliases::of(&registry);
-        Self { registry, aliases, chain_depth_max: CHAIN_DEPTH_MAX }
-    }
-
-    /// The same with another limit for the links of a chain, reverse ones included; 0 allows no chains.
-    #[must_use]
-    pub fn with_chain_depth(self, chain_depth_max: usize) -> Self {
-        Self { chain_depth_max, ..self }
-    }
-}
-
 /// A query that can be given to [`super::SearchIndex::search`].
 #[derive(Clone)]
 pub struct SearchQuery {
@@ -164,6 +141,8 @@ pub struct SearchQuery {
     pub(crate) includes: Vec<Include>,
     /// The address under which this server knows its resources.
     pub(crate) base_url: Option<String>,
+    /// What it was read from, and the search parameters that it was read with.
+    pub(crate) asked: Arc<catalogue::AskedFor>,
     at: Option<Position>,
     includes_count: usize,
     applied: Vec<(String, String)>,

@@ -4,7 +4,6 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use anamnesis_events::{Event, Position};
-use anamnesis_fhir::search::SearchRegistry;
 use deadpool_postgres::Transaction;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{ToSql, Type};
@@ -13,10 +12,11 @@ use super::entries::Entries;
 use super::erase;
 use super::extract::Extractor;
 use super::key::type_number;
+use super::parameters::CustomParameters;
 use super::tables::{NAME, SCHEMA, Tables};
 use crate::checkpoint::number;
 use crate::tables::make_where_missing;
-use crate::{Change, Erasing, Passed, Poison, Projection, ProjectionError};
+use crate::{Change, Erasing, Inputs, Passed, Poison, Projection, ProjectionError};
 
 /// How long superseded rows are kept, by the times of the events: somebody turning pages gets every resource once,
 /// as it was when the first page was made, for this long.
@@ -31,6 +31,7 @@ const DROPPED_MAX: i64 = 5000;
 #[derive(Debug)]
 pub struct SearchProjection {
     log: i16,
+    inputs: Inputs,
     tables: Tables,
     extractor: Extractor,
     /// The time of the event at which superseded rows were dropped last, in microseconds.
@@ -47,12 +48,24 @@ impl SearchProjection {
     /// The form of the rows that this program writes and reads.
     pub const SCHEMA: i32 = SCHEMA;
 
-    /// The version with this number over the log with this number, by these search parameters. Numbers of versions
-    /// begin at 1; a store from before there were several has that one.
+    /// The version with this number over the log with this number, by R4's search parameters and these. Numbers of
+    /// versions begin at 1; a store from before there were several has that one.
     #[must_use]
-    pub fn new(registry: SearchRegistry, log: i16, version: i32) -> Self {
-        let (extractor, dropped_at) = (Extractor::new(registry, log), AtomicI64::new(0));
-        Self { log, tables: Tables::of(version), extractor, dropped_at }
+    pub fn new(parameters: &CustomParameters, log: i16, version: i32) -> Self {
+        let extractor = Extractor::new(parameters.registry().clone(), log);
+        let (inputs, dropped_at) = (parameters.to_inputs(), AtomicI64::new(0));
+        Self { log, inputs, tables: Tables::of(version), extractor, dropped_at }
+    }
+
+    /// Makes versions over the log with this number, by their numbers and what they are made from; for
+    /// [`crate::Supervisor::start`]. [`ProjectionError::Inputs`] for what is no text of [`CustomParameters`].
+    pub fn maker(
+        log: i16,
+    ) -> impl Fn(i32, &Inputs) -> Result<Self, ProjectionError> + Clone + Send + Sync + 'static {
+        move |version, inputs| match CustomParameters::from_inputs(inputs) {
+            Ok(parameters) => Ok(Self::new(&parameters, log, version)),
+            Err(error) => Err(ProjectionError::Inputs { version, reason: error.to_string() }),
+        }
     }
 }
 
@@ -69,6 +82,10 @@ impl Projection for SearchProjection {
 
     fn schema(&self) -> i32 {
         SCHEMA
+    }
+
+    fn inputs(&self) -> &Inputs {
+        &self.inputs
     }
 
     fn rows(&self, event: &Event) -> Result<SearchRows, Poison> {

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Shared, SupervisorOptions};
 use crate::database::Database;
 use crate::runner::{Runner, RunnerOptions, Source};
-use crate::{Progress, Projection, ProjectionError, State, Switch, Version, Versions};
+use crate::{Inputs, Progress, Projection, ProjectionError, State, Switch, Version, Versions};
 
 /// A version that is behind the active one by no more events tries to take its place: a fraction of a second.
 const NEAR: u64 = 5000;
@@ -71,6 +71,7 @@ pub(super) struct Reconciler<S, M> {
     pub(super) schema: i32,
     pub(super) options: SupervisorOptions,
     pub(super) active: watch::Sender<Option<Progress>>,
+    pub(super) building: watch::Sender<Option<Progress>>,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -78,7 +79,7 @@ impl<P, S, M> Reconciler<S, M>
 where
     P: Projection,
     S: Source + Clone,
-    M: Fn(i32) -> P + Send + Sync + 'static,
+    M: Fn(i32, &Inputs) -> Result<P, ProjectionError> + Send + Sync + 'static,
 {
     /// Looks again and again until it is told to stop; then stops the runners.
     pub(super) async fn run(self, stop: CancellationToken) {
@@ -121,6 +122,7 @@ where
         for version in versions.iter().filter(|version| self.is_wanted(version)) {
             match self.run_version(version).await {
                 Ok(()) => {}
+                Err(error @ ProjectionError::Inputs { .. }) => self.tell_unreadable(version, &error),
                 Err(error) if version.state == State::Active => return Err(error),
                 // Readers do without it.
                 Err(error) => tracing::warn!(version = version.number, %error, "a version cannot be run"),
@@ -129,6 +131,15 @@ where
         self.point(&versions);
         self.tell_active(&versions);
         Ok(versions)
+    }
+
+    /// A version that this program cannot make: readers do without it until another one takes its place. Told once.
+    fn tell_unreadable(&self, version: &Version, error: &ProjectionError) {
+        let mut told = self.shared.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.insert(version.number) {
+            let (version, state) = (version.number, version.state.word());
+            tracing::error!(version, state, %error, "a version of a projection cannot be run by this program");
+        }
     }
 
     /// Which version counts, for those who watch the figures of all.
@@ -158,7 +169,7 @@ where
         self.cancel_outdated(&versions).await?;
         self.remove_unwanted(&versions).await;
         if self.must_rebuild(&versions) {
-            let (number, _) = self.versions.build(self.schema, false).await?;
+            let (number, _) = self.versions.build(self.schema, None, false).await?;
             tracing::warn!(
                 version = number,
                 "the index has rows of another form than this program; it is built again"
@@ -193,7 +204,7 @@ where
         let events = if is_building { self.options.building_batch_max } else { 0 };
         let batch_events_max = events.max(self.options.runner.batch_events_max);
         let options = RunnerOptions { batch_events_max, ..self.options.runner.clone() };
-        let (projection, source) = ((self.make)(number), self.source.clone());
+        let (projection, source) = ((self.make)(number, &version.inputs)?, self.source.clone());
         let runner = Runner::start(self.database.clone(), projection, source, self.log, options).await;
         let runner = match runner {
             Ok(runner) => runner,
@@ -209,21 +220,14 @@ where
         Ok(())
     }
 
-    /// Shows readers the active version, if this program can read it.
+    /// Shows readers the active version, if this program can read it, and the one that is being built.
     fn point(&self, versions: &[Version]) {
         let runners = self.shared.runners();
-        let active = active(versions);
-        let progress = active.and_then(|active| runners.get(&active.number)).map(|runner| runner.progress());
-        self.active.send_if_modified(|now| {
-            // The same version anew where its runner was started anew.
-            let is_same = match (now.as_ref(), progress.as_ref()) {
-                (Some(now), Some(progress)) => now.is_of_same_runner(progress),
-                (None, None) => true,
-                _ => false,
-            };
-            *now = progress;
-            !is_same
-        });
+        let progress = |version: &Version| Some(runners.get(&version.number)?.progress());
+        let is_building =
+            |version: &&Version| version.state == State::Building && version.schema == self.schema;
+        show(&self.active, active(versions).and_then(progress));
+        show(&self.building, versions.iter().find(is_building).and_then(progress));
     }
 
     /// Whether the rows are older than this program. Those of a later program are left alone: two programs that each
@@ -301,10 +305,15 @@ where
         Ok(false)
     }
 
+    /// The tables of a version do not depend on what it was made from.
+    async fn remove(&self, number: i32) -> Result<(), ProjectionError> {
+        self.versions.remove(&(self.make)(number, &Inputs::none())?).await
+    }
+
     /// Takes away what nobody reads or writes any more. What cannot be had now is tried again at the next look.
     async fn remove_unwanted(&self, versions: &[Version]) {
         for version in versions.iter().filter(|version| self.is_over(version)) {
-            match self.versions.remove(&(self.make)(version.number)).await {
+            match self.remove(version.number).await {
                 Ok(()) => {
                     let (version, was) = (version.number, version.state.word());
                     tracing::info!(version, was, "a version of a projection was taken away");
@@ -316,6 +325,19 @@ where
             }
         }
     }
+}
+
+/// Shows a version, anew also where the same version's runner was started anew.
+fn show(shown: &watch::Sender<Option<Progress>>, progress: Option<Progress>) {
+    shown.send_if_modified(|now| {
+        let is_same = match (now.as_ref(), progress.as_ref()) {
+            (Some(now), Some(progress)) => now.is_of_same_runner(progress),
+            (None, None) => true,
+            _ => false,
+        };
+        *now = progress;
+        !is_same
+    });
 }
 
 fn active(versions: &[Version]) -> Option<&Version> {

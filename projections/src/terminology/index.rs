@@ -14,7 +14,7 @@ use super::fetch::Fetcher;
 use super::snapshot::{Fetched, Need, Snapshot};
 use super::source::OfTypes;
 use super::tables::{NAME, Tables};
-use crate::{Active, Database, ProjectionError, RunnerOptions, Supervisor, SupervisorOptions};
+use crate::{Active, Database, Inputs, ProjectionError, RunnerOptions, Supervisor, SupervisorOptions};
 
 /// How often a question is put again after something was fetched for it: a line of value sets that draw on each other
 /// may be 16 long, and each may need a code system.
@@ -72,7 +72,7 @@ impl TerminologyIndex {
             ..SupervisorOptions::default()
         };
         let number = log.number();
-        let of_version = move |version| TerminologyProjection::new(number, version);
+        let of_version = move |version, _: &Inputs| Ok(TerminologyProjection::new(number, version));
         let supervisor = Supervisor::start(database, of_version, source.clone(), number, options).await?;
         let inner = Inner {
             database: database.clone(),

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anamnesis_events::audit::Fault;
 use anamnesis_events::{Log, LogOptions};
-use anamnesis_fhir::search::SearchRegistry;
 use anamnesis_projections::search::{AuditOptions, Audited, audit};
 use anamnesis_projections::{ProjectionError, RunnerOptions};
 use serde_json::{Value, json};
@@ -39,7 +38,7 @@ async fn check(world: &World, log: &Log) -> Result<Audited, ProjectionError> {
 }
 
 async fn check_with(world: &World, log: &Log, options: AuditOptions) -> Result<Audited, ProjectionError> {
-    audit(&world.database, log, SearchRegistry::r4().clone(), options, &mut |_| {}).await
+    audit(&world.database, log, options, &mut |_| {}).await
 }
 
 async fn faults(world: &World) -> Vec<String> {

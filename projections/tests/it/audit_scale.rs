@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use anamnesis_events::audit::Fault;
-use anamnesis_fhir::search::SearchRegistry;
 use anamnesis_projections::search::{AuditOptions, Audited, audit};
 use anamnesis_projections::{Database, DatabaseOptions};
 use serde_json::{Value, json};
@@ -24,7 +23,7 @@ async fn execute(world: &World, statements: &str) {
 }
 
 async fn check(world: &World, options: AuditOptions) -> Audited {
-    audit(&world.database, &world.log, SearchRegistry::r4().clone(), options, &mut |_| {}).await.unwrap()
+    audit(&world.database, &world.log, options, &mut |_| {}).await.unwrap()
 }
 
 fn told(audited: &Audited) -> Vec<String> {
@@ -52,8 +51,7 @@ async fn what_is_written_meanwhile_is_not_looked_at() {
         }
         writes += 1;
     };
-    let audited =
-        audit(&world.database, &world.log, SearchRegistry::r4().clone(), options, &mut write).await.unwrap();
+    let audited = audit(&world.database, &world.log, options, &mut write).await.unwrap();
     assert!(writes > 1);
     assert_eq!(told(&audited), [""; 0]);
     assert_eq!((audited.reached, audited.resources, audited.again), (reached, 300, 0));
@@ -107,8 +105,8 @@ async fn what_is_looked_at_again_is_read_through_indexes() {
     let separator = if world.url.contains('?') { '&' } else { '?' };
     let url = format!("{}{separator}application_name=the-check", world.url);
     let database = Database::new(&url, &DatabaseOptions::default()).unwrap();
-    let (registry, options) = (SearchRegistry::r4().clone(), AuditOptions::default());
-    let audited = audit(&database, &world.log, registry, options, &mut |_| {}).await.unwrap();
+    let options = AuditOptions::default();
+    let audited = audit(&database, &world.log, options, &mut |_| {}).await.unwrap();
     assert_eq!(told(&audited), ["position 17: the table of spans has other rows than the resource gives"]);
     drop(database);
     // The rows of resources are read once, in their order. Nothing else is read as a whole.
@@ -166,8 +164,7 @@ async fn a_version_that_is_taken_away_meanwhile_is_not_missed() {
         });
     };
     let options = AuditOptions::default();
-    let audited =
-        audit(&world.database, &world.log, SearchRegistry::r4().clone(), options, &mut switch).await.unwrap();
+    let audited = audit(&world.database, &world.log, options, &mut switch).await.unwrap();
     assert_eq!((audited.version, audited.resources), (2, 10));
     assert_eq!(told(&audited), [""; 0]);
 }

@@ -133,7 +133,7 @@ fn in_memory(world: &World, events: &[Event], query: &str) -> String {
     for (key, event) in newest {
         let (resource_type, id) = (&*key.resource_type, key.id.as_str());
         let subject = Subject { resource_type, id, payload: &event.payload, recorded_at: event.recorded_at };
-        if world.index.evaluator().take_apart(&subject).unwrap().matches(&parsed) {
+        if world.index.evaluator(&parsed).unwrap().take_apart(&subject).unwrap().matches(&parsed) {
             ids.push(key.id.clone());
         }
     }

@@ -67,10 +67,10 @@ async fn what_an_older_program_was_building_never_takes_over_from_a_later_one() 
     world.put((0..20).map(|id| patient(id, "x"))).await;
     world.runner.stop().await;
     let versions = world.versions().await;
-    assert_eq!(versions.build(OLD, true).await.unwrap(), (2, true));
+    assert_eq!(versions.build(OLD, None, true).await.unwrap(), (2, true));
     let new = program(&world, NEW, options(20)).await;
     until(&new, is_alone(3)).await;
-    assert_eq!(versions.build(OLD, false).await.unwrap().0, 4);
+    assert_eq!(versions.build(OLD, None, false).await.unwrap().0, 4);
     let switched = versions.switch(4, false).await;
     assert!(
         matches!(

@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anamnesis_events::{Event, Position, ResourceKey};
-use anamnesis_fhir::search::SearchRegistry;
-use anamnesis_projections::search::{SearchProjection, digest};
-use anamnesis_projections::{Change, Poison, Projection, ProjectionError, Runner, RunnerOptions};
+use anamnesis_projections::search::{CustomParameters, SearchProjection, digest};
+use anamnesis_projections::{Change, Inputs, Poison, Projection, ProjectionError, Runner, RunnerOptions};
 use deadpool_postgres::Transaction;
 use serde_json::{Value, json};
 
@@ -186,6 +185,10 @@ impl Projection for Refusing {
         self.inner.version()
     }
 
+    fn inputs(&self) -> &Inputs {
+        self.inner.inputs()
+    }
+
     fn schema(&self) -> i32 {
         self.schema
     }
@@ -227,7 +230,7 @@ async fn parks_and_unparks(how: How) {
     let world = World::new().await;
     world.runner.stop().await;
     let refuses = Arc::new(AtomicBool::new(true));
-    let inner = SearchProjection::new(SearchRegistry::r4().clone(), world.log.number(), 1);
+    let inner = SearchProjection::new(&CustomParameters::none(), world.log.number(), 1);
     let projection = Refusing { inner, how, schema: SearchProjection::SCHEMA, refuses: refuses.clone() };
     let log = world.log.number();
     let options = RunnerOptions::default();

@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anamnesis_events::{Position, ResourceKey};
-use anamnesis_fhir::search::SearchRegistry;
 use anamnesis_projections::search::{SearchIndex, SearchProjection};
 use anamnesis_projections::{
-    ProjectionError, RunnerOptions, State, Supervisor, SupervisorOptions, VersionStatus,
+    Inputs, ProjectionError, RunnerOptions, State, Supervisor, SupervisorOptions, VersionStatus,
 };
 use serde_json::{Value, json};
 
@@ -41,22 +40,24 @@ pub(crate) async fn supervise_as(
     options: SupervisorOptions,
 ) -> Supervisor {
     let (log, refuses) = (world.log.number(), refuses.clone());
-    let make = move |version| {
-        let inner = SearchProjection::new(SearchRegistry::r4().clone(), log, version);
-        Refusing { inner, how: How::Poison, schema, refuses: refuses.clone() }
+    let inner = SearchProjection::maker(log);
+    let make = move |version, inputs: &Inputs| {
+        let inner = inner(version, inputs)?;
+        Ok(Refusing { inner, how: How::Poison, schema, refuses: refuses.clone() })
     };
     Supervisor::start(&world.database, make, world.log.clone(), log, options).await.unwrap()
 }
 
 pub(crate) async fn supervise(world: &World, options: SupervisorOptions) -> Supervisor {
     let log = world.log.number();
-    let make = move |version| SearchProjection::new(SearchRegistry::r4().clone(), log, version);
-    Supervisor::start(&world.database, make, world.log.clone(), log, options).await.unwrap()
+    Supervisor::start(&world.database, SearchProjection::maker(log), world.log.clone(), log, options)
+        .await
+        .unwrap()
 }
 
 pub(crate) fn index(world: &World, supervisor: &Supervisor) -> SearchIndex {
-    let registry = SearchRegistry::r4().clone();
-    SearchIndex::new(world.database.clone(), registry, world.log.number(), supervisor.active())
+    let index = SearchIndex::new(world.database.clone(), world.log.number(), supervisor.active());
+    index.with_building(supervisor.building())
 }
 
 pub(crate) fn patient(id: usize, name: &str) -> Value {
@@ -222,8 +223,8 @@ async fn a_second_request_is_the_same_job_and_a_cancelled_one_leaves_nothing() {
     let supervisor = supervise(&world, idle).await;
     assert_eq!(supervisor.cancel().await.unwrap(), None);
     let versions = world.versions().await;
-    assert_eq!(versions.build(SearchProjection::SCHEMA, false).await.unwrap(), (2, true));
-    assert_eq!(versions.build(SearchProjection::SCHEMA, true).await.unwrap(), (2, false));
+    assert_eq!(versions.build(SearchProjection::SCHEMA, None, false).await.unwrap(), (2, true));
+    assert_eq!(versions.build(SearchProjection::SCHEMA, None, true).await.unwrap(), (2, false));
     assert!(versions.list().await.unwrap()[1].force);
     assert_eq!(supervisor.cancel().await.unwrap(), Some(2));
     until(&supervisor, |status| {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anamnesis_events::Position;
-use anamnesis_fhir::search::SearchRegistry;
 use anamnesis_projections::search::{SearchIndex, SearchProjection, digest};
 use anamnesis_projections::{
     Active, Database, DatabaseOptions, ProjectionError, Runner, RunnerOptions, State, Switch,
@@ -79,13 +78,12 @@ async fn a_scratch_version_gives_the_same_digest_and_leaves_nothing() {
 async fn after_a_switch_in_the_middle_of_a_history_the_digest_is_the_same() {
     let world = World::with(batches_of(4)).await;
     let (sender, active) = watch::channel(Some(world.runner.progress()));
-    let registry = SearchRegistry::r4().clone();
     let log = world.log.number();
-    let index = SearchIndex::new(world.database.clone(), registry, log, Active::new(active));
+    let index = SearchIndex::new(world.database.clone(), log, Active::new(active));
     history(&world, 0).await;
     let versions = world.versions().await;
-    assert_eq!(versions.build(SCHEMA, false).await.unwrap(), (2, true));
-    assert_eq!(versions.build(SCHEMA, false).await.unwrap(), (2, false), "it is being built already");
+    assert_eq!(versions.build(SCHEMA, None, false).await.unwrap(), (2, true));
+    assert_eq!(versions.build(SCHEMA, None, false).await.unwrap(), (2, false), "it is being built already");
     let building = run_version(&world.database, &world.log, 2, batches_of(3)).await;
     history(&world, 1).await;
     let (query, _) = world.query("Patient?_summary=count").unwrap();
@@ -117,9 +115,8 @@ async fn after_a_switch_in_the_middle_of_a_history_the_digest_is_the_same() {
 #[tokio::test]
 async fn a_search_does_not_go_back_to_what_a_new_version_has_not_yet() {
     let world = World::with(batches_of(4)).await;
-    let registry = SearchRegistry::r4().clone();
     let (sender, active) = watch::channel(Some(world.runner.progress()));
-    let index = SearchIndex::new(world.database.clone(), registry, world.log.number(), Active::new(active));
+    let index = SearchIndex::new(world.database.clone(), world.log.number(), Active::new(active));
     history(&world, 0).await;
     let versions = world.versions().await;
     let number = versions.scratch(SCHEMA).await.unwrap();
@@ -154,7 +151,7 @@ async fn a_version_that_is_behind_does_not_become_the_active_one() {
     history(&world, 0).await;
     let reached = world.settle().await;
     let versions = world.versions().await;
-    let (number, _) = versions.build(SCHEMA, false).await.unwrap();
+    let (number, _) = versions.build(SCHEMA, None, false).await.unwrap();
     let behind = Switch::Behind { active: reached, reached: Position::ZERO };
     assert_eq!(versions.switch(number, true).await.unwrap(), behind);
     assert_eq!(versions.active(SCHEMA).await.unwrap(), 1);
@@ -165,7 +162,7 @@ async fn a_version_that_is_behind_does_not_become_the_active_one() {
     let switched = versions.switch(number, true).await;
     assert!(matches!(switched, Err(ProjectionError::WrongState { state: State::Cancelled, .. })));
     versions.remove(&projection(&world.log, number)).await.unwrap();
-    assert_eq!(versions.build(SCHEMA, false).await.unwrap(), (number + 1, true));
+    assert_eq!(versions.build(SCHEMA, None, false).await.unwrap(), (number + 1, true));
 }
 
 #[tokio::test]
@@ -175,7 +172,7 @@ async fn a_version_that_has_parked_more_takes_the_place_only_by_force() {
     world.put_broken("Patient", "1").await;
     world.settle().await;
     let versions = world.versions().await;
-    let (number, _) = versions.build(SCHEMA, false).await.unwrap();
+    let (number, _) = versions.build(SCHEMA, None, false).await.unwrap();
     let building = run_version(&world.database, &world.log, number, RunnerOptions::default()).await;
     world.digest_of(&building).await;
     // Both have parked the same. The active one loses it, as if it had been un-parked by a program that could.
@@ -261,7 +258,7 @@ async fn a_long_batch_of_the_new_version_does_not_hold_the_active_one_still() {
     history(&world, 0).await;
     world.settle().await;
     let versions = world.versions().await;
-    let (number, _) = versions.build(SCHEMA, false).await.unwrap();
+    let (number, _) = versions.build(SCHEMA, None, false).await.unwrap();
     let building = run_version(&world.database, &world.log, number, RunnerOptions::default()).await;
     world.digest_of(&building).await;
     let (client, connection) = tokio_postgres::connect(&world.url, tokio_postgres::NoTls).await.unwrap();

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anamnesis_engines::testing::postgres;
 use anamnesis_events::{Draft, Erases, Group, Log, LogOptions, Operation, Position, ResourceKey, Version};
-use anamnesis_fhir::search::SearchRegistry;
 use anamnesis_projections::search::{
-    Handling, Issue, ParseOptions, Scope, SearchIndex, SearchPage, SearchProjection, SearchQuery, digest,
+    CustomParameters, Handling, Issue, ParseOptions, Scope, SearchIndex, SearchPage, SearchProjection,
+    SearchQuery, digest,
 };
 use anamnesis_projections::{Database, DatabaseOptions, Runner, RunnerOptions, Versions};
 use chrono::{TimeZone, Utc};
@@ -44,8 +44,7 @@ impl World {
         let log = Log::open(&url, "default", log).await.unwrap();
         let database = Database::new(&url, &DatabaseOptions::default()).unwrap();
         let runner = run(&database, &log, options).await;
-        let registry = SearchRegistry::r4().clone();
-        let index = SearchIndex::new(database.clone(), registry, log.number(), runner.progress());
+        let index = SearchIndex::new(database.clone(), log.number(), runner.progress());
         Self { url, log, database, runner, index, options: None, versions: Mutex::default() }
     }
 
@@ -136,6 +135,16 @@ impl World {
         query: &str,
         handling: Handling,
     ) -> Result<(SearchQuery, Vec<Issue>), Vec<Issue>> {
+        self.query_of(&self.index, query, handling)
+    }
+
+    /// The query as another index reads it.
+    pub(crate) fn query_of(
+        &self,
+        index: &SearchIndex,
+        query: &str,
+        handling: Handling,
+    ) -> Result<(SearchQuery, Vec<Issue>), Vec<Issue>> {
         let (path, parameters) = query.split_once('?').unwrap_or((query, ""));
         let scope = match path.split('/').collect::<Vec<_>>().as_slice() {
             [""] => Scope::System,
@@ -157,7 +166,7 @@ impl World {
         let base_url = Some("http://here.org/fhir".to_owned());
         let options = ParseOptions { handling, base_url, ..ParseOptions::at(now) };
         let options = self.options.iter().fold(options, |options, change| change(options));
-        self.index.parse(&scope, &parameters, &options)
+        index.parse(&scope, &parameters, &options)
     }
 
     /// The page that answers a query, with everything that is in the log.
@@ -204,7 +213,7 @@ pub(crate) async fn run_version(
 }
 
 pub(crate) fn projection(log: &Log, version: i32) -> SearchProjection {
-    SearchProjection::new(SearchRegistry::r4().clone(), log.number(), version)
+    SearchProjection::new(&CustomParameters::none(), log.number(), version)
 }
 
 enum Write {

@@ -4,10 +4,9 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anamnesis_events::Kind;
-use anamnesis_fhir::search::SearchRegistry;
 use anamnesis_projections::Database;
 use anamnesis_projections::recording::{Expected, Recording};
-use anamnesis_projections::search::{LOG_OF_RECORDINGS, SearchProjection, derive, digest};
+use anamnesis_projections::search::{CustomParameters, LOG_OF_RECORDINGS, SearchProjection, derive, digest};
 
 use crate::dice::Dice;
 use crate::harness::{Subject, check};
@@ -19,7 +18,7 @@ impl Subject for Search {
     type Projection = SearchProjection;
 
     fn projection(&self, version: i32) -> SearchProjection {
-        SearchProjection::new(SearchRegistry::r4().clone(), LOG_OF_RECORDINGS, version)
+        SearchProjection::new(&CustomParameters::none(), LOG_OF_RECORDINGS, version)
     }
 
     async fn digest(&self, database: &Database, _url: &str, version: i32) -> String {

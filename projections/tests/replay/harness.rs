@@ -169,7 +169,7 @@ impl<S: Subject> Bench<'_, S> {
         let source = |dice: Dice| Awkward::new(self.events, opened.clone(), dice, 25);
         let old = self.run(active, source(dice.split()), 17).await;
         self.reach(&old, self.whole_until(first)).await;
-        let (number, is_new) = self.versions.build(self.schema, true).await.unwrap();
+        let (number, is_new) = self.versions.build(self.schema, None, true).await.unwrap();
         assert!(is_new);
         let new = self.run(number, source(dice.split()), 23).await;
         gate.send_replace(second);

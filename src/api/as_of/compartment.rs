@@ -71,7 +71,7 @@ pub(in super::super) async fn search(
     if query.joins_others() {
         return Err(unsupported("What other resources have cannot be asked with _asOf."));
     }
-    let evaluator = index.evaluator();
+    let evaluator = index.evaluator(&query)?;
     let wanted = Wanted {
         owner,
         position,
@@ -80,7 +80,7 @@ pub(in super::super) async fn search(
         ascending: asked.ascending,
         count: query.count(),
     };
-    let keep = |event: &Event| finds(evaluator, &query, event);
+    let keep = |event: &Event| finds(&evaluator, &query, event);
     let mut members = Members::default();
     if !query.is_count_only() {
         members = self::members(&call.service, &wanted, &keep).await?;

@@ -1,7 +1,6 @@
 //! What is next about a subscription, as it stands.
 
 use anamnesis_fhir::json::{Document, Limits};
-use anamnesis_fhir::search::SearchRegistry;
 use anamnesis_projections::search::{Catalogue, DateEquals};
 use serde_json::{Value, json};
 
@@ -18,7 +17,7 @@ fn now() -> DateTime<Utc> {
 
 fn definition(change: impl FnOnce(&mut Value)) -> Definition {
     let mut reader = Reader {
-        catalogue: Catalogue::new(SearchRegistry::r4().clone()),
+        catalogue: Catalogue::r4(),
         log: 1,
         base: None,
         date_equals: DateEquals::default(),

@@ -3,8 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anamnesis_events::{Log, Position};
-use anamnesis_fhir::search::SearchRegistry;
-use anamnesis_projections::search::{SearchProjection, digest};
+use anamnesis_projections::search::{CustomParameters, SearchProjection, digest};
 use anamnesis_projections::{
     Database, DatabaseOptions, ProjectionError, Runner, RunnerOptions, State, Version, Versions,
 };
@@ -32,7 +31,7 @@ async fn compare(log: &Log, address: &str, batch: usize) -> Result<Option<String
         return Ok(Some(format!("I4: the log ends at {head}, but the index is {live:?}{building}")));
     }
     let number = versions.scratch(SearchProjection::SCHEMA).await?;
-    let projection = || SearchProjection::new(SearchRegistry::r4().clone(), log.number(), number);
+    let projection = || SearchProjection::new(&CustomParameters::none(), log.number(), number);
     let options = RunnerOptions { batch_events_max: batch, ..RunnerOptions::default() };
     let runner = Runner::start(database.clone(), projection(), log.clone(), log.number(), options).await?;
     let built = runner.progress().wait_for(head, REBUILD_WITHIN).await;

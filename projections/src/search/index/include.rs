@@ -38,11 +38,9 @@ impl SearchIndex {
         key: &ResourceKey,
         body: &[u8],
     ) {
-        let follower = Follower {
-            registry: &self.catalogue.registry,
-            log: self.log,
-            base_url: query.base_url.as_deref(),
-        };
+        let catalogue = self.catalogue_of(query);
+        let base_url = query.base_url.as_deref();
+        let follower = Follower { catalogue: &catalogue, log: self.log, base_url };
         let includes = query.includes.iter().filter(|include| is_match || include.iterates());
         follower.follow(includes, key, body, wanted);
     }

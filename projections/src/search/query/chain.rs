@@ -56,10 +56,10 @@ impl Parser<'_> {
         value: &str,
         depth: usize,
     ) -> Result<Criterion, Refusal> {
-        if depth >= self.chain_depth_max {
+        if depth >= self.catalogue.chain_depth_max {
             return Err(Refusal::BadValue(format!(
                 "a chain has at most {} links on this server",
-                self.chain_depth_max
+                self.catalogue.chain_depth_max
             )));
         }
         match *link {
@@ -192,7 +192,7 @@ impl Parser<'_> {
     }
 
     fn reference(&self, resource_type: &str, code: &str) -> Result<&SearchParameter, Refusal> {
-        let parameter = self.registry.get(resource_type, code).ok_or_else(|| unknown(resource_type))?;
+        let parameter = self.catalogue.get(resource_type, code).ok_or_else(|| unknown(resource_type))?;
         if !is_followed(parameter) {
             let text = format!("{code} is no parameter of type reference, so nothing can follow it");
             return Err(Refusal::Unsupported(text));

@@ -105,8 +105,8 @@ impl Parser<'_> {
 
     /// The type of the parameter that a path ends in.
     fn kind_of(&self, types: &[String], path: &str, depth: usize) -> Result<Kind, Refusal> {
-        if depth > self.chain_depth_max {
-            let most = self.chain_depth_max;
+        if depth > self.catalogue.chain_depth_max {
+            let most = self.catalogue.chain_depth_max;
             return Err(Refusal::BadValue(format!("a path has at most {most} links on this server")));
         }
         match chain::link(path)? {
@@ -130,7 +130,7 @@ impl Parser<'_> {
                 Err(Refusal::Modifier("modifiers are not taken: the operator says what is meant".to_owned()))
             }
             None => {
-                let of_type = |name: &String| Some(self.registry.get(name, path)?.kind());
+                let of_type = |name: &String| Some(self.catalogue.get(name, path)?.kind());
                 let mut kinds: Vec<Kind> = types.iter().filter_map(of_type).collect();
                 kinds.dedup();
                 match kinds.as_slice() {

@@ -1,8 +1,8 @@
 //! Reads `_include` and `_revinclude` (R4 search.html#include).
 
 use anamnesis_fhir::definitions;
-use anamnesis_fhir::search::SearchRegistry;
 
+use super::Catalogue;
 use crate::search::include::{Include, is_followed};
 use crate::search::value::Refusal;
 
@@ -16,7 +16,7 @@ pub(super) fn is_include(name: &str) -> bool {
 
 /// `*`, `Type:*`, `Type:parameter` and both with `:Target`; the name with `:iterate`, or `:recurse` as R4 called it
 /// before.
-pub(super) fn parse(registry: &SearchRegistry, name: &str, value: &str) -> Result<Include, Refusal> {
+pub(super) fn parse(catalogue: &Catalogue, name: &str, value: &str) -> Result<Include, Refusal> {
     let (name, modifier) =
         name.split_once(':').map_or((name, None), |(name, modifier)| (name, Some(modifier)));
     let iterate = match modifier {
@@ -39,7 +39,7 @@ pub(super) fn parse(registry: &SearchRegistry, name: &str, value: &str) -> Resul
         return Err(unsupported("the type at the end is no resource type of R4"));
     }
     if code != ANY {
-        let parameter = registry.get(source, code).filter(|parameter| is_followed(parameter));
+        let parameter = catalogue.get(source, code).filter(|parameter| is_followed(parameter));
         let parameter =
             parameter.ok_or_else(|| unsupported("it names no search parameter of type reference"))?;
         let targets = parameter.targets();
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     fn read(name: &str, value: &str) -> Result<Include, Refusal> {
-        parse(SearchRegistry::r4(), name, value)
+        parse(&Catalogue::r4(), name, value)
     }
 
     #[test]

@@ -1,18 +1,19 @@
 //! From the parameters of a request to a [`SearchQuery`].
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use anamnesis_fhir::definitions;
-use anamnesis_fhir::search::{SearchParameterKind, SearchRegistry};
+use anamnesis_fhir::search::SearchParameterKind;
 use sha2::{Digest, Sha256};
 
+use super::catalogue::AskedFor;
 use super::control::Control;
 use super::{
     Catalogue, Handling, PAGE_PARAMETER, ParseOptions, Scope, SearchQuery, SortKey, Summary, chain, filter,
     include, sort,
 };
 use crate::search::Modifier;
-use crate::search::alias::Aliases;
 use crate::search::atom::{Atom, Criterion, Yield};
 use crate::search::issue::{Issue, IssueKind, Severity};
 use crate::search::key::ParameterKey;
@@ -51,9 +52,7 @@ impl SearchQuery {
         options: &ParseOptions,
     ) -> Result<(SearchQuery, Vec<Issue>), Vec<Issue>> {
         let mut parser = Parser {
-            registry: &catalogue.registry,
-            aliases: &catalogue.aliases,
-            chain_depth_max: catalogue.chain_depth_max,
+            catalogue,
             log,
             options: options.clone(),
             issues: Vec::new(),
@@ -70,9 +69,7 @@ impl SearchQuery {
 }
 
 pub(super) struct Parser<'a> {
-    pub(super) registry: &'a SearchRegistry,
-    aliases: &'a Aliases,
-    pub(super) chain_depth_max: usize,
+    pub(super) catalogue: &'a Catalogue,
     pub(super) log: i16,
     pub(super) options: ParseOptions,
     issues: Vec<Issue>,
@@ -99,7 +96,7 @@ impl Parser<'_> {
         let (mut applied, mut includes) = (Vec::new(), Vec::new());
         for (name, value) in rest {
             if include::is_include(name) {
-                match include::parse(self.registry, name, value) {
+                match include::parse(self.catalogue, name, value) {
                     Ok(include) => {
                         includes.push(include);
                         applied.push((name.clone(), value.clone()));
@@ -148,6 +145,7 @@ impl Parser<'_> {
             fingerprint,
             includes,
             base_url: self.options.base_url.clone(),
+            asked: self.asked_for(scope, parameters),
             at: None,
             includes_count: control.includes_count,
             applied,
@@ -156,6 +154,16 @@ impl Parser<'_> {
             summary: control.summary,
             elements: control.elements,
         }
+    }
+
+    fn asked_for(&self, scope: &Scope, parameters: &[(String, String)]) -> Arc<AskedFor> {
+        Arc::new(AskedFor {
+            inputs: self.catalogue.inputs.clone(),
+            log: self.log,
+            scope: scope.clone(),
+            parameters: parameters.to_vec(),
+            options: self.options.clone(),
+        })
     }
 
     /// Keeps the statements of a search in bounds.
@@ -211,15 +219,16 @@ impl Parser<'_> {
 
     fn compartment(&self, scope: &Scope) -> Option<Criterion> {
         let Scope::Compartment { owner_type, owner_id, .. } = scope else { return None };
-        let of_type =
-            |name: &String| special::compartment(self.registry, self.log, (owner_type, owner_id), name);
+        let of_type = |name: &String| {
+            special::compartment(&self.catalogue.registry, self.log, (owner_type, owner_id), name)
+        };
         Some(Criterion::any(self.types.iter().flat_map(of_type).collect(), Yield::Few))
     }
 
     /// One criterion of the types that are searched.
     pub(super) fn criterion_of_search(&mut self, name: &str, value: &str) -> Result<Criterion, Refusal> {
         let code = name.split([':', '.']).next().unwrap_or(name);
-        let is_of_all = self.registry.get("Resource", code).is_some() || OF_ALL.contains(&code);
+        let is_of_all = self.catalogue.get("Resource", code).is_some() || OF_ALL.contains(&code);
         if self.searched_all && !is_of_all {
             return Err(unknown("all resource types"));
         }
@@ -259,11 +268,11 @@ impl Parser<'_> {
         let mut of_types = Vec::with_capacity(types.len());
         for resource_type in types {
             let itself = [code.to_owned()];
-            let codes = self.aliases.get(resource_type, code).unwrap_or(&itself);
+            let codes = self.catalogue.aliases.get(resource_type, code).unwrap_or(&itself);
             let mut parts = Vec::with_capacity(codes.len());
             for code in codes {
                 let parameter =
-                    self.registry.get(resource_type, code).ok_or_else(|| unknown(resource_type))?;
+                    self.catalogue.get(resource_type, code).ok_or_else(|| unknown(resource_type))?;
                 let key = ParameterKey::new(self.log, resource_type, code);
                 let (modifier, values, options) = (&modifier, values.as_slice(), &self.options);
                 parts.push(self.of_kind(&Asked { parameter, key: &key, modifier, values, options })?);
@@ -284,7 +293,7 @@ impl Parser<'_> {
 
     fn of_kind(&self, asked: &Asked<'_>) -> Result<Criterion, Refusal> {
         match asked.parameter.kind() {
-            SearchParameterKind::Composite => composite::criterion(self.registry, self.aliases, asked),
+            SearchParameterKind::Composite => composite::criterion(self.catalogue, asked),
             _ => criterion(asked),
         }
     }
@@ -311,11 +320,11 @@ impl Parser<'_> {
 
     fn sort_key(&self, text: &str) -> Option<SortKey> {
         let code = text.strip_prefix('-').unwrap_or(text);
-        let is_alias = |name: &String| self.aliases.get(name, code).is_some();
+        let is_alias = |name: &String| self.catalogue.aliases.get(name, code).is_some();
         if self.types.iter().any(is_alias) {
             return None;
         }
-        sort::sort_key(self.registry, self.log, &self.types, text)
+        sort::sort_key(self.catalogue, self.log, &self.types, text)
     }
 
     fn page(&mut self, text: &str, fingerprint: u64, sort: &[SortKey]) -> Option<PageToken> {

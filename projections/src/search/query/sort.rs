@@ -1,7 +1,8 @@
 //! `_sort` (R4 search.html#sort): by which values, and which way.
 
-use anamnesis_fhir::search::{SearchParameterKind, SearchRegistry};
+use anamnesis_fhir::search::SearchParameterKind;
 
+use super::Catalogue;
 use crate::search::key::ParameterKey;
 use crate::search::span::Family;
 use crate::search::{date, number, quantity, string};
@@ -28,13 +29,13 @@ pub(crate) struct SortKey {
 }
 
 /// Reads one part of `_sort`. `None` where the index has no order for it.
-pub(super) fn sort_key(registry: &SearchRegistry, log: i16, types: &[String], text: &str) -> Option<SortKey> {
+pub(super) fn sort_key(catalogue: &Catalogue, log: i16, types: &[String], text: &str) -> Option<SortKey> {
     let (code, descending) = text.strip_prefix('-').map_or((text, false), |code| (code, true));
     let by = match (code, types) {
         ("_lastUpdated", _) => SortBy::Recorded,
         ("_id", _) => SortBy::Id,
         (_, [resource_type]) => {
-            let parameter = registry.get(resource_type, code)?;
+            let parameter = catalogue.get(resource_type, code)?;
             let key = ParameterKey::new(log, resource_type, code);
             match parameter.kind() {
                 SearchParameterKind::Date => SortBy::Span(date::family(&key)),
