@@ -53,6 +53,14 @@ pub(crate) fn lines(folder_name: &str, file: &str) -> Vec<Document> {
     names.zip(text.lines()).map(|(name, line)| Document::new(name, line.to_owned())).collect()
 }
 
+/// The definition with this canonical address in a file of definitions.
+pub(crate) fn definition(file: &str, url: &str) -> Document {
+    let packed = File::open(folder().join("definitions").join(format!("{file}.ndjson.zst"))).unwrap();
+    let text = String::from_utf8(zstd::decode_all(packed).unwrap()).unwrap();
+    let mut found = text.lines().map(|line| Document::new(file.to_owned(), line.to_owned()));
+    found.find(|one| one.json.text("url") == Some(url)).unwrap_or_else(|| panic!("no {url} in {file}"))
+}
+
 /// The TestScripts.
 pub(crate) fn test_scripts() -> Vec<Document> {
     let read = |path: &PathBuf| Document::new(name(path), fs::read_to_string(path).unwrap());

@@ -6,17 +6,18 @@ use reqwest::Method;
 
 use crate::compare::{Names, differences};
 use crate::corpus::{self, Document};
-use crate::server::{self, Server};
+use crate::server::{self, Answer, Server};
 
 /// Published examples that are no valid R4, and where: the server must refuse them.
-const INVALID: &[(&str, &str)] = &[
+pub(crate) const INVALID: &[(&str, &str)] = &[
     ("devicemetric-example.json", "DeviceMetric.parent"),
     ("deviceusestatement-example.json", "DeviceUseStatement.reasonReference[0]"),
     ("eventdefinition-example.json", "EventDefinition.text.div"),
 ];
 
 /// Valid ones that a server refuses, and where: nothing may be told to an address that its configuration does not allow.
-const NOT_ALLOWED: &[(&str, &str)] = &[("subscription-example.json", "Subscription.channel.endpoint")];
+pub(crate) const NOT_ALLOWED: &[(&str, &str)] =
+    &[("subscription-example.json", "Subscription.channel.endpoint")];
 
 #[test]
 fn examples_of_the_specification_come_back_as_they_were_sent() {
@@ -27,6 +28,8 @@ fn examples_of_the_specification_come_back_as_they_were_sent() {
         // Parameters are not stored (R4 parameters.html), and there is one of them.
         assert_eq!(stored.values().map(Vec::len).sum::<usize>(), 163 - INVALID.len() - NOT_ALLOWED.len() - 1);
         read_all(&server, &stored).await;
+        send_as_xml(&server, &stored).await;
+        validate_all(&server, &examples).await;
     });
 }
 
@@ -38,6 +41,8 @@ fn examples_of_us_core_come_back_as_they_were_sent() {
         let stored = store_all(&server, &examples).await;
         assert_eq!(stored.values().map(Vec::len).sum::<usize>(), 77);
         read_all(&server, &stored).await;
+        send_as_xml(&server, &stored).await;
+        validate_all(&server, &examples).await;
     });
 }
 
@@ -107,6 +112,34 @@ async fn read_all(server: &Server, stored: &Stored<'_>) {
     let replaced = stored.values().flatten().filter(own).count();
     let count: usize = stored.values().map(Vec::len).sum();
     assert_eq!(letter_for_letter, count - replaced);
+}
+
+/// Fetches everything as XML and sends that: the server must find it to be the very same, so that it makes no version.
+async fn send_as_xml(server: &Server, stored: &Stored<'_>) {
+    for (address, versions) in stored {
+        let accept = server.request(Method::GET, address).header("accept", "application/fhir+xml");
+        let xml = Answer::of(accept.send().await.unwrap()).await;
+        assert_eq!((xml.status, xml.header("content-type")), (200, "application/fhir+xml; charset=utf-8"));
+        let put = server.request(Method::PUT, address).header("content-type", "application/fhir+xml");
+        let again = Answer::of(put.body(xml.body).send().await.unwrap()).await;
+        let etag = format!("W/\"{}\"", versions.len());
+        assert_eq!((again.status, again.header("etag")), (200, etag.as_str()), "{address}: {}", again.body);
+    }
+}
+
+/// Nothing is wrong with any example but the listed ones.
+async fn validate_all(server: &Server, examples: &[Document]) {
+    for example in examples {
+        let resource_type = example.json.text("resourceType").unwrap();
+        if resource_type == "Parameters" {
+            continue;
+        }
+        let answer = server.send(Method::POST, &format!("{resource_type}/$validate"), &example.text).await;
+        let severities = answer.json(200);
+        let is_wrong = severities.texts("issue/severity").contains(&"error");
+        let is_listed = INVALID.iter().any(|(name, _)| *name == example.name);
+        assert_eq!(is_wrong, is_listed, "{}: {}", example.name, answer.body);
+    }
 }
 
 /// Whether `after` is `before` with one piece put in, all other bytes being the same.

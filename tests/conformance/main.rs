@@ -12,8 +12,10 @@ mod json;
 #[expect(dead_code, reason = "conformance tests neither kill the server nor run it under other accounts")]
 #[path = "../process/support.rs"]
 mod process;
+mod questions;
 mod real_input;
 mod searches;
 mod server;
+mod terminology;
 mod testscript;
 mod testscripts;

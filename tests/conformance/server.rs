@@ -36,17 +36,27 @@ pub(crate) struct Answer {
 
 /// Runs a test against a server of its own, and sees that the server stops in order.
 pub(crate) fn test<T: Future<Output = ()>>(body: impl FnOnce(std::rc::Rc<Server>) -> T) {
+    test_with(&[], body);
+}
+
+/// The same with settings, by the names of their variables.
+pub(crate) fn test_with<T: Future<Output = ()>>(
+    settings: &[(&str, &str)],
+    body: impl FnOnce(std::rc::Rc<Server>) -> T,
+) {
     let runtime = Runtime::new().unwrap();
-    let server = std::rc::Rc::new(Server::start());
+    let server = std::rc::Rc::new(Server::start(settings));
     runtime.block_on(body(server.clone()));
     let mut server = std::rc::Rc::into_inner(server).expect("the test has ended");
     server.process.take().unwrap().stop();
 }
 
 impl Server {
-    fn start() -> Server {
+    fn start(settings: &[(&str, &str)]) -> Server {
         let data = process::folder();
-        let mut process = process::Server::start(data.path());
+        let mut command = process::serve(data.path());
+        command.envs(settings.iter().copied());
+        let mut process = process::Server::start_with(command, data.path());
         let mut address = |name: &str| {
             let line = process.wait_for_output(name);
             line.trim().strip_prefix(name.trim()).unwrap().trim().to_owned()
