@@ -46,6 +46,7 @@ mod entries;
 mod erase;
 mod evaluate;
 mod extract;
+mod implied;
 mod include;
 mod index;
 mod issue;

@@ -71,7 +71,7 @@ fn statement(rules: &Rules) -> Vec<u8> {
                 Listed::OfSystem(code) => Some(code),
                 _ => None,
             }),
-            "searchParam": search_parameters("Resource"),
+            "searchParam": of_the_system(),
             "compartment": r4().compartments().iter().map(|compartment| compartment.url).collect::<Vec<_>>(),
             "operation": operations(operation::Operation::is_of_system),
         }],
@@ -122,11 +122,22 @@ fn operations(is_offered: impl Fn(&operation::Operation) -> bool) -> Vec<Value> 
     offered.map(described).collect()
 }
 
-/// The search parameters of a type that the index has: all that have an expression, but for two types of parameters.
+/// What is asked of all types together: the parameters that every type has, and those that are about resources as such.
+/// R4 defines the last two of these in words only, and the very last is Azure's.
+fn of_the_system() -> Vec<Value> {
+    let mut parameters = search_parameters("Resource");
+    let filter = "http://hl7.org/fhir/SearchParameter/filter";
+    parameters.push(json!({ "name": "_filter", "definition": filter, "type": "special" }));
+    let others = ["_list", "_has", "_not-referenced"];
+    parameters.extend(others.map(|name| json!({ "name": name, "type": "special" })));
+    parameters
+}
+
+/// The search parameters of a type that the index has: all that have an expression, and of the special ones `near`.
 fn search_parameters(name: &str) -> Vec<Value> {
     let registry = SearchRegistry::r4();
     let is_indexed = |parameter: &&Arc<SearchParameter>| match parameter.kind() {
-        SearchParameterKind::Composite | SearchParameterKind::Special => false,
+        SearchParameterKind::Special => parameter.code() == "near",
         _ => parameter.has_expression(),
     };
     let described = |parameter: &Arc<SearchParameter>| {

@@ -37,6 +37,12 @@ impl Query {
 }
 
 fn decode(text: &str) -> Result<String, Failure> {
+    let is_hex = |pair: &[u8]| pair.len() == 2 && pair.iter().all(u8::is_ascii_hexdigit);
+    if text.split('%').skip(1).any(|rest| !is_hex(rest.as_bytes().get(..2).unwrap_or_default())) {
+        return Err(Failure::invalid(
+            "The query has a % without two hexadecimal digits behind it: it is %25.",
+        ));
+    }
     let spaced = text.replace('+', " ");
     let decoded = percent_decode_str(&spaced)
         .decode_utf8()

@@ -95,6 +95,8 @@ fn bad_paths_are_refused() {
             ("/Patient/a/$nonsense", 404),
             ("/Patient/a?_format=%ff", 400),
             ("/Patient/a?x=%00", 400),
+            ("/Patient?family=%zz", 400),
+            ("/Patient?family=50%", 400),
         ];
         for (path, status) in paths {
             let answer = server.get(path).await;

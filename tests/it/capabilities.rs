@@ -52,6 +52,28 @@ fn metadata_says_what_is_served() {
     });
 }
 
+/// Composites and places are searched like the rest.
+#[test]
+fn every_kind_of_search_parameter_is_listed() {
+    test(|server| async move {
+        let statement = server.get("/metadata").await.json();
+        let rest = &statement["rest"][0];
+        let kind = |listed: &Value, name: &str| {
+            let all = listed["searchParam"].as_array().unwrap();
+            all.iter().find(|one| one["name"] == name).map(|one| one["type"].clone())
+        };
+        let of_type =
+            |name: &str| rest["resource"].as_array().unwrap().iter().find(|one| one["type"] == name);
+        let observation = of_type("Observation").unwrap();
+        assert_eq!(kind(observation, "component-code-value-quantity"), Some("composite".into()));
+        assert_eq!(kind(of_type("Location").unwrap(), "near"), Some("special".into()));
+        assert_eq!(kind(of_type("Location").unwrap(), "_query"), None);
+        for name in ["_filter", "_list", "_has", "_not-referenced"] {
+            assert_eq!(kind(rest, name), Some("special".into()), "{name}");
+        }
+    });
+}
+
 #[test]
 fn metadata_is_valid_r4() {
     test(|server| async move {

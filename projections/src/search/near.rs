@@ -61,10 +61,12 @@ pub(super) fn criterion(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
     let circles = asked.values.iter().map(|value| Circle::parse(value)).collect::<Result<Vec<_>, _>>()?;
     let any = circles.iter().map(|circle| {
         let boxes = circle.boxes(family(asked.key)).into_iter().map(Atom::Span).collect();
-        Atom::All(vec![
-            Criterion::any(boxes, Yield::Some),
-            Criterion::any(vec![circle.atom(family(asked.key))], Yield::Most),
-        ])
+        let mut all = vec![Criterion::any(boxes, Yield::Some)];
+        // On the other side of the Earth rounding decides, and everything is near anyway.
+        if circle.metres < METRES_MAX {
+            all.push(Criterion::any(vec![circle.atom(family(asked.key))], Yield::Most));
+        }
+        Atom::All(all)
     });
     Ok(Criterion::any(any.collect(), Yield::Some))
 }

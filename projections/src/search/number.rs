@@ -100,8 +100,9 @@ impl Decimal {
         let value = convert(self.value);
         // Half open: 100 stands for [99.5, 100.5).
         let below = ordered(convert(self.high)).saturating_sub(1);
-        let within = Span { low: ordered(convert(self.low)), high: below };
         let edge = Span::of_numbers(Some(value), Some(value));
+        // Of more digits than an index entry has, both ends are the number itself.
+        let within = Span { low: ordered(convert(self.low)).min(edge.low), high: below.max(edge.high) };
         let tolerance = value.abs() / APPROXIMATE_PART;
         let around = Span::of_numbers(Some(value - tolerance), Some(value + tolerance));
         prefix.boxes(family, within, edge, around)

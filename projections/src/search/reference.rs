@@ -97,9 +97,23 @@ fn targets(
     {
         return Err(Refusal::BadValue(format!("with modifier :{name} an id is wanted")));
     }
+    if !is_address(value) {
+        let wanted = "an id, Type/id or an absolute address is wanted";
+        return Err(Refusal::BadValue(wanted.to_owned()));
+    }
     let target = Target::of(asked.key.log(), value);
     atoms.push(Atom::Token(target.referred_by(asked.key.references())));
     Ok(())
+}
+
+/// Whether a reference can say this: the type and id of a resource, or something absolute.
+fn is_address(text: &str) -> bool {
+    match text.split_once(':') {
+        Some((scheme, rest)) => !scheme.is_empty() && !scheme.contains('/') && !rest.is_empty(),
+        None => {
+            text.split_once('/').is_some_and(|(name, id)| definitions::r4().is_resource(name) && is_id(id))
+        }
+    }
 }
 
 /// The types that an id alone may stand for.
@@ -142,7 +156,7 @@ pub(super) fn relative_to<'a>(base: &str, address: &'a str) -> &'a str {
     rest.unwrap_or(address)
 }
 
-fn is_id(text: &str) -> bool {
+pub(super) fn is_id(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
     (1..=ID_LENGTH_MAX).contains(&text.len()) && text.bytes().all(allowed)
 }

@@ -7,19 +7,25 @@ use super::Modifier;
 use super::atom::{Atom, Criterion, Yield};
 use super::date;
 use super::key::{Class, ParameterKey};
-use super::reference::target_token;
+use super::reference::{is_id, target_token};
 use super::span::{Family, SpanBox};
 use super::target::Target;
 use super::value::{Asked, Refusal, unescape};
 
-/// `_id`: one of the ids.
+/// `_id`: one of the ids; with `:not` none of them.
 pub(super) fn id(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
-    if *asked.modifier != Modifier::None {
-        return Err(asked.unsupported_modifier());
-    }
     let (log, resource_type) = (asked.key.log(), asked.parameter.resource_type());
-    let token = |value: &&str| Atom::Token(Target::resource(log, resource_type, &unescape(value)).own());
-    Ok(Criterion::any(asked.values.iter().map(token).collect(), Yield::Few))
+    let token = |value: &&str| {
+        let id = unescape(value);
+        let bad = || Refusal::BadValue("an id is wanted: up to 64 letters, digits, - and .".to_owned());
+        is_id(&id).then(|| Atom::Token(Target::resource(log, resource_type, &id).own())).ok_or_else(bad)
+    };
+    let any = asked.values.iter().map(token).collect::<Result<_, _>>()?;
+    match asked.modifier {
+        Modifier::None => Ok(Criterion::any(any, Yield::Few)),
+        Modifier::Not => Ok(Criterion::none_of(any)),
+        _ => Err(asked.unsupported_modifier()),
+    }
 }
 
 /// `_lastUpdated`: the time at which the current version was recorded.

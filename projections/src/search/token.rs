@@ -8,7 +8,9 @@ use super::Modifier;
 use super::atom::{Atom, Criterion, Yield};
 use super::code_sets;
 use super::entries::Entries;
+use super::implied;
 use super::key::{Class, ParameterKey};
+use super::special;
 use super::value::{Asked, Refusal, split, unescape};
 
 /// Codes of parameters whose values belong to one resource, or to few.
@@ -126,11 +128,19 @@ fn atom(asked: &Asked<'_>, value: &str) -> Result<Atom, Refusal> {
         ["", ""] => return Err(Refusal::BadValue("a token needs a system or a code".to_owned())),
         ["", code] if asked.parameter.is_primitive() => key.of(Class::Code, &[code]),
         ["", code] => key.of(Class::NoSystem, &[code]),
+        [system, ""] if implied::is_system_of(asked.parameter, system) => return any_value(asked),
         [system, ""] => key.of(Class::System, &[system]),
+        [system, code] if implied::is_system_of(asked.parameter, system) => key.of(Class::Code, &[code]),
         [system, code] => key.of(Class::SystemCode, &[system, code]),
         _ => return Err(Refusal::BadValue("a token has at most one unescaped '|'".to_owned())),
     };
     Ok(Atom::Token(token))
+}
+
+/// Whatever has a value.
+fn any_value(asked: &Asked<'_>) -> Result<Atom, Refusal> {
+    let asked = Asked { modifier: &Modifier::Missing, values: &["false"], ..*asked };
+    Ok(Atom::All(vec![special::missing(&asked)?]))
 }
 
 fn of_type(asked: &Asked<'_>, value: &str) -> Result<Atom, Refusal> {

@@ -20,6 +20,7 @@ async fn places_are_found_by_their_distance() {
             place("apia", -13.8333, -171.75),
             place("pole", 89.9, 0.0),
             place("beyond", 89.9, 180.0),
+            place("opposite", -52.52, -166.595),
             json!({"resourceType": "Location", "id": "nowhere", "name": "x"}),
             json!({"resourceType": "Location", "id": "nonsense", "position": {"latitude": 100, "longitude": 13}}),
         ])
@@ -45,8 +46,11 @@ async fn places_are_found_by_their_distance() {
             ("Location?near=89.9|90|20|km", "beyond pole"),
             ("Location?near=89.9|0|20|km", "pole"),
             ("Location?near=89.9|0|23|km", "beyond pole"),
-            ("Location?near=0|0|30000|km", "apia berlin beyond paris pole potsdam suva"),
+            ("Location?near=0|0|30000|km", "apia berlin beyond opposite paris pole potsdam suva"),
             ("Location?near=52.52|13.405|50|km&_id=potsdam", "potsdam"),
+            // Nothing is further away than the other side of the Earth.
+            ("Location?near=52.52|13.405|20015|km", "apia berlin beyond paris pole potsdam suva"),
+            ("Location?near=52.52|13.405|20016|km", "apia berlin beyond opposite paris pole potsdam suva"),
         ],
     )
     .await;

@@ -21,6 +21,7 @@ async fn numbers_are_found_by_every_prefix() {
             risk("b", json!({"probabilityDecimal": 0.304})),
             risk("c", json!({"probabilityDecimal": 0.305})),
             risk("d", json!({"probabilityDecimal": 30})),
+            risk("e", json!({"probabilityDecimal": 123_456_789_012_345_678_u64})),
             risk("z", json!({"whenRange": {}})),
         ])
         .await;
@@ -32,18 +33,22 @@ async fn numbers_are_found_by_every_prefix() {
             ("RiskAssessment?probability=0.300", "a"),
             ("RiskAssessment?probability=0.3", "a b c"),
             ("RiskAssessment?probability=3.0e-1", "a b"),
-            ("RiskAssessment?probability=ne0.30", "c d"),
-            ("RiskAssessment?probability=gt0.30", "b c d"),
-            ("RiskAssessment?probability=ge0.30", "a b c d"),
+            ("RiskAssessment?probability=ne0.30", "c d e"),
+            ("RiskAssessment?probability=gt0.30", "b c d e"),
+            ("RiskAssessment?probability=ge0.30", "a b c d e"),
             ("RiskAssessment?probability=lt0.304", "a"),
             ("RiskAssessment?probability=le0.304", "a b"),
-            ("RiskAssessment?probability=sa0.304", "c d"),
+            ("RiskAssessment?probability=sa0.304", "c d e"),
             ("RiskAssessment?probability=eb0.304", "a"),
             ("RiskAssessment?probability=ap0.28", "a b c"),
             ("RiskAssessment?probability=30", "d"),
             ("RiskAssessment?probability=ge0.303&probability=lt1", "b c"),
-            ("RiskAssessment?probability=lt0.303,gt1", "a d"),
+            ("RiskAssessment?probability=lt0.303,gt1", "a d e"),
             ("RiskAssessment?probability:missing=true", "z"),
+            // More digits than an entry of the index has.
+            ("RiskAssessment?probability=123456789012345678", "e"),
+            ("RiskAssessment?probability=ne123456789012345678", "a b c d"),
+            ("RiskAssessment?probability=ge123456789012345678", "e"),
         ],
     )
     .await;

@@ -46,7 +46,7 @@ async fn unsupported_modifiers_are_refused_under_any_handling() {
         "Patient?name:of-type=a|b|c",
         "Location?near:exact=1|2",
         "Patient?birthdate:exact=2000-01-01",
-        "Patient?_id:not=1",
+        "Patient?_id:above=1",
         "?_type=Patient,Observation&_lastUpdated:not=2000",
     ] {
         let refused = world.query(query).unwrap_err();
@@ -94,6 +94,14 @@ async fn bad_values_are_refused_under_any_handling() {
         "?_type=Nonsense",
         "Nonsense?_id=1",
         "Patient?ct=nonsense",
+        "Patient?_id=Patient/1",
+        "Patient?_id:not=a b",
+        "Patient?_list=Group/1",
+        "Patient?family:=x",
+        "Observation?subject=patient/1",
+        "Observation?subject=Patient/",
+        "Observation?subject=a b",
+        "Observation?subject=Patient/1/2",
     ] {
         let refused = world.query(query).unwrap_err();
         assert_eq!(refused[0].kind, IssueKind::Invalid, "{query}");
@@ -125,6 +133,38 @@ async fn counts_are_cut_and_the_self_link_says_so() {
     assert_eq!(applied, ["gender=male", "_count=1000", "_sort=-birthdate"]);
     let (query, _) = world.query("Patient").unwrap();
     assert_eq!((query.count(), query.total(), query.summary()), (10, Total::None, Summary::False));
+}
+
+/// The links of a page show what was applied: their pages have to follow without what was not.
+#[tokio::test]
+async fn what_cannot_be_sorted_by_is_left_out_of_the_order_alone() {
+    let world = World::new().await;
+    let patient =
+        |id: &str, family: &str| json!({"resourceType": "Patient", "id": id, "name": [{"family": family}]});
+    world.put([patient("a", "b"), patient("b", "c"), patient("c", "a")]).await;
+    world.settle().await;
+    for (asked, applied, expected) in
+        [("gender,family", Some("_sort=family"), ["c", "a"]), ("-gender", None, ["c", "b"])]
+    {
+        let (query, issues) = world.query(&format!("Patient?_sort={asked}&_count=1")).unwrap();
+        assert_eq!((issues.len(), issues[0].severity), (1, Severity::Warning));
+        let given: Vec<_> = query.applied().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(given.iter().find(|one| one.starts_with("_sort")).map(String::as_str), applied);
+        let first = world.index.search(&query).await.unwrap();
+        let next = format!("Patient?{}&ct={}", given.join("&"), first.next.unwrap());
+        let second = world.search(&next).await;
+        assert_eq!([&first.matches[0].id, &second.matches[0].id], expected);
+    }
+}
+
+#[tokio::test]
+async fn of_types_that_are_not_searched_nothing_is_found() {
+    let world = World::new().await;
+    world
+        .put([json!({"resourceType": "Observation", "id": "a", "status": "final", "code": {"text": "x"}})])
+        .await;
+    assert_eq!(world.found("Observation?_type=Patient&status=final").await, "");
+    assert_eq!(world.found("Observation?_type=Patient").await, "");
 }
 
 #[tokio::test]

@@ -51,8 +51,14 @@ async fn tokens_are_found_by_code_and_system() {
             ("Observation?combo-code:missing=true", ""),
             ("Observation?combo-code:missing=false&status=amended", "c d"),
             ("Observation?combo-value-concept:missing=true&status=amended", "c d"),
-            // A status has no system of its own.
+            // A status has no system of its own: it is that of the value set to which the element is bound.
             ("Observation?status=|amended", "c d"),
+            ("Observation?status=http://hl7.org/fhir/observation-status|amended", "c d"),
+            ("Observation?status=http://hl7.org/fhir/observation-status|&code=8480-6", "a b c"),
+            ("Observation?status=http://hl7.org/fhir/event-status|amended", ""),
+            ("Observation?status:not=http://hl7.org/fhir/observation-status|amended", "a b e"),
+            ("Observation?_id:not=a,b", "c d e"),
+            ("Patient?active=http://terminology.hl7.org/CodeSystem/special-values|true", "p"),
             ("Observation?combo-code=8480-6&status=final", "a b"),
             ("Observation?combo-code:not=8480-6", "d e"),
             ("Observation?component-code=8480-6", ""),

@@ -95,7 +95,9 @@ impl Parser<'_> {
             return Err(Refusal::Unsupported(text.to_owned()));
         }
         self.joined.insert("List".to_owned());
-        let criterion = self.criterion(&["List".to_owned()], "_id", value, 0)?;
+        let ids: Vec<&str> =
+            split(value, ',').into_iter().map(|id| id.strip_prefix("List/").unwrap_or(id)).collect();
+        let criterion = self.criterion(&["List".to_owned()], "_id", &ids.join(","), 0)?;
         let parameter = ParameterKey::new(self.log, "List", "item").references();
         Ok(single(true, vec![parameter], vec![type_number("List")], vec![criterion]))
     }

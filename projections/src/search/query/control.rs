@@ -38,7 +38,6 @@ pub(super) struct Control {
     pub(super) summary: Summary,
     pub(super) elements: Vec<String>,
     pub(super) sort: Vec<String>,
-    pub(super) sort_applied: bool,
     pub(super) types: Vec<String>,
     pub(super) page: Option<String>,
     given: Vec<(String, String)>,
@@ -53,7 +52,6 @@ impl Default for Control {
             summary: Summary::default(),
             elements: Vec::new(),
             sort: Vec::new(),
-            sort_applied: false,
             types: Vec::new(),
             page: None,
             given: Vec::new(),
@@ -108,7 +106,9 @@ impl Control {
     /// What was applied, for the self link.
     pub(super) fn applied(&mut self) -> Vec<(String, String)> {
         let mut given = std::mem::take(&mut self.given);
-        given.retain(|(name, _)| name != "_sort" || self.sort_applied);
+        let sort = self.sort.join(",");
+        given.iter_mut().filter(|(name, _)| name == "_sort").for_each(|(_, value)| value.clone_from(&sort));
+        given.retain(|(name, value)| name != "_sort" || !value.is_empty());
         given
     }
 

@@ -129,8 +129,8 @@ impl Parser<'_> {
             let text = "_summary=text cannot be combined with _include and _revinclude";
             self.issues.push(Issue::new(Severity::Error, IssueKind::Invalid, "_summary", text));
         }
-        let sort = self.sort(&control.sort);
-        control.sort_applied = sort.len() == control.sort.len();
+        let (sort, sorted_by) = self.sort(std::mem::take(&mut control.sort));
+        control.sort = sorted_by;
         let fingerprint = fingerprint(scope, &self.types, &applied, &control.sort);
         let page = control.page.take().and_then(|text| self.page(&text, fingerprint, &sort));
         applied.extend(control.applied());
@@ -253,8 +253,17 @@ impl Parser<'_> {
             "_not-referenced" => return self.not_referenced(types, value),
             _ => {}
         }
-        let (code, modifier) = name.split_once(':').unwrap_or((name, ""));
-        let modifier = if modifier.is_empty() { Modifier::None } else { Modifier::parse(modifier) };
+        let (code, modifier) = match name.split_once(':') {
+            Some((_, "")) => {
+                return Err(Refusal::BadValue("a modifier is wanted behind the colon".to_owned()));
+            }
+            Some((code, modifier)) => (code, Modifier::parse(modifier)),
+            None => (name, Modifier::None),
+        };
+        if types.is_empty() {
+            // `_type` has left none.
+            return Ok(Criterion::any(Vec::new(), Yield::Few));
+        }
         let values = split(value, ',');
         if values.len() > VALUES_MAX {
             return Err(Refusal::BadValue(format!("it has more than {VALUES_MAX} values")));
@@ -298,16 +307,20 @@ impl Parser<'_> {
         }
     }
 
-    fn sort(&mut self, asked: &[String]) -> Vec<SortKey> {
-        let mut sort = Vec::new();
+    /// The keys of the order, and how they were written: those that were understood.
+    fn sort(&mut self, asked: Vec<String>) -> (Vec<SortKey>, Vec<String>) {
+        let (mut sort, mut sorted_by) = (Vec::new(), Vec::new());
         if asked.len() > SORT_KEYS_MAX {
             // Not cut: a client would take results for sorted that are not.
             let text = format!("results are sorted by at most {SORT_KEYS_MAX} parameters");
             self.refuse("_sort", Refusal::BadValue(text));
         }
-        for text in asked.iter().take(SORT_KEYS_MAX) {
-            match self.sort_key(text) {
-                Some(key) => sort.push(key),
+        for text in asked.into_iter().take(SORT_KEYS_MAX) {
+            match self.sort_key(&text) {
+                Some(key) => {
+                    sort.push(key);
+                    sorted_by.push(text);
+                }
                 None => {
                     let text = "results can be sorted by _id, _lastUpdated, and by parameters of type date, number, \
                                 quantity and string of the one type that is searched";
@@ -315,7 +328,7 @@ impl Parser<'_> {
                 }
             }
         }
-        sort
+        (sort, sorted_by)
     }
 
     fn sort_key(&self, text: &str) -> Option<SortKey> {
