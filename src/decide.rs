@@ -20,6 +20,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use anamnesis_events::{Draft, Erases, Event, Identifier, Kind, Operation, Position, ResourceKey, Version};
+use anamnesis_fhir::search::custom::Fault;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
@@ -225,6 +226,14 @@ pub enum Refusal {
         /// Why not.
         reason: String,
     },
+    /// The resource is not what the server needs of one of its type; never empty.
+    #[error("the resource cannot be used")]
+    Faulty(Vec<Fault>),
+    /// R4 itself defines it, so that nobody can delete it.
+    #[error(
+        "R4 defines this search parameter: it cannot be deleted, but disabled by SearchParameter/$status"
+    )]
+    OfR4,
     /// What is recorded cannot be read again.
     #[error("the recorded version cannot be read")]
     Unreadable,
@@ -241,8 +250,8 @@ pub fn decide(
     provenance: &Provenance,
 ) -> Result<Decision, Refusal> {
     if let Command::Create { candidate, .. } | Command::Update { candidate, .. } = command {
-        let (name, root) = (&candidate.key.resource_type, candidate.document.root());
-        rules.checks.iter().try_for_each(|check| check.test(name, root))?;
+        let (key, root) = (&candidate.key, candidate.document.root());
+        rules.checks.iter().try_for_each(|check| check.test(key, root))?;
     }
     match command {
         Command::Create { candidate, unless_held } => {

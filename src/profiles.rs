@@ -1,32 +1,29 @@
 //! The profiles of a service: StructureDefinitions that clients have stored, over those that R4 publishes itself.
 //!
-//! What is stored is read from the log, which is the same on every node: before a check, whatever was written to
-//! StructureDefinitions since the last one is looked up by one statement over an index. So a profile that was written a
-//! moment ago on another node is the one that is used, and nothing has to be told to anybody. Definitions are compiled
-//! when they are first asked for and kept by their position, which never means anything else.
+//! Before a check, what was written since the last one is read from the log ([`crate::follow`]), so that a profile that
+//! was written a moment ago on another node is the one that is used. Definitions are compiled when they are first asked
+//! for and kept by their position, which never means anything else.
 
 mod catalog;
 mod codes;
 mod snapshot;
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use anamnesis_events::{Event, HistoryRange, HistoryScope, Log, LogError, Position};
+use anamnesis_events::{Event, Log, LogError, Position};
 use anamnesis_fhir::json::{Document, Limits, Value};
 use anamnesis_fhir::validate::Issue;
 use anamnesis_fhir::validate::profile::{self, CompileError, Demands, Lookup, Profiles, Surroundings};
 use anamnesis_projections::ProjectionError;
 use anamnesis_projections::terminology::TerminologyIndex;
-use tokio::sync::Mutex;
 
 use catalog::Catalog;
 use codes::Codes;
 use snapshot::Snapshot;
 
-/// Events that one statement reads.
-const PAGE_EVENTS: usize = 200;
+use crate::follow::Follow;
+
 /// Rounds of checking and fetching: each finds the profiles that those of the round before ask for. R4's deepest line has
 /// four; only the first check after a start takes more than one.
 const ROUNDS_MAX: usize = 16;
@@ -47,19 +44,15 @@ pub enum CheckError {
 /// The profiles of a log.
 #[derive(Debug)]
 pub struct StoredProfiles {
-    log: Log,
+    follow: Follow,
     catalog: RwLock<Catalog>,
-    /// One reads the log at a time.
-    turn: Mutex<()>,
-    /// How many times reading has begun: who waited while another began and ended need not read again.
-    begun: AtomicU64,
 }
 
 impl StoredProfiles {
     /// The profiles of this log; nothing is read yet.
     #[must_use]
     pub fn new(log: Log) -> Self {
-        Self { log, catalog: RwLock::default(), turn: Mutex::new(()), begun: AtomicU64::new(0) }
+        Self { follow: Follow::new(log, "StructureDefinition"), catalog: RwLock::default() }
     }
 
     /// Checks a resource as the log has the profiles now.
@@ -90,29 +83,11 @@ impl StoredProfiles {
 
     /// Reads what was written to StructureDefinitions since the last time.
     async fn refresh(&self) -> Result<(), LogError> {
-        let seen = self.begun.load(Ordering::SeqCst);
-        let _turn = self.turn.lock().await;
-        // Somebody has begun behind us and ended: what they read is what we would read.
-        if self.begun.load(Ordering::SeqCst) > seen {
-            return Ok(());
-        }
-        self.begun.fetch_add(1, Ordering::SeqCst);
-        loop {
-            let after = self.read().position();
-            let range = HistoryRange {
-                after_position: Some(after),
-                limit: PAGE_EVENTS,
-                ascending: true,
-                ..HistoryRange::default()
-            };
-            let scope = HistoryScope::Type("StructureDefinition".into());
-            let page = self.log.history_events(scope, range).await?;
-            if page.events.is_empty() {
-                return Ok(());
-            }
+        let note = |events: &[Event]| {
             let mut catalog = self.catalog.write().unwrap_or_else(PoisonError::into_inner);
-            page.events.iter().for_each(|event| catalog.note(event));
-        }
+            events.iter().for_each(|event| catalog.note(event));
+        };
+        self.follow.refresh(|| self.read().position(), note).await
     }
 
     /// Fetches and compiles definitions. One that builds on another that is not at hand stays wanted until that one is.
@@ -141,11 +116,11 @@ impl StoredProfiles {
 
     /// The events at positions; those that are too large together, one by one.
     async fn fetched(&self, wanted: &[Position]) -> Result<Vec<Event>, LogError> {
-        match self.log.fetch(wanted).await {
+        match self.follow.log().fetch(wanted).await {
             Err(LogError::TooManyBytes { .. }) if wanted.len() > 1 => {
                 let mut events = Vec::with_capacity(wanted.len());
                 for position in wanted {
-                    events.extend(self.log.fetch(&[*position]).await?);
+                    events.extend(self.follow.log().fetch(&[*position]).await?);
                 }
                 Ok(events)
             }

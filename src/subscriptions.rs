@@ -135,7 +135,7 @@ impl Subscribing {
     #[must_use]
     pub fn check(&self) -> Check {
         let reader = self.reader.clone();
-        Check::new(matching::TYPE, move |resource: Value<'_>| {
+        Check::new(matching::TYPE, move |_, resource: Value<'_>| {
             let is_on = resource.get("status").and_then(Value::as_str);
             // Those that are off or in error are kept as they are: nothing is sent for them.
             if !is_on.is_some_and(|status| matches!(&*status, "requested" | "active")) {

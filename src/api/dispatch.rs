@@ -16,6 +16,7 @@ use super::{
     create, delete, history, idempotency, parameters, patch, provenance, read, search, update, vread,
 };
 use crate::error::Failure;
+use crate::search_parameters;
 
 /// Serves one request to a FHIR service: from HTTP, or an entry of a batch.
 ///
@@ -61,6 +62,9 @@ pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request
     };
     as_of::refuse_elsewhere(&call, interaction)?;
     parameters::check(&call, interaction)?;
+    if interaction.is_write() && place.resource_type() == Some(search_parameters::TYPE) {
+        call.service.parameters.refresh().await?;
+    }
     let work = interact(&call, interaction, place, (request.method, request.body));
     match &call.once {
         None => work.await,

@@ -63,6 +63,21 @@ impl Place {
         }
     }
 
+    /// The type of the resources that are meant, where it is one.
+    pub(super) fn resource_type(&self) -> Option<&str> {
+        match self {
+            Self::Type(name)
+            | Self::TypeHistory(name)
+            | Self::TypeSearch(name)
+            | Self::Operation(_, Level::Type(name)) => Some(name),
+            Self::Instance(key)
+            | Self::InstanceHistory(key)
+            | Self::Version(key, _)
+            | Self::Operation(_, Level::Instance(key)) => Some(&key.resource_type),
+            _ => None,
+        }
+    }
+
     /// Whether a POST here brings the parameters of a search.
     pub(super) fn is_search(&self) -> bool {
         matches!(self, Self::SystemSearch | Self::TypeSearch(_) | Self::CompartmentSearch(..))

@@ -16,6 +16,7 @@ use super::validation::ValidationOptions;
 use crate::actors::Compartments;
 use crate::error::Failure;
 use crate::profiles::StoredProfiles;
+use crate::search_parameters::StoredParameters;
 use crate::subscriptions::Subscriptions;
 
 /// Limits and settings of a service, with the reasons for their defaults.
@@ -91,6 +92,8 @@ pub struct Service {
     pub(crate) terminology: TerminologyIndex,
     /// The profiles that resources are checked against.
     pub(crate) profiles: Arc<StoredProfiles>,
+    /// The search parameters that clients have stored.
+    pub(crate) parameters: Arc<StoredParameters>,
     /// Who notifies subscribers, if anybody does.
     pub(crate) subscriptions: Option<Subscriptions>,
     /// Keeps clients with the same criteria apart.
@@ -110,8 +113,10 @@ impl Service {
         options: ApiOptions,
     ) -> Self {
         let profiles = Arc::new(StoredProfiles::new(log.clone()));
+        let parameters = Arc::new(StoredParameters::new(log.clone()));
         Self {
             profiles,
+            parameters,
             workspace: workspace.into(),
             name: name.into(),
             log,
@@ -144,6 +149,13 @@ impl Service {
     #[must_use]
     pub fn with_terminology(mut self, terminology: TerminologyIndex) -> Self {
         self.terminology = terminology;
+        self
+    }
+
+    /// The same with these search parameters, whose check is among the rules of the actors.
+    #[must_use]
+    pub fn with_parameters(mut self, parameters: Arc<StoredParameters>) -> Self {
+        self.parameters = parameters;
         self
     }
 

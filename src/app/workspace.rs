@@ -25,7 +25,8 @@ use crate::config::{
     ValidationSetting, VersioningPolicy, WorkspaceSettings,
 };
 use crate::decide::{Rules, Versioning};
-use crate::subscriptions::{Subscribing, Subscriptions};
+use crate::search_parameters::StoredParameters;
+use crate::subscriptions::Subscriptions;
 
 /// How long the relay may still publish when the server stops. What it does not publish then, the next one does.
 const RELAY_DRAIN: Duration = Duration::from_secs(2);
@@ -67,13 +68,17 @@ impl Workspace {
         let (terminology, definitions) = terminology(&log, settings, addresses)
             .await
             .with_context(|| format!("cannot start the terminology of the workspace `{name}`"))?;
+        let parameters = Arc::new(StoredParameters::new(log.clone()));
         let mut services: Vec<Service> = Vec::new();
         let mut subscriptions: Option<Subscriptions> = None;
         for (service, own) in &workspace.services {
             let public_url = own.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
             let subscribing =
                 subscriptions::read((name, service), log.number(), settings, public_url.as_deref())?;
-            let service = self::service((name, service), &log, settings, shared, public_url, &subscribing)?;
+            let mut rules = rules((name, service), settings, public_url.as_deref());
+            rules.checks = vec![subscribing.check(), parameters.check()];
+            let service = self::service((name, service), &log, settings, shared, (public_url, rules))?;
+            let service = service.with_parameters(parameters.clone());
             // The services of a workspace share its log; subscribers know it under the address of the first one.
             let serving = match subscriptions.clone() {
                 Some(serving) => serving,
@@ -238,26 +243,29 @@ pub(super) fn local_address(workspace: &str, name: &str, settings: &Settings) ->
     format!("http://{}/{workspace}/{name}", settings.listen)
 }
 
+/// The settings of a service that decide about writes, without checks.
+fn rules((workspace, name): (&str, &str), settings: &Settings, public_url: Option<&str>) -> Rules {
+    // Absolute references behind these lead to our own resources.
+    let local = local_address(workspace, name, settings);
+    let bases = public_url.map(str::to_owned).into_iter().chain([local]).collect();
+    let versioning = &settings.fhir.versioning;
+    let of_types = versioning.types.iter().map(|(name, policy)| (name.clone(), policy_of(*policy)));
+    Rules {
+        bases,
+        update_creates: settings.fhir.update_creates,
+        versioning: policy_of(versioning.default),
+        versioning_of: of_types.collect(),
+        checks: Vec::new(),
+    }
+}
+
 fn service(
     (workspace, name): (&str, &str),
     log: &Log,
     settings: &Settings,
     shared: &Shared,
-    public_url: Option<String>,
-    subscribing: &Subscribing,
+    (public_url, rules): (Option<String>, Rules),
 ) -> anyhow::Result<Service> {
-    // Absolute references behind these lead to our own resources.
-    let local = local_address(workspace, name, settings);
-    let bases = public_url.iter().cloned().chain([local]).collect();
-    let versioning = &settings.fhir.versioning;
-    let of_types = versioning.types.iter().map(|(name, policy)| (name.clone(), policy_of(*policy)));
-    let rules = Rules {
-        bases,
-        update_creates: settings.fhir.update_creates,
-        versioning: policy_of(versioning.default),
-        versioning_of: of_types.collect(),
-        checks: vec![subscribing.check()],
-    };
     let actors = ActorOptions {
         arbiters: settings.actors.threads,
         queue_max: settings.actors.queue_max,

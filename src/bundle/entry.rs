@@ -81,6 +81,17 @@ impl Entry<'_> {
     pub(super) fn path(&self) -> String {
         path(self.index)
     }
+
+    /// Whether it writes resources of a type.
+    #[must_use]
+    pub(super) fn is_of(&self, resource_type: &str) -> bool {
+        match &self.target {
+            Target::Type(name) | Target::Instance(name, _) | Target::Conditional(name, _) => {
+                name == resource_type
+            }
+            Target::Other(..) => false,
+        }
+    }
 }
 
 /// The FHIRPath of the n-th entry, from 0.

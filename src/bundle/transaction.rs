@@ -21,6 +21,7 @@ use crate::api::{Call, Return, validation};
 use crate::clock;
 use crate::decide::{Command, Current, Decision, Refusal, decide};
 use crate::error::{Failure, Issue, outcome};
+use crate::search_parameters;
 
 /// Carries out a transaction; again from its conditions on where others changed what they matched.
 pub(super) async fn run(
@@ -36,6 +37,9 @@ pub(super) async fn run(
         (Err(failure), Ok(())) | (Ok(_), Err(failure)) => return Err(failure),
     };
     validation::profiles(call, document).await?;
+    if reading.entries.iter().any(|entry| entry.is_of(search_parameters::TYPE)) {
+        call.service.parameters.refresh().await?;
+    }
     let conditions = reading.conditions();
     let mut tries = 0;
     loop {

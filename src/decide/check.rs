@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use anamnesis_events::ResourceKey;
 use anamnesis_fhir::json::Value;
 
 use super::Refusal;
 
-type Test = dyn Fn(Value<'_>) -> Result<(), Refusal> + Send + Sync;
+type Test = dyn Fn(&ResourceKey, Value<'_>) -> Result<(), Refusal> + Send + Sync;
 
 /// A check of all resources of one type. Pure, as every decision is.
 #[derive(Clone)]
@@ -19,17 +20,17 @@ impl Check {
     /// A check of the resources of this type.
     pub fn new(
         resource_type: &'static str,
-        test: impl Fn(Value<'_>) -> Result<(), Refusal> + Send + Sync + 'static,
+        test: impl Fn(&ResourceKey, Value<'_>) -> Result<(), Refusal> + Send + Sync + 'static,
     ) -> Self {
         Self { resource_type, test: Arc::new(test) }
     }
 
-    /// Tests a resource that is about to be written.
+    /// Tests a resource that is about to be written under this key.
     ///
     /// # Errors
     /// Why it is refused.
-    pub(super) fn test(&self, resource_type: &str, resource: Value<'_>) -> Result<(), Refusal> {
-        if resource_type == self.resource_type { (self.test)(resource) } else { Ok(()) }
+    pub(super) fn test(&self, key: &ResourceKey, resource: Value<'_>) -> Result<(), Refusal> {
+        if *key.resource_type == *self.resource_type { (self.test)(key, resource) } else { Ok(()) }
     }
 }
 

@@ -2,6 +2,7 @@
 //! to be kept, or the type's versioning keeps none.
 
 use anamnesis_events::{Draft, Erases, ResourceKey};
+use anamnesis_fhir::definitions::r4;
 use anamnesis_fhir::json::{Document, Limits};
 
 use super::precondition::Expected;
@@ -23,9 +24,9 @@ pub(super) fn decide(
     expected.check(current)?;
     let current = match current {
         // R4 http.html section 3.1.0.7: a delete of what is not there succeeds.
-        None => return Ok(Decision::Absent),
+        None => return absent(key),
         // What was deleted before can still be erased.
-        Some(current) if current.erased || current.deleted && !hard => return Ok(Decision::Absent),
+        Some(current) if current.erased || current.deleted && !hard => return absent(key),
         Some(current) => current,
     };
     let mut touches = Vec::new();
@@ -41,4 +42,13 @@ pub(super) fn decide(
         Versioning::Versioned | Versioning::VersionedUpdate => Erases::Nothing,
     };
     Ok(Decision::Append(Box::new(Draft { erases, touches, ..without_body(key, current, provenance) })))
+}
+
+/// There is nothing to delete; what R4 defines is there without being stored, and stays.
+fn absent(key: &ResourceKey) -> Result<Decision, Refusal> {
+    let of_r4 = |id: &str| r4().search_parameter_by_url(&format!("http://hl7.org/fhir/SearchParameter/{id}"));
+    match &*key.resource_type == "SearchParameter" && of_r4(&key.id).is_some() {
+        true => Err(Refusal::OfR4),
+        false => Ok(Decision::Absent),
+    }
 }

@@ -3,6 +3,7 @@
 use anamnesis_events::{AppendError, ClaimError, ConflictKind, LogError};
 use anamnesis_fhir::json::{ParseError, ParseErrorKind};
 use anamnesis_fhir::patch::PatchErrorKind;
+use anamnesis_fhir::search::custom::{Fault, FaultKind};
 use anamnesis_fhir::validate;
 use anamnesis_fhir::xml::{Unwritable, XmlError, XmlErrorKind};
 use anamnesis_projections::{ProjectionError, search};
@@ -29,6 +30,14 @@ impl From<Refusal> for Failure {
             }
             Refusal::NotServed { element, .. } => {
                 Self::new(FailureKind::Unprocessable, IssueCode::NotSupported, text).at(element)
+            }
+            Refusal::Faulty(faults) => {
+                let is_taken = faults.iter().all(|fault| fault.kind == FaultKind::Taken);
+                let kind = if is_taken { FailureKind::Conflict } else { FailureKind::Invalid };
+                Self::with_issues(kind, faults.into_iter().map(Issue::from).collect())
+            }
+            Refusal::OfR4 => {
+                Self::new(FailureKind::NotAllowed, IssueCode::NotSupported, text).allowing("GET, HEAD, PUT")
             }
             Refusal::Unreadable => Self::internal(),
         }
@@ -240,6 +249,18 @@ impl From<CheckError> for Failure {
             CheckError::Log(error) => error.into(),
             CheckError::Terminology(error) => error.into(),
         }
+    }
+}
+
+impl From<Fault> for Issue {
+    fn from(fault: Fault) -> Self {
+        let code = match fault.kind {
+            FaultKind::Missing => IssueCode::Required,
+            FaultKind::Invalid => IssueCode::Invalid,
+            FaultKind::Unsupported => IssueCode::NotSupported,
+            FaultKind::Taken => IssueCode::Duplicate,
+        };
+        Self::error(code, fault.text).at(fault.expression)
     }
 }
 

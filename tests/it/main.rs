@@ -48,6 +48,7 @@ mod search_chain;
 mod search_explain;
 mod search_filter;
 mod search_include;
+mod search_parameters;
 mod subscriptions;
 mod terminology;
 mod terminology_search;

@@ -9,6 +9,7 @@ use actix_web::{App, HttpServer};
 use anamnesis::actors::{ActorOptions, Compartments};
 use anamnesis::api::{self, ApiOptions, Service, Services};
 use anamnesis::decide::Rules;
+use anamnesis::search_parameters::StoredParameters;
 use anamnesis::subscriptions::{Subscribing, SubscriptionOptions, Subscriptions};
 use anamnesis_engines::testing;
 use anamnesis_events::{Log, LogOptions};
@@ -116,6 +117,8 @@ impl Server {
         let subscribing =
             subscribing.map(|options| Subscribing::new(log.number(), "http://here/fhir", options).unwrap());
         setup.rules.checks.extend(subscribing.as_ref().map(Subscribing::check));
+        let parameters = std::sync::Arc::new(StoredParameters::new(log.clone()));
+        setup.rules.checks.push(parameters.check());
         let compartments = Compartments::start(log.clone(), setup.rules, setup.actors).unwrap();
         let database = Database::new(&url, &DatabaseOptions::default()).unwrap();
         let number = log.number();
@@ -129,7 +132,7 @@ impl Server {
         let (terminology, definitions) = terminology(setup.terminology, &database, &log).await;
         let service = Service::new("default", "fhir", log.clone(), compartments.clone(), setup.api);
         let service = service.with_search(index).with_projection(projection.clone());
-        let mut service = service.with_terminology(definitions);
+        let mut service = service.with_terminology(definitions).with_parameters(parameters);
         let subscriptions = subscribing
             .map(|subscribing| Subscriptions::start(&url, &log, &compartments, subscribing).unwrap());
         if let Some(subscriptions) = &subscriptions {

@@ -137,10 +137,10 @@ impl Submitted {
         let mut faults = Faults(self.faults.clone());
         let Some(definition) = &self.definition else { return faults.or(Standing::Unused(Unused::Status)) };
         if let Some(same) = known.by_url(&definition.url) {
-            if !clash::is_same(definition, same) {
-                faults.add(FaultKind::Taken, "url", clash::other_content(same));
+            if clash::is_same(definition, same) {
+                return faults.or(Standing::Served { by: definition.url.clone() });
             }
-            return faults.or(Standing::Served { by: definition.url.clone() });
+            faults.add(FaultKind::Taken, "url", clash::other_content(same));
         }
         if definition.kind == super::SearchParameterKind::Special {
             return faults.or(Standing::Unused(Unused::Special));

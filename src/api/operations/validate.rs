@@ -15,6 +15,7 @@ use crate::api::call::Call;
 use crate::api::operation::{Invocation, Level, Work};
 use crate::api::read;
 use crate::error::{Failure, FailureKind, Issue, IssueCode, outcome};
+use crate::search_parameters;
 
 /// Profiles that one call may ask for.
 const PROFILES_MAX: usize = 20;
@@ -127,10 +128,29 @@ async fn checked(
             call.service.profiles.check(resource, &demands, terminology).await?.into_iter().map(Issue::from),
         );
     }
+    if resource.get("resourceType").and_then(Value::as_str).as_deref() == Some(search_parameters::TYPE) {
+        issues.extend(unsearchable(call, resource, (mode, level)).await?);
+    }
     if issues.is_empty() {
         issues.push(Issue::information("All OK: nothing is wrong with the resource."));
     }
     Ok(issues)
+}
+
+/// Why a SearchParameter cannot be searched by, as a write would say it.
+async fn unsearchable(
+    call: &Call,
+    resource: Value<'_>,
+    (mode, level): (Mode, &Level),
+) -> Result<Vec<Issue>, Failure> {
+    call.service.parameters.refresh().await?;
+    let own = match level {
+        Level::Instance(key) => Some(key.id.clone()),
+        _ => resource.get("id").and_then(Value::as_str).map(Cow::into_owned),
+    };
+    let own = own.filter(|_| mode != Mode::Create);
+    let standing = call.service.parameters.standing(own.as_deref(), resource);
+    Ok(standing.err().into_iter().flatten().map(Issue::from).collect())
 }
 
 /// What follows from where the resource was sent, and what for.

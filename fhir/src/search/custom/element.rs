@@ -64,14 +64,15 @@ pub(super) fn read(resource: Value<'_>) -> Submitted {
 pub(super) fn check_code(definition: &ParameterDefinition, reserved: &[&str], faults: &mut Faults) {
     let code = definition.code.as_str();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let begins = code.starts_with(|first: char| first.is_ascii_alphabetic());
     if code.starts_with('_') || reserved.contains(&code) {
         let text = format!(
             "The code {code} has a meaning of its own in every query: take one that does not begin with _."
         );
         faults.add(FaultKind::Invalid, "code", text);
-    } else if code.len() > CODE_BYTES_MAX || !code.bytes().all(is_plain) {
+    } else if code.len() > CODE_BYTES_MAX || !begins || !code.bytes().all(is_plain) {
         let text = format!(
-            "The code of a search parameter has 1 to {CODE_BYTES_MAX} letters, digits, - and _: : . and the like mean something else in a query."
+            "The code of a search parameter begins with a letter and has at most {CODE_BYTES_MAX} letters, digits, - and _."
         );
         faults.add(FaultKind::Invalid, "code", text);
     }

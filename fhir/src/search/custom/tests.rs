@@ -144,6 +144,7 @@ fn every_element_is_checked() {
         (json!({"code": "a:b"}), "code", Invalid),
         (json!({"code": "a.b"}), "code", Invalid),
         (json!({"code": "a b"}), "code", Invalid),
+        (json!({"code": "1a"}), "code", Invalid),
         (json!({"code": "a".repeat(65)}), "code", Invalid),
         (json!({"base": null}), "base", Missing),
         (json!({"base": ["Patient", "Pacient"]}), "base[1]", Invalid),
