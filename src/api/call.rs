@@ -6,6 +6,7 @@ use std::sync::Arc;
 use actix_web::http::Method;
 use anamnesis_events::{ResourceKey, Version};
 use anamnesis_fhir::json::Document;
+use anamnesis_projections::search::SearchIndex;
 
 use super::idempotency::Once;
 use super::negotiate::{self, Prefer};
@@ -36,6 +37,8 @@ pub struct Request {
     pub prefer: Prefer,
     /// `x-ms-consistency-level: eventual`: a search does not wait for what was just written.
     pub eventual: bool,
+    /// `x-ms-use-partial-indices: true`: a search is answered by the index that is being built, where one is.
+    pub partial: bool,
     /// It may ask how it is done: it stands for itself, and no web page sends it.
     pub explicable: bool,
     /// `x-bundle-processing-logic: parallel`: the entries of a batch may be done side by side.
@@ -87,6 +90,7 @@ pub struct Call {
     pub(crate) sent_provenance: Option<Sent>,
     pub(crate) prefer: Prefer,
     pub(crate) eventual: bool,
+    pub(crate) partial: bool,
     pub(crate) explicable: bool,
     pub(crate) parallel: bool,
     pub(crate) profile_validation: Option<bool>,
@@ -99,6 +103,17 @@ impl Call {
     /// search.html#errors leaves it to both).
     pub(crate) fn refuses_unknown(&self) -> bool {
         self.prefer.strict || self.service.options.refuse_unknown && !self.prefer.lenient
+    }
+
+    /// The index that a search of this request is answered from: where the client wants it so, the one that is being
+    /// built.
+    ///
+    /// # Errors
+    /// 503 where there is none.
+    pub(crate) fn index(&self) -> Result<SearchIndex, Failure> {
+        let index = self.service.index()?;
+        let partial = if self.partial { index.partial() } else { None };
+        Ok(partial.unwrap_or_else(|| index.clone()))
     }
 
     /// The address of a resource, as it stands in `fullUrl`.

@@ -1,10 +1,11 @@
 //! `/metadata`: what the service can do (R4 http.html section 3.1.0.10), made from the table of interactions, the
 //! search parameters and the service's rules.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anamnesis_fhir::definitions::r4;
-use anamnesis_fhir::search::{SearchParameter, SearchParameterKind, SearchRegistry};
+use anamnesis_fhir::search::{SearchParameter, SearchParameterKind};
+use anamnesis_projections::search::{Catalogue, SearchIndex};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -31,8 +32,27 @@ pub(crate) fn capabilities(call: &Call) -> Result<Answer, Failure> {
         Some(_) => return Err(Failure::invalid("mode is full, normative or terminology.")),
     }
     let service = &call.service;
-    let statement = service.capabilities.get_or_init(|| statement(service.compartments.rules()));
-    Ok(Answer::ok(Bytes::from(with_base(statement, &call.base))))
+    let catalogue = service.search.as_ref().map_or_else(Catalogue::r4, SearchIndex::catalogue);
+    let statement = service.capabilities.of(catalogue, service.compartments.rules());
+    Ok(Answer::ok(Bytes::from(with_base(&statement, &call.base))))
+}
+
+/// The statement, as it was made last, and the search parameters that it lists.
+#[derive(Default)]
+pub(crate) struct Stated(Mutex<Option<(Catalogue, Arc<[u8]>)>>);
+
+impl Stated {
+    fn of(&self, catalogue: Catalogue, rules: &Rules) -> Arc<[u8]> {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*made {
+            Some((listed, statement)) if listed.is_same(&catalogue) => statement.clone(),
+            _ => {
+                let statement: Arc<[u8]> = statement(rules, &catalogue).into();
+                *made = Some((catalogue, statement.clone()));
+                statement
+            }
+        }
+    }
 }
 
 /// The statement for a client that knows the service by this address.
@@ -50,8 +70,8 @@ fn with_base(statement: &[u8], base: &str) -> Vec<u8> {
     out
 }
 
-fn statement(rules: &Rules) -> Vec<u8> {
-    let resources: Vec<Value> = resource_types().map(|name| resource(name, rules)).collect();
+fn statement(rules: &Rules, catalogue: &Catalogue) -> Vec<u8> {
+    let resources: Vec<Value> = resource_types().map(|name| resource(name, rules, catalogue)).collect();
     let statement = json!({
         "name": "Anamnesis",
         "title": "Anamnesis FHIR service",
@@ -71,7 +91,7 @@ fn statement(rules: &Rules) -> Vec<u8> {
                 Listed::OfSystem(code) => Some(code),
                 _ => None,
             }),
-            "searchParam": of_the_system(),
+            "searchParam": of_the_system(catalogue),
             "compartment": r4().compartments().iter().map(|compartment| compartment.url).collect::<Vec<_>>(),
             "operation": operations(operation::Operation::is_of_system),
         }],
@@ -79,7 +99,7 @@ fn statement(rules: &Rules) -> Vec<u8> {
     serde_json::to_vec(&statement).unwrap_or_default()
 }
 
-fn resource(name: &str, rules: &Rules) -> Value {
+fn resource(name: &str, rules: &Rules, catalogue: &Catalogue) -> Value {
     let versioning = match rules.versioning_of(name) {
         Versioning::Versioned => "versioned",
         Versioning::VersionedUpdate => "versioned-update",
@@ -100,9 +120,9 @@ fn resource(name: &str, rules: &Rules) -> Value {
         "conditionalUpdate": true,
         "conditionalDelete": "multiple",
         "referencePolicy": ["literal", "logical", "local"],
-        "searchInclude": includes(name),
-        "searchRevInclude": reverse_includes(name),
-        "searchParam": search_parameters(name),
+        "searchInclude": includes(name, catalogue),
+        "searchRevInclude": reverse_includes(name, catalogue),
+        "searchParam": search_parameters(name, catalogue),
     });
     let operations = operations(|operation| operation.is_of_type(name));
     if let (false, Some(members)) = (operations.is_empty(), resource.as_object_mut()) {
@@ -124,8 +144,8 @@ fn operations(is_offered: impl Fn(&operation::Operation) -> bool) -> Vec<Value> 
 
 /// What is asked of all types together: the parameters that every type has, and those that are about resources as such.
 /// R4 defines the last two of these in words only, and the very last is Azure's.
-fn of_the_system() -> Vec<Value> {
-    let mut parameters = search_parameters("Resource");
+fn of_the_system(catalogue: &Catalogue) -> Vec<Value> {
+    let mut parameters = search_parameters("Resource", catalogue);
     let filter = "http://hl7.org/fhir/SearchParameter/filter";
     parameters.push(json!({ "name": "_filter", "definition": filter, "type": "special" }));
     let others = ["_list", "_has", "_not-referenced"];
@@ -134,8 +154,7 @@ fn of_the_system() -> Vec<Value> {
 }
 
 /// The search parameters of a type that the index has: all that have an expression, and of the special ones `near`.
-fn search_parameters(name: &str) -> Vec<Value> {
-    let registry = SearchRegistry::r4();
+fn search_parameters(name: &str, catalogue: &Catalogue) -> Vec<Value> {
     let is_indexed = |parameter: &&Arc<SearchParameter>| match parameter.kind() {
         SearchParameterKind::Special => parameter.code() == "near",
         _ => parameter.has_expression(),
@@ -147,32 +166,32 @@ fn search_parameters(name: &str) -> Vec<Value> {
             "type": parameter.kind().code(),
         })
     };
-    registry.parameters(name).iter().filter(is_indexed).map(described).collect()
+    catalogue.parameters(name).filter(is_indexed).map(described).collect()
 }
 
 /// The values of `_include` over a type.
-fn includes(name: &str) -> Vec<String> {
-    let followed = references(name).map(|parameter| format!("{name}:{}", parameter.code()));
+fn includes(name: &str, catalogue: &Catalogue) -> Vec<String> {
+    let followed = references(name, catalogue).map(|parameter| format!("{name}:{}", parameter.code()));
     ["*".to_owned()].into_iter().chain(followed).collect()
 }
 
 /// The values of `_revinclude` over a type: by the parameters that are meant to point at it.
-fn reverse_includes(name: &str) -> Vec<String> {
+fn reverse_includes(name: &str, catalogue: &Catalogue) -> Vec<String> {
     let is_meant =
         |parameter: &&Arc<SearchParameter>| parameter.targets().iter().any(|target| target == name);
     let from = |source: &'static str| {
-        let pointing = references(source).filter(is_meant);
+        let pointing = references(source, catalogue).filter(is_meant);
         pointing.map(move |parameter| format!("{source}:{}", parameter.code()))
     };
     ["*".to_owned()].into_iter().chain(resource_types().flat_map(from)).collect()
 }
 
 /// The search parameters of a type that includes follow.
-fn references(name: &str) -> impl Iterator<Item = &'static Arc<SearchParameter>> {
+fn references<'c>(name: &str, catalogue: &'c Catalogue) -> impl Iterator<Item = &'c Arc<SearchParameter>> {
     let is_reference = |parameter: &&Arc<SearchParameter>| {
         parameter.kind() == SearchParameterKind::Reference && parameter.has_expression()
     };
-    SearchRegistry::r4().parameters(name).iter().filter(is_reference)
+    catalogue.parameters(name).filter(is_reference)
 }
 
 fn listed(code: impl Fn(Listed) -> Option<&'static str>) -> Vec<Value> {

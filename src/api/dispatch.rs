@@ -48,6 +48,7 @@ pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request
         sent_provenance,
         prefer: request.prefer,
         eventual: request.eventual,
+        partial: request.partial,
         explicable: request.explicable,
         parallel: request.parallel,
         profile_validation: request.profile_validation,

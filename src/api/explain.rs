@@ -69,9 +69,8 @@ async fn told(call: &Call, scope: &Scope, parameters: &[(String, String)]) -> Re
     let begun = clock::elapsed();
     let (query, issues) = search::parse(call, scope, parameters).await?;
     let parsed = clock::elapsed();
-    let index = call.service.index()?;
-    let wanted =
-        if call.eventual { Position::ZERO } else { call.service.compartments.reads().head().await? };
+    let index = call.index()?;
+    let wanted = search::wanted(call, &index).await?;
     // Whether it was in time, the positions tell.
     let _ = index.wait_for(wanted, call.service.options.search_wait).await;
     let waited = clock::elapsed();

@@ -85,6 +85,7 @@ async fn answer(
         prefer: negotiate::prefer(headers),
         explicable: !headers.contains_key(header::ORIGIN),
         eventual: says(headers, "x-ms-consistency-level", "eventual"),
+        partial: says(headers, "x-ms-use-partial-indices", "true"),
         parallel: says(headers, "x-bundle-processing-logic", "parallel"),
         profile_validation: validation::asked(headers)?,
         body,

@@ -94,7 +94,7 @@ fn page_token(call: &Call) -> Option<String> {
 /// Follows includes from resource to resource.
 struct Drawing<'a> {
     call: &'a Call,
-    index: &'a SearchIndex,
+    index: SearchIndex,
     query: &'a SearchQuery,
     at: Position,
     wanted: Wanted,
@@ -111,7 +111,7 @@ struct Found {
 
 impl<'a> Drawing<'a> {
     fn new(call: &'a Call, query: &'a SearchQuery, at: Position, matches: &[Event]) -> Result<Self, Failure> {
-        let index = call.service.index()?;
+        let index = call.index()?;
         let mut wanted = Wanted::default();
         for event in matches {
             index.want(&mut wanted, query, true, &event.key, &event.payload);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anamnesis_events::{Event, Position, ResourceKey};
 use anamnesis_projections::search::{
     COUNT_MAX, Handling, IncludesToken, Issue as SearchIssue, PAGE_PARAMETER, ParseOptions, Scope,
-    SearchMatch, SearchPage, SearchQuery,
+    SearchIndex, SearchMatch, SearchPage, SearchQuery,
 };
 
 use super::answer::Answer;
@@ -123,7 +123,7 @@ pub(super) async fn parse(
     scope: &Scope,
     parameters: &[(String, String)],
 ) -> Result<(SearchQuery, Vec<Issue>), Failure> {
-    let (query, issues) = read(call, scope, parameters, options(call)).await?;
+    let (query, issues) = read(call, &call.index()?, scope, parameters, options(call)).await?;
     Ok((query, issues.into_iter().map(Issue::from).collect()))
 }
 
@@ -176,11 +176,11 @@ pub(super) async fn all(
 /// again.
 async fn read(
     call: &Call,
+    index: &SearchIndex,
     scope: &Scope,
     parameters: &[(String, String)],
     options: ParseOptions,
 ) -> Result<(SearchQuery, Vec<SearchIssue>), Failure> {
-    let index = call.service.index()?;
     let session = Arc::new(call.service.terminology.session());
     let options = ParseOptions { terminology: Some(session.clone()), ..options };
     loop {
@@ -214,16 +214,27 @@ struct Results {
 
 /// The matches of a query, after the index has come as far as the log is.
 async fn results(call: &Call, query: &SearchQuery) -> Result<Results, Failure> {
-    let index = call.service.index()?;
-    let wanted =
-        if call.eventual { Position::ZERO } else { call.service.compartments.reads().head().await? };
+    let index = call.index()?;
+    let wanted = wanted(call, &index).await?;
     // Whether it was in time, the page itself tells.
     let _ = index.wait_for(wanted, call.service.options.search_wait).await;
-    let (mut page, matches) = found(call, query).await?;
+    let (mut page, matches) = found(call, &index, query).await?;
     let late = check_reached(call, page.reached, wanted)?;
     let said = std::mem::take(&mut page.issues).into_iter().chain(page.parked.take());
     let issues = late.into_iter().chain(said.map(Issue::from)).collect();
     Ok(Results { page, matches, issues })
+}
+
+/// How far an index has to have come: as far as the log, unless the client does without. One that is being built says
+/// itself how far it has come.
+///
+/// # Errors
+/// When the log cannot be read.
+pub(super) async fn wanted(call: &Call, index: &SearchIndex) -> Result<Position, Failure> {
+    match call.eventual || index.is_partial() {
+        true => Ok(Position::ZERO),
+        false => Ok(call.service.compartments.reads().head().await?),
+    }
 }
 
 /// How often a search is made again because a version that it found was erased before it could be read.
@@ -231,8 +242,11 @@ const TRIES_MAX: usize = 3;
 
 /// A page, and the events of its matches. A version that was erased meanwhile is not shown: its resource is looked for
 /// again, because a newer version may match.
-async fn found(call: &Call, query: &SearchQuery) -> Result<(SearchPage, Vec<Event>), Failure> {
-    let index = call.service.index()?;
+async fn found(
+    call: &Call,
+    index: &SearchIndex,
+    query: &SearchQuery,
+) -> Result<(SearchPage, Vec<Event>), Failure> {
     let mut tries = 0;
     loop {
         let page = index.search(query).await?;
@@ -367,12 +381,13 @@ pub(crate) async fn matching(
     criteria: &[(String, String)],
     count_max: usize,
 ) -> Result<Vec<(String, Position)>, Failure> {
+    // Never one that is being built: what it lacks would be created twice.
     let index = call.service.index()?;
     let mut parameters = criteria.to_vec();
     parameters.push(("_count".to_owned(), count_max.to_string()));
     let options = ParseOptions { handling: Handling::Strict, ..options(call) };
     let scope = Scope::Type(resource_type.to_owned());
-    let (query, _) = read(call, &scope, &parameters, options).await?;
+    let (query, _) = read(call, index, &scope, &parameters, options).await?;
     let head = call.service.compartments.reads().head().await?;
     // Whether it was in time, the page itself tells.
     let _ = index.wait_for(head, call.service.options.criteria_wait).await;

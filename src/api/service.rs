@@ -1,7 +1,7 @@
 //! A FHIR service: its log, its actors and its settings, found by workspace and name.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anamnesis_events::Log;
@@ -11,6 +11,7 @@ use anamnesis_projections::terminology::TerminologyIndex;
 use tokio_util::sync::CancellationToken;
 
 use super::body::Arriving;
+use super::capabilities::Stated;
 use super::turns::Turns;
 use super::validation::ValidationOptions;
 use crate::actors::Compartments;
@@ -98,8 +99,8 @@ pub struct Service {
     pub(crate) subscriptions: Option<Subscriptions>,
     /// Keeps clients with the same criteria apart.
     pub(crate) turns: Turns,
-    /// The CapabilityStatement, made when it is first asked for.
-    pub(crate) capabilities: Arc<OnceLock<Vec<u8>>>,
+    /// The CapabilityStatement, made when it is first asked for with the search parameters of now.
+    pub(crate) capabilities: Arc<Stated>,
 }
 
 impl Service {

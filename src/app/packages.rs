@@ -74,6 +74,7 @@ impl Target for Own<'_> {
             idempotency_key: None,
             prefer: api::negotiate::Prefer::default(),
             eventual: false,
+            partial: false,
             explicable: false,
             parallel: false,
             profile_validation: None,

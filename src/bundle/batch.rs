@@ -53,6 +53,7 @@ pub(super) async fn dispatch(call: &Call, entry: &Entry<'_>) -> Result<api::Answ
         provenance: None,
         prefer: call.prefer,
         eventual: call.eventual,
+        partial: call.partial,
         explicable: false,
         parallel: false,
         profile_validation: call.profile_validation,

@@ -36,6 +36,7 @@ mod memory;
 mod overload;
 mod packages;
 mod parked;
+mod partial_index;
 mod passivation;
 mod patch;
 mod patch_bundle;

@@ -110,7 +110,7 @@ pub struct SearchIndex {
     memory: Memory,
     /// The furthest position that a page has shown.
     shown: Arc<AtomicU64>,
-    types: HashMap<i32, &'static str>,
+    types: Arc<HashMap<i32, &'static str>>,
 }
 
 impl SearchIndex {
@@ -118,7 +118,7 @@ impl SearchIndex {
     /// [`crate::Runner`] where it is always the same. Queries are read with the search parameters of that version.
     #[must_use]
     pub fn new(database: Database, log: i16, active: impl Into<Active>) -> Self {
-        let types =
+        let types: HashMap<_, _> =
             definitions::r4().resource_types().iter().map(|name| (type_number(name), *name)).collect();
         Self {
             database,
@@ -132,7 +132,7 @@ impl SearchIndex {
             limits: SearchLimits::default(),
             memory: Memory::default(),
             shown: Arc::default(),
-            types,
+            types: Arc::new(types),
         }
     }
 

@@ -79,7 +79,7 @@ pub enum ParametersError {
     },
     /// It cannot be asked for by its code.
     #[error(
-        "search parameter {url}: a code that can be asked for begins with a letter, has at most {CODE_MAX} letters, \
+        "search parameter {url}: a code that can be asked for begins with a letter or digit, has at most {CODE_MAX} letters, \
          digits, hyphens and underscores, and does not say how results are given"
     )]
     Code {
@@ -312,7 +312,7 @@ fn unusable(definition: &ParameterDefinition) -> Option<&'static str> {
 /// Colons and full stops have meanings in the names of queries (R4 search.html), and some names are taken.
 fn is_code(code: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let is_name = code.starts_with(|first: char| first.is_ascii_alphabetic()) && code.bytes().all(plain);
+    let is_name = code.starts_with(|first: char| first.is_ascii_alphanumeric()) && code.bytes().all(plain);
     is_name && code.len() <= CODE_MAX && !is_of_results(code)
 }
 

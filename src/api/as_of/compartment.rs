@@ -60,7 +60,7 @@ pub(in super::super) async fn search(
     if &*owner.resource_type != KIND {
         return Err(unsupported("_asOf is understood by compartments of patients only."));
     }
-    let index = call.service.index()?;
+    let index = call.index()?;
     let asked = Asked::read(call)?;
     let scope = Scope::Compartment {
         owner_type: owner.resource_type.to_string(),

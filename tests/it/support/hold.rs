@@ -48,6 +48,12 @@ impl Hold {
         Self::begin(database, lock, "SELECT%anamnesis.head%").await
     }
 
+    /// The version of the search index that is being built does not become the active one.
+    pub(crate) async fn switches(database: &str) -> Self {
+        let lock = "SELECT FROM anamnesis.projection WHERE name = 'search' FOR UPDATE";
+        Self::begin(database, lock, "SELECT active FROM anamnesis.projection %FOR UPDATE").await
+    }
+
     async fn begin(database: &str, lock: &str, waiting: &'static str) -> Self {
         let ((holder, first), (watcher, second)) = (connect(database).await, connect(database).await);
         holder.batch_execute(&format!("BEGIN; {lock}")).await.unwrap();

@@ -63,6 +63,12 @@ impl Catalogue {
         self.registry.parameters(resource_type).iter().filter(|parameter| self.is_shown(parameter))
     }
 
+    /// Whether another one has the same parameters, and shows the same of them.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.inputs == other.inputs && self.hidden == other.hidden
+    }
+
     fn is_shown(&self, parameter: &SearchParameter) -> bool {
         self.hidden.is_empty() || !self.hidden.contains(parameter.url())
     }

@@ -26,7 +26,7 @@ fn what_cannot_be_indexed_is_refused_with_its_address() {
         (with(|one| one.definition.expression = None), "no expression"),
         (with(|one| one.definition.kind = Kind::Special), "special"),
         (with(|one| one.definition.kind = Kind::Composite), "no components"),
-        (with(|one| one.definition.code = "a:b".to_owned()), "begins with a letter"),
+        (with(|one| one.definition.code = "a:b".to_owned()), "begins with a letter or digit"),
         (with(|one| one.definition.code = "ct".to_owned()), "how results are given"),
         (with(|one| one.definition.code = "name".to_owned()), "Patient has another search parameter"),
         (with(|one| one.definition.components.push((url("x"), "x".to_owned()))), "not composite"),
