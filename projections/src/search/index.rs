@@ -231,7 +231,9 @@ impl SearchIndex {
         let token = query.page.as_ref();
         let order = Order::new(&query.sort, token.is_some_and(|token| token.backward));
         let count = i64::try_from(query.count()).unwrap_or(i64::MAX);
-        let (criteria, as_of) = self.resolved(query, tables).await?;
+        let is_counted = query.is_count_only() || token.is_none() && query.total() != Total::None;
+        let joined_max = if is_counted { self.limits.joined_max } else { self.limits.tasted_max() };
+        let (criteria, as_of) = self.resolved(query, tables, joined_max).await?;
         let window = Window {
             tables,
             log: self.log,
@@ -265,7 +267,7 @@ impl SearchIndex {
             });
         }
         let found = match as_of {
-            Some(position) => self.rows_as_of(&window, position).await?,
+            Some(position) => self.rows_of_joins(&window, position).await?,
             None => self.rows(&window).await?,
         };
         let as_of = as_of.unwrap_or(found.reached);
@@ -274,7 +276,16 @@ impl SearchIndex {
 
     /// The rows of a window, from the resources as they were at the position that the window is as of.
     async fn rows_as_of(&self, window: &Window<'_>, position: Position) -> Result<Found, ProjectionError> {
-        let mut found = self.rows(window).await?;
+        let found = self.rows(window).await?;
+        self.with_superseded(found, window, position).await
+    }
+
+    async fn with_superseded(
+        &self,
+        mut found: Found,
+        window: &Window<'_>,
+        position: Position,
+    ) -> Result<Found, ProjectionError> {
         found.add(self.run(&Statement::superseded(window), window.order).await?, window);
         found.incomplete |= found.kept_from > number(position) || found.reached < position;
         Ok(found)
@@ -282,22 +293,24 @@ impl SearchIndex {
 
     /// The rows of a window, from the resources as they are now.
     async fn rows(&self, window: &Window<'_>) -> Result<Found, ProjectionError> {
-        let (start, gathered_max) = self.start(window.criteria);
         let can_walk = window.order.keys.is_empty() || window.order.walkable_family().is_some();
-        if start != Start::Everything && !(can_walk && self.memory.leaves_many(window)) {
+        for (start, gathered_max) in self.starts(window.criteria) {
+            if can_walk && self.memory.leaves_many(window, start, gathered_max) {
+                continue;
+            }
             let limit = if can_walk { gathered_max } else { i64::MAX };
             let statement = Statement::gather(window, start, limit.saturating_add(1));
             let found = self.run(&statement, window.order).await?;
             if found.gathered <= limit {
                 return Ok(found);
             }
-            self.memory.remember(window);
+            self.memory.remember(window, start, gathered_max);
         }
         if !can_walk {
             return self.run(&Statement::gather(window, Start::Everything, i64::MAX), window.order).await;
         }
         match window.order.walkable_family() {
-            None => self.run(&Statement::walk_log(window, None), window.order).await,
+            None => self.run(&Statement::walk_log(window, None, i64::MAX), window.order).await,
             Some(family) => self.walk(window, family).await,
         }
     }
@@ -310,7 +323,7 @@ impl SearchIndex {
         let with = || Statement::walk_family(window, family);
         let without = |begins: bool| {
             let after = if begins { window.after } else { None };
-            Statement::walk_log(&Window { after, ..window.clone() }, Some(family))
+            Statement::walk_log(&Window { after, ..window.clone() }, Some(family), i64::MAX)
         };
         let backward = window.order.backward;
         let phases: Vec<Statement<'_>> = match (backward, begins_without) {
@@ -400,29 +413,36 @@ impl SearchIndex {
         Some(SearchMatch { position, resource_type: self.types.get(&row.kind)?, id: row.id })
     }
 
-    /// What a search starts from: the criterion that leaves the fewest resources; and how many may be gathered from it.
-    fn start<'a>(&self, criteria: &'a [Criterion]) -> (Start<'a>, i64) {
+    /// What a search may start from, one after the other, and how many may be gathered from it: the criterion that
+    /// leaves the fewest resources; and where that one is of texts or spans, all of whose resources count, the tokens, of
+    /// whose resources only those count that answer everything.
+    fn starts<'a>(&self, criteria: &'a [Criterion]) -> Vec<(Start<'a>, i64)> {
         let can_start = |criterion: &&Criterion| {
             criterion.is_indexed_token()
                 || criterion.is_indexed_text()
                 || criterion.is_indexed_span()
                 || criterion.is_indexed_time()
         };
-        let Some(best) = criteria.iter().filter(can_start).min_by_key(|criterion| criterion.expected) else {
-            return (Start::Everything, 0);
+        let best = criteria.iter().filter(can_start).min_by_key(|criterion| criterion.expected);
+        let is_token = |criterion: &&Criterion| criterion.is_indexed_token();
+        let tokens = criteria.iter().filter(is_token).min_by_key(|criterion| criterion.expected);
+        let is_wider = |best: &Criterion| best.is_indexed_text() || best.is_indexed_span();
+        let tokens = tokens.filter(|_| best.is_some_and(is_wider));
+        let start = |best: &'a Criterion| {
+            let says_little = best.expected == Yield::Most;
+            let gathered_max = if says_little { self.limits.tried_max } else { self.limits.gathered_max };
+            let start = if best.is_indexed_token() {
+                Start::Tokens
+            } else if best.is_indexed_text() {
+                Start::Texts(best)
+            } else if best.is_indexed_span() {
+                Start::Spans(best)
+            } else {
+                Start::Times
+            };
+            (start, gathered_max)
         };
-        let says_little = best.expected == Yield::Most;
-        let gathered_max = if says_little { self.limits.tried_max } else { self.limits.gathered_max };
-        let start = if best.is_indexed_token() {
-            Start::Tokens
-        } else if best.is_indexed_text() {
-            Start::Texts(best)
-        } else if best.is_indexed_span() {
-            Start::Spans(best)
-        } else {
-            Start::Times
-        };
-        (start, gathered_max)
+        best.into_iter().chain(tokens).map(start).collect()
     }
 }
 

@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use anamnesis_events::Position;
 use futures::future::BoxFuture;
 
-use super::SearchIndex;
+use super::rows::Found;
+use super::{SearchIndex, SearchLimits};
 use crate::ProjectionError;
 use crate::checkpoint::number;
 use crate::search::atom::{Atom, Criterion, Join};
@@ -18,11 +19,25 @@ use crate::search::target::{TURN, Target};
 /// Tokens that joined resources may come to: what one search of the token index takes without hurting.
 const TOKENS_MAX: usize = 20_000;
 
+/// Resources of a reverse join that are gathered where a page may soon be full without.
+const TASTED_MAX: i64 = 1000;
+/// Resources that are tested for their joins before what leads to them is gathered all the same.
+const TESTED_MAX: i64 = 500;
+
 /// Where joined resources are looked for.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     tables: &'a Tables,
     at: Position,
+    /// Resources of a reverse join that may be gathered.
+    most: i64,
+}
+
+impl SearchLimits {
+    /// Resources of a reverse join that are gathered at first.
+    pub(super) fn tasted_max(&self) -> i64 {
+        self.joined_max.min(TASTED_MAX)
+    }
 }
 
 impl SearchIndex {
@@ -32,6 +47,7 @@ impl SearchIndex {
         &self,
         query: &'q SearchQuery,
         tables: &Tables,
+        most: i64,
     ) -> Result<(Cow<'q, [Criterion]>, Option<Position>), ProjectionError> {
         if !query.joins_others() {
             return Ok((Cow::Borrowed(&query.criteria), query.as_of()));
@@ -40,8 +56,32 @@ impl SearchIndex {
             Some(position) => position,
             None => self.reached(tables).await?,
         };
-        let criteria = self.resolve(Place { tables, at }, &query.criteria).await?;
+        let criteria = self.resolve(Place { tables, at, most }, &query.criteria).await?;
         Ok((Cow::Owned(criteria), Some(at)))
+    }
+
+    /// The rows of a window whose joins led to too many to be gathered at first. Of what many lead to a page is full soon;
+    /// where it is not, they are gathered.
+    pub(super) async fn rows_of_joins(
+        &self,
+        window: &Window<'_>,
+        position: Position,
+    ) -> Result<Found, ProjectionError> {
+        if !window.criteria.iter().any(|criterion| criterion.joins() > 0) {
+            return self.rows_as_of(window, position).await;
+        }
+        let start = Start::Everything;
+        let can_walk = window.order.keys.is_empty() && window.kinds.len() == 1;
+        if can_walk && !self.memory.leaves_many(window, start, TESTED_MAX) {
+            let found = self.run(&Statement::walk_log(window, None, TESTED_MAX), window.order).await?;
+            if found.rows.len() >= usize::try_from(window.rows_max).unwrap_or(usize::MAX) {
+                return self.with_superseded(found, window, position).await;
+            }
+            self.memory.remember(window, start, TESTED_MAX);
+        }
+        let place = Place { tables: window.tables, at: position, most: self.limits.joined_max };
+        let criteria = self.resolve(place, window.criteria).await?;
+        self.rows_as_of(&Window { criteria: &criteria, ..window.clone() }, position).await
     }
 
     async fn reached(&self, tables: &Tables) -> Result<Position, ProjectionError> {
@@ -88,20 +128,25 @@ impl SearchIndex {
             after: None,
             rows_max: 1,
         };
-        let gathered_max = self.limits.joined_max;
+        let gathered_max = if join.reverse { place.most } else { self.limits.joined_max };
         // What has changed since the first page, as it was.
         let (_, superseded) = self.keys(&Statement::inner_keys_superseded(&window, join)).await?;
-        let (start, _) = self.start(&criteria);
+        let mut starts: Vec<Start<'_>> = self.starts(&criteria).into_iter().map(|(start, _)| start).collect();
         // All resources of a type are not few; whether something is left of them, the test of each row tells.
-        let is_bounded = !(criteria.is_empty() || start == Start::Everything && join.reverse);
-        if is_bounded && !self.memory.leaves_many(&window) {
+        if starts.is_empty() && !criteria.is_empty() && !join.reverse {
+            starts.push(Start::Everything);
+        }
+        for start in starts {
+            if self.memory.leaves_many(&window, start, gathered_max) {
+                continue;
+            }
             let statement = Statement::inner_keys(&window, start, gathered_max + 1, join);
             let (gathered, mut keys) = self.keys(&statement).await?;
             keys.extend(&superseded);
             if gathered <= gathered_max && keys.len() * join.parameters.len().max(1) <= TOKENS_MAX {
                 return Ok(tokens(join, &keys));
             }
-            self.memory.remember(&window);
+            self.memory.remember(&window, start, gathered_max);
         }
         let mut atoms = tokens(join, &superseded);
         let as_of = Some(number(place.at));

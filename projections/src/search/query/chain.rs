@@ -204,6 +204,8 @@ impl Parser<'_> {
 }
 
 fn single(reverse: bool, parameters: Vec<i64>, kinds: Vec<i32>, criteria: Vec<Criterion>) -> Criterion {
+    // A search of the joined resources starts from it, as one of its own would.
+    let criteria = criteria.into_iter().flat_map(|one| one.necessary().into_iter().chain([one])).collect();
     let join = Join { reverse, parameters, kinds, criteria, as_of: None };
     Criterion::any(vec![Atom::Join(join)], Yield::Some)
 }
