@@ -38,7 +38,7 @@ pub(super) fn check(call: &Call, interaction: Interaction) -> Result<(), Failure
     match unknown {
         Some((name, _)) if interaction == Interaction::Delete || call.refuses_unknown() => {
             let text = format!(
-                "The parameter {} is not known here; {} is, and those of every request.",
+                "The parameter {} is not known here, where there are {} and those of every request.",
                 encode(name),
                 known.join(", ")
             );

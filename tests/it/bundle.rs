@@ -332,21 +332,21 @@ fn bundles_are_bounded_and_of_the_right_kind() {
 #[test]
 fn what_comes_back_is_what_the_client_prefers() {
     test(|server| async move {
-        let body = bundle("transaction", json!([post(A, patient("x"))]));
-        let send = async |prefer: &'static str| {
-            let headers = [("content-type", "application/fhir+json"), ("prefer", prefer)];
-            server.send("POST", "", &headers, body.clone()).await.json()["entry"][0].clone()
-        };
-        let minimal = send("return=minimal").await;
-        assert!(
-            minimal.get("resource").is_none() && minimal["response"].get("outcome").is_none(),
-            "{minimal}"
-        );
-        assert_eq!(send("return=representation").await["resource"]["resourceType"], "Patient");
-        assert_eq!(
-            send("return=OperationOutcome").await["response"]["outcome"]["resourceType"],
-            "OperationOutcome"
-        );
+        for kind in ["transaction", "batch"] {
+            let body = bundle(kind, json!([post(A, patient("x"))]));
+            let send = async |prefer: &'static str| {
+                let headers = [("content-type", "application/fhir+json"), ("prefer", prefer)];
+                server.send("POST", "", &headers, body.clone()).await.json()["entry"][0].clone()
+            };
+            let minimal = send("return=minimal").await;
+            assert!(
+                minimal.get("resource").is_none() && minimal["response"].get("outcome").is_none(),
+                "{kind}: {minimal}"
+            );
+            assert_eq!(send("return=representation").await["resource"]["resourceType"], "Patient", "{kind}");
+            let told = send("return=OperationOutcome").await;
+            assert_eq!(told["response"]["outcome"]["resourceType"], "OperationOutcome", "{kind}: {told}");
+        }
     });
 }
 

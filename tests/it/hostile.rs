@@ -163,6 +163,28 @@ fn mutation() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// No handler sees these: the layer of HTTP answers, without an OperationOutcome, and ends the connection.
+#[test]
+fn what_is_no_http_is_refused_and_others_are_served() {
+    test(|server| async move {
+        let long = format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "a".repeat(200_000));
+        for (bytes, status) in [
+            ("GARBAGE\r\n\r\n", 400),
+            ("GET /default/fhir/Pat ient HTTP/1.1\r\nhost: x\r\n\r\n", 400),
+            ("GET /default/fhir/Patient HTTP/9.9\r\nhost: x\r\n\r\n", 400),
+            ("GET /default/fhir/Patient HTTP/1.1\r\nno header\r\n\r\n", 400),
+            ("POST /default/fhir/Patient HTTP/1.1\r\nhost: x\r\ncontent-length: abc\r\n\r\n", 400),
+            (long.as_str(), 431),
+        ] {
+            let answered = raw(&server, bytes.as_bytes()).await;
+            // Who sends more than is read may find the connection reset before the answer.
+            let is_expected = answered == Some(status) || status == 431 && answered.is_none();
+            assert!(is_expected, "{answered:?}: {}", bytes.get(..60).unwrap_or(bytes));
+        }
+        assert_eq!(server.get("/Patient").await.status, 200);
+    });
+}
+
 #[test]
 fn mutated_requests_are_no_5xx() {
     test(|server| async move {
