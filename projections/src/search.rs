@@ -51,6 +51,7 @@ mod include;
 mod index;
 mod issue;
 mod key;
+mod label;
 mod modifier;
 mod near;
 mod number;
@@ -68,6 +69,7 @@ mod target;
 mod token;
 mod uri;
 mod value;
+mod words;
 mod write;
 
 pub use audit::{AuditOptions, Audited, audit};

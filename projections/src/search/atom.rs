@@ -3,6 +3,7 @@
 use std::hash::{Hash, Hasher};
 
 use super::key::type_number;
+use super::label::LabelsAtom;
 use super::span::SpanBox;
 
 /// One thing that a resource has or has not.
@@ -18,6 +19,8 @@ pub(crate) enum Atom {
     Is { key: i64, text: String },
     /// A folded text of the family that contains this.
     Contains { key: i64, text: String },
+    /// One of some labels.
+    Labels(LabelsAtom),
     /// The time of the last update, in microseconds, within closed limits.
     Recorded { low: i64, high: i64 },
     /// A place of the family within a distance of this one, whose degrees are in parts, see [`super::near`].
@@ -141,6 +144,15 @@ impl Criterion {
             _ => 0,
         };
         self.any.iter().map(inner).sum()
+    }
+
+    /// Whether something has to be looked up before the criterion can be asked for: what other resources have, or labels.
+    pub(crate) fn is_looked_up(&self) -> bool {
+        self.any.iter().any(|atom| match atom {
+            Atom::Join(_) | Atom::Labels(_) => true,
+            Atom::All(criteria) => criteria.iter().any(Self::is_looked_up),
+            _ => false,
+        })
     }
 
     /// The tokens, where the criterion consists of nothing else.

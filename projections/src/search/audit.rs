@@ -21,6 +21,7 @@ use super::entries::Entries;
 use super::extract::Extractor;
 use super::key::type_number;
 use super::parameters::CustomParameters;
+use super::sql::labels_of_row;
 use super::tables::{NAME, SCHEMA, Tables};
 use crate::checkpoint::{self, Name, number, unsigned};
 use crate::database::Database;
@@ -227,8 +228,9 @@ impl Audit<'_> {
     ) -> Result<(), ProjectionError> {
         let (mut kind, mut seq) = (i32::MIN, i64::MIN);
         let statement = format!(
-            "SELECT kind, seq, last_updated, id, tokens, spans FROM {} AS m
+            "SELECT kind, seq, last_updated, id, tokens, spans, {} FROM {} AS m
              WHERE m.log = $1 AND (m.kind, m.seq) > ($2, $3) ORDER BY m.kind, m.seq LIMIT {PAGE_ROWS}",
+            labels_of_row(&self.tables),
             self.tables.resource
         );
         loop {
@@ -358,10 +360,12 @@ struct RowOfResource {
     id: String,
     tokens: Vec<i64>,
     spans: Vec<i64>,
+    /// Of the table of labels, as its tokens say.
+    labels: Vec<String>,
 }
 
 impl RowOfResource {
-    /// Of the columns kind, position, time, id, tokens and spans.
+    /// Of the columns kind, position, time, id, tokens, spans and labels.
     fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
         Ok(Self {
             kind: row.try_get(0)?,
@@ -369,6 +373,7 @@ impl RowOfResource {
             id: row.try_get(3)?,
             tokens: row.try_get(4)?,
             spans: row.try_get(5)?,
+            labels: row.try_get(6)?,
         })
     }
 
@@ -379,6 +384,7 @@ impl RowOfResource {
             id: event.key.id.clone(),
             tokens: entries.tokens.clone(),
             spans: entries.flat_spans(),
+            labels: entries.joined_labels(),
         }
     }
 
@@ -392,6 +398,9 @@ impl RowOfResource {
         }
         if self.tokens != should.tokens {
             return Some("the index has other tokens than the resource gives");
+        }
+        if self.labels != should.labels {
+            return Some("the table of labels has other texts than the resource gives");
         }
         (self.spans != should.spans).then_some("the index has other spans than the resource gives")
     }

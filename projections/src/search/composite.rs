@@ -16,7 +16,7 @@ use super::query::Catalogue;
 use super::span::{Span, SpanBox};
 use super::target::TARGET_MIN;
 use super::value::{Asked, Refusal, split};
-use super::{date, number, quantity, reference, string, token};
+use super::{date, number, quantity, reference, special, string, token};
 
 /// The boxes of two numbers that are asked for together, as many as two prefixes make.
 const BOXES_MAX: usize = 4;
@@ -31,6 +31,9 @@ pub(super) fn index(
 ) {
     if element.span() == root.span() {
         return;
+    }
+    if parameter.components().iter().all(|part| !part.extract(root, element).is_empty()) {
+        entries.token(key, Class::Present, &[]);
     }
     match parameter.components() {
         [first, second] => {
@@ -81,11 +84,13 @@ fn of_part(key: &ParameterKey, part: &Component, root: Value<'_>, element: Value
 
 /// What a query asks: the parts' values, joined by `$`.
 pub(super) fn criterion(catalogue: &Catalogue, asked: &Asked<'_>) -> Result<Criterion, Refusal> {
-    if *asked.modifier != Modifier::None {
-        return Err(asked.unsupported_modifier());
-    }
     // Parts are asked for whether or not they can be asked for alone.
     let Catalogue { registry, aliases, .. } = catalogue;
+    match asked.modifier {
+        Modifier::None => {}
+        Modifier::Missing => return missing(registry, aliases, asked),
+        _ => return Err(asked.unsupported_modifier()),
+    }
     let parts = asked.parameter.components();
     let mut any = Vec::new();
     for value in asked.values {
@@ -94,14 +99,33 @@ pub(super) fn criterion(catalogue: &Catalogue, asked: &Asked<'_>) -> Result<Crit
             let wanted = format!("{} values joined by $ are wanted", parts.len());
             return Err(Refusal::BadValue(wanted));
         }
-        let paths = paths(asked.parameter.resource_type(), asked.parameter);
-        if paths.contains(asked.parameter.resource_type()) {
+        if is_over_whole(asked.parameter) {
             any.push(Atom::All(of_whole(registry, aliases, asked, &values)?));
         } else {
             any.push(of_element(registry, asked, &values)?);
         }
     }
     Ok(Criterion::any(any, Yield::Many))
+}
+
+/// Whether its parts are those of the resource itself.
+fn is_over_whole(parameter: &SearchParameter) -> bool {
+    paths(parameter.resource_type(), parameter).contains(parameter.resource_type())
+}
+
+/// `:missing`: whether one element has all of the parts.
+fn missing(registry: &SearchRegistry, aliases: &Aliases, asked: &Asked<'_>) -> Result<Criterion, Refusal> {
+    let is_there = match asked.values {
+        ["true"] => false,
+        ["false"] => true,
+        _ => return Err(Refusal::BadValue("with modifier :missing the value is true or false".to_owned())),
+    };
+    let values = vec!["false"; asked.parameter.components().len()];
+    let any = match is_over_whole(asked.parameter) {
+        true => vec![Atom::All(of_whole(registry, aliases, asked, &values)?)],
+        false => vec![Atom::Token(asked.key.of(Class::Present, &[]))],
+    };
+    Ok(if is_there { Criterion::any(any, Yield::Most) } else { Criterion::none_of(any) })
 }
 
 /// The parts as parameters of the resource.
@@ -119,7 +143,11 @@ fn of_whole(
         for code in aliases.get(resource_type, part.code()).unwrap_or(&itself) {
             let parameter = registry.get(resource_type, code).ok_or_else(unsupported)?;
             let key = ParameterKey::new(asked.key.log(), resource_type, code);
-            let criterion = of_value(&Asked { parameter, key: &key, values: &[value], ..*asked })?;
+            let asked = Asked { parameter, key: &key, values: &[value], ..*asked };
+            let criterion = match asked.modifier {
+                Modifier::Missing => has_part(&asked)?,
+                _ => of_value(&asked)?,
+            };
             joined = Some(match joined {
                 None => criterion,
                 Some(joined) => joined.or(criterion),
@@ -133,6 +161,13 @@ fn of_whole(
         }
     }
     Ok(all)
+}
+
+/// That there is a value of a part. What nearly every resource has is known by those that lack it: that stands in a
+/// criterion of its own, so that several can be joined.
+fn has_part(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
+    let there = special::missing(asked)?;
+    Ok(if there.negated { Criterion::any(vec![Atom::All(vec![there])], Yield::Most) } else { there })
 }
 
 /// The parts as one element has them.

@@ -9,6 +9,7 @@ use tokio_postgres::Row;
 
 use super::entries::Entries;
 use super::key::type_number;
+use super::sql::labels_of_row;
 use super::tables::Tables;
 use crate::ProjectionError;
 use crate::checkpoint::number;
@@ -27,13 +28,14 @@ pub async fn digest(database: &Database, log: i16, version: i32) -> Result<[u8; 
     let transaction = client.build_transaction().read_only(true).start().await?;
     // Longer than a search may take.
     transaction.batch_execute("SET LOCAL statement_timeout = 0").await?;
-    let Tables { resource, span, text, .. } = Tables::of(version);
+    let tables = Tables::of(version);
+    let (Tables { resource, span, text, .. }, labels) = (&tables, labels_of_row(&tables));
     let statement = format!(
         "SELECT m.kind, m.seq, m.last_updated, m.id, m.tokens, m.spans,
              ARRAY(SELECT x FROM {span} AS s, unnest(ARRAY[s.key, s.low, s.high]) WITH ORDINALITY AS v (x, o)
                    WHERE s.seq = m.seq AND s.key = ANY (m.spans) ORDER BY s.key, s.low, s.high, o),
              ARRAY(SELECT t.key || ' ' || t.text FROM {text} AS t
-                   WHERE t.log = m.log AND t.seq = m.seq ORDER BY t.key, t.text)
+                   WHERE t.log = m.log AND t.seq = m.seq ORDER BY t.key, t.text), {labels}
          FROM {resource} AS m WHERE m.log = $1 ORDER BY m.kind, m.seq"
     );
     let mut rows = pin!(transaction.query_raw(&statement, [log]).await?);
@@ -58,6 +60,8 @@ pub(super) struct Indexed<'a> {
     table_spans: &'a [i64],
     /// Keys and texts, with a space between, sorted.
     texts: Vec<&'a str>,
+    /// The same of labels.
+    labels: Vec<&'a str>,
 }
 
 impl Indexed<'_> {
@@ -67,6 +71,7 @@ impl Indexed<'_> {
             entries.table_spans().map(|span| [span.key, span.low, span.high]).collect();
         let texts: Vec<String> =
             entries.texts.iter().map(|text| format!("{} {}", text.key, text.text)).collect();
+        let labels = entries.joined_labels();
         let indexed = Indexed {
             kind: type_number(&event.key.resource_type),
             seq: number(event.position),
@@ -76,6 +81,7 @@ impl Indexed<'_> {
             spans: &entries.flat_spans(),
             table_spans: spans.as_flattened(),
             texts: texts.iter().map(String::as_str).collect(),
+            labels: labels.iter().map(String::as_str).collect(),
         };
         indexed.add_to(hash);
     }
@@ -93,7 +99,7 @@ impl Indexed<'_> {
             let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
             part(&bytes);
         }
-        for text in &self.texts {
+        for text in self.texts.iter().chain(&self.labels) {
             part(text.as_bytes());
         }
     }
@@ -111,6 +117,7 @@ fn add(hash: &mut Sha256, row: &Row) -> Result<(), tokio_postgres::Error> {
         spans: &spans,
         table_spans: &table_spans,
         texts: row.try_get(7)?,
+        labels: row.try_get(8)?,
     };
     indexed.add_to(hash);
     Ok(())

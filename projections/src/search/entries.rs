@@ -1,4 +1,4 @@
-//! What one resource is found by: its tokens, spans and folded texts.
+//! What one resource is found by: its tokens, spans, folded texts and labels.
 
 use super::key::{Class, ParameterKey, last_of};
 use super::span::Span;
@@ -20,6 +20,16 @@ pub(crate) struct TextEntry {
     pub(crate) text: String,
 }
 
+/// A text of a code or of a reference, see [`super::label`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct LabelEntry {
+    /// The family of the parameter's labels.
+    pub(crate) key: i64,
+    pub(crate) text: String,
+    /// Made of the two.
+    pub(crate) token: i64,
+}
+
 /// Collects what a resource is found by. After [`Entries::finish`] everything is sorted and there once: two runs
 /// over the same resource give the same rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,6 +37,8 @@ pub(crate) struct Entries {
     pub(crate) tokens: Vec<i64>,
     pub(crate) spans: Vec<SpanEntry>,
     pub(crate) texts: Vec<TextEntry>,
+    /// Their tokens are among the others.
+    pub(crate) labels: Vec<LabelEntry>,
 }
 
 impl Entries {
@@ -43,6 +55,9 @@ impl Entries {
     }
 
     pub(crate) fn finish(&mut self) {
+        self.labels.sort_unstable();
+        self.labels.dedup();
+        self.tokens.extend(self.labels.iter().map(|label| label.token));
         self.tokens.sort_unstable();
         self.tokens.dedup();
         self.add_latest_beginnings();
@@ -71,6 +86,11 @@ impl Entries {
     /// first of a family has the lowest beginning.
     pub(crate) fn flat_spans(&self) -> Vec<i64> {
         self.spans.iter().flat_map(|span| [span.key, span.low, span.high]).collect()
+    }
+
+    /// Keys and texts of the labels, with a space between, in order.
+    pub(crate) fn joined_labels(&self) -> Vec<String> {
+        self.labels.iter().map(|label| format!("{} {}", label.key, label.text)).collect()
     }
 
     /// The rows of the table of spans: of those with the same beginning one, with the latest end. The table finds

@@ -95,7 +95,7 @@ impl Found {
     }
 
     fn has_atom(&self, atom: &Atom) -> bool {
-        let Entries { tokens, spans, texts } = &self.entries;
+        let Entries { tokens, spans, texts, labels } = &self.entries;
         match atom {
             // Tokens are sorted, see `Entries::finish`.
             Atom::Token(token) => tokens.binary_search(token).is_ok(),
@@ -112,6 +112,7 @@ impl Found {
             Atom::Contains { key, text } => {
                 texts.iter().any(|entry| entry.key == *key && entry.text.contains(text))
             }
+            Atom::Labels(asked) => labels.iter().any(|label| asked.has(label)),
             Atom::Recorded { low, high } => (*low..=*high).contains(&self.recorded),
             Atom::Near { key, latitude, longitude, millimetres } => spans.iter().any(|span| {
                 span.key == *key

@@ -4,6 +4,7 @@ mod count;
 mod explain;
 mod include;
 mod join;
+mod label;
 mod memory;
 mod reading;
 mod rows;
@@ -49,13 +50,21 @@ pub struct SearchLimits {
     pub tried_max: i64,
     /// Resources of a chain that are gathered before the results are tested for them one by one instead.
     pub joined_max: i64,
+    /// Labels that are asked for by their tokens; where a query means more, resources are tested for them one by one.
+    pub labels_max: i64,
     /// Resources that are counted where an estimate of their number is enough.
     pub counted_max: i64,
 }
 
 impl Default for SearchLimits {
     fn default() -> Self {
-        Self { gathered_max: 5000, tried_max: 2000, joined_max: 10_000, counted_max: 10_000 }
+        Self {
+            gathered_max: 5000,
+            tried_max: 2000,
+            joined_max: 10_000,
+            labels_max: 1000,
+            counted_max: 10_000,
+        }
     }
 }
 

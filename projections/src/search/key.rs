@@ -41,6 +41,8 @@ pub(crate) enum Class {
     Exact,
     /// String: the family of its folded texts.
     Folded,
+    /// Token and reference: the family of its labels, see [`super::label`].
+    Label,
     /// Uri or canonical, as it is.
     Uri,
     /// Uri: one of the addresses above it.
@@ -73,6 +75,7 @@ impl Class {
             Self::IdentifierValue => b'v',
             Self::Exact => b'x',
             Self::Folded => b'f',
+            Self::Label => b'd',
             Self::Uri => b'u',
             Self::UriBelow => b'b',
             Self::Span => b'0',

@@ -9,6 +9,7 @@ use super::Modifier;
 use super::atom::{Atom, Criterion, Yield};
 use super::entries::Entries;
 use super::key::{Class, ParameterKey};
+use super::label;
 use super::target::Target;
 use super::value::{Asked, Refusal, split, unescape};
 
@@ -32,6 +33,7 @@ pub(super) fn index(key: &ParameterKey, extracted: Extracted<'_>, entries: &mut 
         let target = Target::of(key.log(), without_history(&reference));
         entries.tokens.push(target.referred_by(key.references()));
     }
+    label::index_reference(key, value, entries);
     let identifier = value.get("identifier");
     let part = |name| identifier.and_then(|identifier| identifier.get(name)).and_then(Value::as_str);
     if let Some(value) = part("value") {
@@ -58,8 +60,11 @@ pub(super) fn index_targets(log: i16, resource_type: &str, id: &str, root: Value
 }
 
 /// What a query asks: `id`, `Type/id`, an address; with `:Type` an id of that type, with `:identifier` the token of
-/// the reference's own identifier.
+/// the reference's own identifier, with `:text` how its display begins.
 pub(super) fn criterion(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
+    if *asked.modifier == Modifier::Text {
+        return label::criterion(asked);
+    }
     let mut atoms = Vec::new();
     for value in asked.values {
         match asked.modifier {

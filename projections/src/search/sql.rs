@@ -9,6 +9,7 @@
 
 mod condition;
 mod join;
+mod label;
 mod walk;
 
 use tokio_postgres::types::ToSql;
@@ -18,6 +19,7 @@ use super::page::{KeyValue, Place};
 use super::query::{SortBy, SortKey};
 use super::span::Family;
 use super::tables::{NAME, Tables};
+pub(super) use label::{labels_of_row, unused};
 
 /// The greatest text in the order of Postgres' collation "C": sorts resources without a text last.
 const LAST_TEXT: &str = "\u{10ffff}";

@@ -110,7 +110,8 @@ fn is_punctuation(character: char) -> bool {
     }
 }
 
-fn fold_all(text: &str) -> String {
+/// The same with its punctuation.
+pub(super) fn fold_all(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     for word in text.split_whitespace() {
         if !folded.is_empty() {

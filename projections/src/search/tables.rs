@@ -4,7 +4,7 @@ use super::target::NUMBER_MASK;
 
 /// The form of the rows. Another way to make keys, or other rows for the same resource, is another form: a version
 /// that has them is built beside the one that has not. The number of a version says nothing about it.
-pub(crate) const SCHEMA: i32 = 2;
+pub(crate) const SCHEMA: i32 = 3;
 /// The name of the projection.
 pub(crate) const NAME: &str = "search";
 
@@ -24,6 +24,10 @@ pub(crate) struct Tables {
     pub(crate) span: String,
     /// Folded texts.
     pub(crate) text: String,
+    /// The texts of codes and references, each once, with the number of rows of the first two tables that have its token.
+    pub(crate) label: String,
+    /// What is left of each label from each of its first words on.
+    pub(crate) label_word: String,
     /// The index over tokens.
     pub(crate) token_index: String,
     /// A function: the first position of a type's resources that were updated at a time or later.
@@ -43,6 +47,8 @@ impl Tables {
             superseded: name("superseded"),
             span: name("span"),
             text: name("text"),
+            label: name("label"),
+            label_word: name("label_word"),
             token_index: name("resource_tokens"),
             first_since: name("first_since"),
             reference: name("reference"),
@@ -54,7 +60,9 @@ impl Tables {
     /// The token index collects what a batch writes and takes it in sorted order at the end of the batch (see `write`):
     /// the limit of the pending list is out of reach, so that it never happens in between.
     pub(crate) fn create(&self) -> String {
-        let Self { version, resource, superseded, span, text, first_since, reference, .. } = self;
+        let Self {
+            version, resource, superseded, span, text, label, label_word, first_since, reference, ..
+        } = self;
         format!(
             r#"
         CREATE TABLE IF NOT EXISTS {resource} (
@@ -78,6 +86,14 @@ impl Tables {
             key bigint NOT NULL, seq bigint NOT NULL, log smallint NOT NULL, text text COLLATE "C" NOT NULL);
         CREATE INDEX IF NOT EXISTS search_v{version}_text_text ON {text} (key, text, seq);
         CREATE INDEX IF NOT EXISTS search_v{version}_text_resource ON {text} (log, seq);
+        -- Counted anew by each batch: half of each page is left for that, so that no index is touched.
+        CREATE TABLE IF NOT EXISTS {label} (
+            token bigint PRIMARY KEY, key bigint NOT NULL, uses bigint NOT NULL, text text COLLATE "C" NOT NULL)
+            WITH (fillfactor = 50);
+        CREATE TABLE IF NOT EXISTS {label_word} (
+            key bigint NOT NULL, token bigint NOT NULL, text text COLLATE "C" NOT NULL);
+        CREATE INDEX IF NOT EXISTS search_v{version}_label_word_text ON {label_word} (key, text, token);
+        CREATE INDEX IF NOT EXISTS search_v{version}_label_word_token ON {label_word} (token);
         CREATE OR REPLACE FUNCTION {first_since}(of_log smallint, of_kind integer, since bigint)
         RETURNS bigint LANGUAGE plpgsql STABLE STRICT AS $$
         DECLARE
@@ -106,15 +122,15 @@ impl Tables {
 
     /// Empties the tables.
     pub(crate) fn clear(&self) -> String {
-        let Self { resource, superseded, span, text, .. } = self;
-        format!("TRUNCATE {resource}, {superseded}, {span}, {text}")
+        let Self { resource, superseded, span, text, label, label_word, .. } = self;
+        format!("TRUNCATE {resource}, {superseded}, {span}, {text}, {label}, {label_word}")
     }
 
     /// Takes the tables away, where they are there.
     pub(crate) fn drop(&self) -> String {
-        let Self { resource, superseded, span, text, first_since, reference, .. } = self;
+        let Self { resource, superseded, span, text, label, label_word, first_since, reference, .. } = self;
         format!(
-            "DROP TABLE IF EXISTS {resource}, {superseded}, {span}, {text};
+            "DROP TABLE IF EXISTS {resource}, {superseded}, {span}, {text}, {label}, {label_word};
              DROP FUNCTION IF EXISTS {first_since}(smallint, integer, bigint);
              DROP FUNCTION IF EXISTS {reference}(bigint, bigint)"
         )

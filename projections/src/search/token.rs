@@ -10,6 +10,7 @@ use super::code_sets;
 use super::entries::Entries;
 use super::implied;
 use super::key::{Class, ParameterKey};
+use super::label;
 use super::special;
 use super::value::{Asked, Refusal, split, unescape};
 
@@ -44,6 +45,7 @@ pub(super) fn index(
     if extracted.fhir_type == "Identifier" {
         index_of_type(key, extracted.value, entries);
     }
+    label::index_code(key, extracted.fhir_type, extracted.value, entries);
 }
 
 /// Adds the codes of a value, each with its system and alone: what parts of composites are found by.
@@ -95,8 +97,12 @@ fn each_code(extracted: Extracted<'_>, each: &mut impl FnMut(Option<&str>, Optio
 }
 
 /// What a query asks: `code`, `system|code`, `|code` or `system|`; with `:not` none of them; with `:of-type` an identifier
-/// as `type system|type code|value`; with `:in`, `:not-in`, `:above` and `:below` what code systems and value sets say.
+/// as `type system|type code|value`; with `:in`, `:not-in`, `:above` and `:below` what code systems and value sets say; with `:text`
+/// how a text of the code begins.
 pub(super) fn criterion(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
+    if *asked.modifier == Modifier::Text {
+        return label::criterion(asked);
+    }
     let mut atoms = Vec::new();
     for value in asked.values {
         match asked.modifier {

@@ -1,5 +1,7 @@
 //! The search projection: how a batch of resources gets into the tables.
 
+pub(super) mod labels;
+
 use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -12,7 +14,9 @@ use super::entries::Entries;
 use super::erase;
 use super::extract::Extractor;
 use super::key::type_number;
+use super::label::Uses;
 use super::parameters::CustomParameters;
+use super::sql::unused;
 use super::tables::{NAME, SCHEMA, Tables};
 use crate::checkpoint::number;
 use crate::tables::make_where_missing;
@@ -122,7 +126,10 @@ impl Projection for SearchProjection {
         self.copy_spans(transaction, there()).await?;
         let texts = there().map(|(change, entries)| (change.position, entries));
         self.copy_texts(transaction, texts).await?;
-        self.keep_passed(transaction, changes).await?;
+        let kept = self.keep_passed(transaction, changes).await?;
+        let mut uses = Uses::default();
+        there().map(|(_, entries)| entries).chain(kept).for_each(|entries| uses.add(entries));
+        labels::add(transaction, &self.tables, &uses).await?;
         if there().next().is_some() {
             // Sorted by key and taken at once this costs a fifth of taking row by row, and no search has to look
             // through a list of what is pending.
@@ -230,14 +237,15 @@ impl SearchProjection {
         copy.finish().await
     }
 
-    /// Keeps what resources were within the batch as superseded rows, but for what would be dropped at once.
-    async fn keep_passed(
+    /// Keeps what resources were within the batch as superseded rows, but for what would be dropped at once. What the kept
+    /// ones are found by comes back.
+    async fn keep_passed<'a>(
         &self,
         transaction: &Transaction<'_>,
-        changes: &[Change<SearchRows>],
-    ) -> Result<(), tokio_postgres::Error> {
+        changes: &'a [Change<SearchRows>],
+    ) -> Result<Vec<&'a Entries>, tokio_postgres::Error> {
         let Some(newest) = changes.iter().map(|change| change.recorded_at.timestamp_micros()).max() else {
-            return Ok(());
+            return Ok(Vec::new());
         };
         let is_kept = |passed: &Passed<SearchRows>| {
             passed.until_at.timestamp_micros() >= newest.saturating_sub(KEPT_MICROSECONDS)
@@ -278,13 +286,14 @@ impl SearchProjection {
             }
         }
         copy.finish().await?;
+        let kept = texts.iter().map(|(_, entries)| *entries).collect();
         self.copy_texts(transaction, texts.into_iter()).await?;
-        let Some(left_out) = left_out else { return Ok(()) };
+        let Some(left_out) = left_out else { return Ok(kept) };
         let kept_from = "UPDATE anamnesis.projection_checkpoint SET kept_from = greatest(kept_from, $4)
             WHERE name = $1 AND version = $2 AND log = $3";
         let statement = transaction.prepare_cached(kept_from).await?;
         transaction.execute(&statement, &[&NAME, &self.tables.version, &self.log, &left_out]).await?;
-        Ok(())
+        Ok(kept)
     }
 
     /// Drops superseded rows that nobody turns pages over any more, and says how far back is kept now.
@@ -299,22 +308,28 @@ impl SearchProjection {
             return Ok(());
         }
         let Tables { superseded, text, .. } = &self.tables;
+        let unused = unused(&self.tables, "dropped");
         let statement = format!(
             "WITH dropped AS (
                  DELETE FROM {superseded} AS s USING (
                      SELECT until, seq FROM {superseded} WHERE log = $1 ORDER BY until, seq LIMIT $3) AS o
                  WHERE s.log = $1 AND s.until = o.until AND s.seq = o.seq AND s.until_at < $2
-                 RETURNING s.until, s.seq),
+                 RETURNING s.until, s.seq, s.tokens),
              texts AS (
-                 DELETE FROM {text} AS t USING dropped AS d WHERE t.log = $1 AND t.seq = d.seq)
-             UPDATE anamnesis.projection_checkpoint AS c
-             SET kept_from = greatest(c.kept_from, (SELECT max(until) FROM dropped))
-             WHERE c.name = $4 AND c.version = $5 AND c.log = $1 AND EXISTS (SELECT FROM dropped)"
+                 DELETE FROM {text} AS t USING dropped AS d WHERE t.log = $1 AND t.seq = d.seq),
+             kept AS (
+                 UPDATE anamnesis.projection_checkpoint AS c
+                 SET kept_from = greatest(c.kept_from, (SELECT max(until) FROM dropped))
+                 WHERE c.name = $4 AND c.version = $5 AND c.log = $1 AND EXISTS (SELECT FROM dropped)),
+             {unused}
+             SELECT token FROM unused WHERE uses <= 0"
         );
         let statement = transaction.prepare_cached(&statement).await?;
         let before = newest.saturating_sub(KEPT_MICROSECONDS);
         let version = self.tables.version;
-        transaction.execute(&statement, &[&self.log, &before, &DROPPED_MAX, &NAME, &version]).await?;
+        let values: [&(dyn ToSql + Sync); 5] = [&self.log, &before, &DROPPED_MAX, &NAME, &version];
+        let rows = transaction.query(&statement, &values).await?;
+        labels::remove(transaction, &self.tables, &rows).await?;
         self.dropped_at.store(newest, Ordering::Relaxed);
         Ok(())
     }

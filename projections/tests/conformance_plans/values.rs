@@ -3,7 +3,7 @@
 use anamnesis_fhir::search::{SearchParameter, SearchParameterKind as Kind, SearchRegistry};
 use serde_json::Value;
 
-use crate::naive::{Resource, Typed, texts};
+use crate::naive::{Resource, Typed, labels, texts};
 
 /// `None` for parameters that have no expression, and composites of which no resource has all parts.
 pub(crate) fn of(parameter: &SearchParameter, resources: &[&Resource]) -> Option<String> {
@@ -16,6 +16,16 @@ pub(crate) fn of(parameter: &SearchParameter, resources: &[&Resource]) -> Option
     }
     let of_resource = |resource: &&Resource| one(parameter, resource);
     resources.iter().find_map(of_resource).or_else(|| nobodys(parameter).map(str::to_owned))
+}
+
+/// A text that a code or a reference of one of the resources has.
+pub(crate) fn label(parameter: &SearchParameter, resources: &[&Resource]) -> Option<String> {
+    let has_labels = matches!(parameter.kind(), Kind::Token | Kind::Reference) && !parameter.is_primitive();
+    if !has_labels || !parameter.has_expression() || parameter.code() == "_id" {
+        return None;
+    }
+    let of_resource = |resource: &&Resource| resource.values(parameter).iter().flat_map(labels).next();
+    resources.iter().find_map(of_resource).map(|label| escaped(&label))
 }
 
 fn one(parameter: &SearchParameter, resource: &Resource) -> Option<String> {

@@ -153,7 +153,7 @@ async fn a_version_that_is_taken_away_meanwhile_is_not_missed() {
         if !std::mem::take(&mut is_first) {
             return;
         }
-        let tables = ["resource", "superseded", "span", "text"]
+        let tables = ["resource", "superseded", "span", "text", "label", "label_word"]
             .map(|table| format!("ALTER TABLE anamnesis.search_v1_{table} RENAME TO search_v2_{table};"));
         let names = "UPDATE anamnesis.projection_checkpoint SET version = 2;
             UPDATE anamnesis.projection_version SET version = 2;

@@ -138,3 +138,57 @@ async fn parts_of_other_resources_are_found_together() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn a_composite_is_there_where_one_element_has_all_of_its_parts() {
+    let world = World::new().await;
+    let observation = |id: &str, more: Value| {
+        let mut resource =
+            json!({"resourceType": "Observation", "id": id, "status": "final", "code": coded("a")});
+        resource.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        resource
+    };
+    world
+        .put([
+            observation("own", json!({"valueQuantity": quantity(1.0, "mg")})),
+            observation("none", json!({})),
+            observation(
+                "part",
+                json!({"component": [{"code": coded("b"), "valueQuantity": quantity(1.0, "mg")}]}),
+            ),
+            observation(
+                "apart",
+                json!({"component": [{"code": coded("b")}, {"valueQuantity": quantity(1.0, "mg")}]}),
+            ),
+            observation(
+                "text",
+                json!({"component": [{"code": {"text": "b"}, "valueQuantity": quantity(1.0, "mg")}]}),
+            ),
+            observation("string", json!({"valueString": "x"})),
+            observation("concept", json!({"valueCodeableConcept": {"text": "x"}})),
+            json!({"resourceType": "MolecularSequence", "id": "m", "coordinateSystem": 0,
+                "referenceSeq": {"chromosome": coded("7")}, "variant": [{"start": 110, "end": 120}]}),
+            json!({"resourceType": "MolecularSequence", "id": "n", "coordinateSystem": 0,
+                "referenceSeq": {"chromosome": coded("7")}, "variant": [{"start": 110}]}),
+        ])
+        .await;
+    expect(
+        &world,
+        &[
+            ("Observation?code-value-quantity:missing=false", "own"),
+            ("Observation?code-value-quantity:missing=true", "apart concept none part string text"),
+            ("Observation?component-code-value-quantity:missing=false", "part text"),
+            ("Observation?component-code-value-quantity:missing=true", "apart concept none own string"),
+            ("Observation?combo-code-value-quantity:missing=false", "own part text"),
+            ("Observation?combo-code-value-quantity:missing=true", "apart concept none string"),
+            ("Observation?code-value-string:missing=false", "string"),
+            ("Observation?code-value-concept:missing=false&code=a", "concept"),
+            ("MolecularSequence?chromosome-variant-coordinate:missing=false", "m"),
+            ("MolecularSequence?chromosome-variant-coordinate:missing=true", "n"),
+            ("Observation?_filter=code-value-quantity pr true", "own"),
+        ],
+    )
+    .await;
+    let issues = world.query("Observation?code-value-quantity:missing=maybe").unwrap_err();
+    assert!(issues[0].text.contains("true or false"), "{issues:?}");
+}

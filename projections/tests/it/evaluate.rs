@@ -42,7 +42,7 @@ fn observations() -> impl Strategy<Value = Value> {
     values.prop_map(|(patient, number, from, until, text)| {
         let mut observation = json!({"resourceType": "Observation", "status": "final",
             "subject": {"reference": format!("Patient/{patient}")},
-            "code": {"coding": [{"system": "http://a", "code": if number % 2 == 0 { "x" } else { "y" }}]},
+            "code": {"coding": [{"system": "http://a", "code": if number % 2 == 0 { "x" } else { "y" }}], "text": text},
             "note": [{"text": text}]});
         if number > 0 {
             observation["valueQuantity"] =
@@ -83,6 +83,7 @@ fn criteria() -> impl Strategy<Value = (&'static str, String)> {
         select(vec!["x", "http://a|y", "x,y", "z"])
             .prop_map(move |code| of_observation(format!("code={code}"))),
         select(vec!["x", "y", "z"]).prop_map(move |code| of_observation(format!("code:not={code}"))),
+        words().prop_map(move |text| of_observation(format!("code:text={text}"))),
         (modifier(), words())
             .prop_map(move |(with, text)| of_observation(format!("value-string{with}={text}"))),
         any::<bool>().prop_map(move |missing| of_observation(format!("value-string:missing={missing}"))),

@@ -21,7 +21,7 @@ const CASES: usize = 2 * QUERIES.len();
 /// Pages of one search: a search that goes on beyond that does not end.
 const PAGES_MAX: usize = 500;
 
-const QUERIES: [&str; 13] = [
+const QUERIES: [&str; 15] = [
     "Observation?code=x",
     "Observation?_sort=_lastUpdated",
     "Observation?code=x&_sort=date",
@@ -35,6 +35,8 @@ const QUERIES: [&str; 13] = [
     "Observation?combo-code=x&_lastUpdated=gt2020",
     "Observation?_lastUpdated=gt2020&_sort=-date",
     "Observation?value-string=ab&_sort=-date",
+    "Observation?code:text=second",
+    "Observation?code:text=first,ab&_sort=date",
 ];
 
 #[derive(Debug, Clone)]
@@ -64,12 +66,15 @@ async fn write(world: &World, operation: &Operation) {
     match operation {
         Operation::Put(put) => {
             let mut resource = json!({"resourceType": "Observation", "id": format!("{}", put.id), "status": "final",
-                "code": {"coding": [{"code": if put.code { "x" } else { "y" }}]}});
+                "code": {"coding": [{"code": if put.code { "x" } else { "y" }}],
+                    "text": if put.code { "The first" } else { "The second" }}});
             if put.day > 0 {
                 resource["effectiveDateTime"] = json!(format!("2020-01-{:02}", put.day));
             }
             if put.text > 0 {
                 resource["valueString"] = json!("abc"[..usize::from(put.text)]);
+                // A label that nothing else may have.
+                resource["code"]["coding"][0]["display"] = json!(format!("abc{}", put.id));
             }
             world.put([resource]).await;
         }
@@ -95,7 +100,13 @@ async fn pages_show_what_was_there_at_the_first_one() {
         }
         let query = QUERIES[case % QUERIES.len()];
         // Gathered and sorted, and walked along in order: the same answers.
-        let few = SearchLimits { gathered_max: 3, tried_max: 2, joined_max: 3, ..SearchLimits::default() };
+        let few = SearchLimits {
+            gathered_max: 3,
+            tried_max: 2,
+            joined_max: 3,
+            labels_max: 2,
+            ..SearchLimits::default()
+        };
         let limits = if case < QUERIES.len() { few } else { SearchLimits::default() };
         world.index = world.index.clone().with_limits(limits);
         let size = (1..6usize).new_tree(&mut random).unwrap().current();

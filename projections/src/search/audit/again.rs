@@ -13,6 +13,7 @@ use crate::ProjectionError;
 use crate::checkpoint::{self, number, unsigned};
 use crate::search::entries::Entries;
 use crate::search::key::type_number;
+use crate::search::sql::labels_of_row;
 
 /// Positions in one snapshot.
 pub(super) const CHUNK: usize = 500;
@@ -184,9 +185,10 @@ impl Audit<'_> {
             events.map(|event| (type_number(&event.key.resource_type), number(event.position))).unzip();
         // Written so that only the primary key can be taken.
         let statement = format!(
-            "SELECT r.kind, r.seq, r.last_updated, r.id, r.tokens, r.spans
+            "SELECT m.kind, m.seq, m.last_updated, m.id, m.tokens, m.spans, {}
              FROM unnest($2::int4[], $3::bigint[]) AS w (kind, seq) CROSS JOIN LATERAL (
-                 SELECT * FROM {} AS one WHERE one.log = $1 AND one.kind = w.kind AND one.seq = w.seq LIMIT 1) AS r",
+                 SELECT * FROM {} AS one WHERE one.log = $1 AND one.kind = w.kind AND one.seq = w.seq LIMIT 1) AS m",
+            labels_of_row(&self.tables),
             self.tables.resource
         );
         for row in transaction.query(&statement, &[&self.log.number(), &kinds, &seqs]).await? {

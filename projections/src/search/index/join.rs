@@ -1,4 +1,5 @@
-//! Plans chains and `_has`: what joined resources lead to is gathered first, as far as that is little.
+//! Plans chains and `_has`: what joined resources lead to is gathered first, as far as that is little. Labels are looked
+//! up by the way.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -41,15 +42,15 @@ impl SearchLimits {
 }
 
 impl SearchIndex {
-    /// The criteria of a query without the joins that could be resolved, and the position as of which they are: joined
-    /// resources and the ones that are searched for are of the same moment, also on later pages.
+    /// The criteria of a query without the joins and labels that could be resolved, and the position as of which they are:
+    /// what is looked up and the resources that are searched for are of the same moment, also on later pages.
     pub(super) async fn resolved<'q>(
         &self,
         query: &'q SearchQuery,
         tables: &Tables,
         most: i64,
     ) -> Result<(Cow<'q, [Criterion]>, Option<Position>), ProjectionError> {
-        if !query.joins_others() {
+        if !query.criteria.iter().any(Criterion::is_looked_up) {
             return Ok((Cow::Borrowed(&query.criteria), query.as_of()));
         }
         let at = match query.as_of() {
@@ -101,12 +102,17 @@ impl SearchIndex {
             let mut resolved = Vec::with_capacity(criteria.len());
             for criterion in criteria {
                 let mut any = Vec::with_capacity(criterion.any.len());
+                let mut labels = Vec::new();
                 for atom in &criterion.any {
                     match atom {
                         Atom::Join(join) => any.extend(self.join(place, join).await?),
+                        Atom::Labels(asked) => labels.push(asked),
                         Atom::All(all) => any.push(Atom::All(self.resolve(place, all).await?)),
                         other => any.push(other.clone()),
                     }
+                }
+                if !labels.is_empty() {
+                    any.extend(self.labelled(place.tables, &labels).await?);
                 }
                 resolved.push(Criterion { any, negated: criterion.negated, expected: criterion.expected });
             }

@@ -97,6 +97,7 @@ impl Statement<'_> {
         let mut tokens = Vec::new();
         let mut spans = Vec::new();
         let mut texts: Vec<(&i64, &String)> = Vec::new();
+        let mut labels = Vec::new();
         let mut conditions = Vec::new();
         for atom in atoms {
             match atom {
@@ -109,6 +110,7 @@ impl Statement<'_> {
                 Atom::Contains { key, text } => {
                     conditions.push(self.has_text(*key, text, |text| format!("strpos(t.text, {text}) > 0")));
                 }
+                Atom::Labels(asked) => labels.push(asked),
                 Atom::Join(join) => conditions.push(self.joined(join)),
                 Atom::Recorded { low, high } => {
                     let (low, high) = (self.bind(Value::Big(*low)), self.bind(Value::Big(*high)));
@@ -130,6 +132,9 @@ impl Statement<'_> {
         }
         if !spans.is_empty() {
             conditions.push(self.in_boxes(&spans));
+        }
+        if !labels.is_empty() {
+            conditions.push(self.has_label(&labels));
         }
         if !texts.is_empty() {
             let texts = self.texts(&texts);
@@ -231,6 +236,7 @@ impl Statement<'_> {
                 Atom::Token(_)
                 | Atom::Is { .. }
                 | Atom::Contains { .. }
+                | Atom::Labels(_)
                 | Atom::Recorded { .. }
                 | Atom::Near { .. }
                 | Atom::Kind(_)

@@ -90,8 +90,10 @@ impl<'a> Asker<'a> {
 
     fn modifier(&mut self, parameter: &SearchParameter) -> String {
         let known: &[&str] = match parameter.kind() {
+            Kind::Token if !parameter.is_primitive() => &["", "", "", "not", "text"],
             Kind::Token => &["", "", "", "not"],
             Kind::String => &["", "", "exact", "contains"],
+            Kind::Reference if !parameter.is_primitive() => &["", "", "identifier", "Patient", "text"],
             Kind::Reference => &["", "", "identifier", "Patient"],
             Kind::Uri if parameter.code() != "_profile" => &["", "", "above", "below"],
             _ => &[""],
@@ -106,6 +108,7 @@ impl<'a> Asker<'a> {
     /// A value to ask for; `held` are those that a resource has.
     pub(crate) fn value(&mut self, kind: Kind, modifier: &str, held: &[Typed]) -> String {
         match kind {
+            Kind::Token | Kind::Reference if modifier == "text" => self.label(held),
             Kind::Token => {
                 let code = escaped(self.dice.pick(&CODES));
                 let code = if self.dice.below(8) == 0 { "true".to_owned() } else { code };
@@ -154,6 +157,19 @@ impl<'a> Asker<'a> {
             return self.dice.pick(&TEXTS).to_owned();
         }
         texts[self.dice.below(texts.len())].clone()
+    }
+
+    /// The beginning of a word, with what stands before it or alone.
+    fn label(&mut self, held: &[Typed]) -> String {
+        let labels: Vec<String> = held.iter().flat_map(naive::labels).collect();
+        let label = match labels.len() {
+            0 => self.dice.pick(&TEXTS).to_owned(),
+            count => labels[self.dice.below(count)].clone(),
+        };
+        let words: Vec<&str> = label.split_whitespace().collect();
+        let from = self.dice.below(words.len());
+        let rest = words[from..].join(if self.dice.below(2) == 0 { " " } else { "-" });
+        rest.chars().take(1 + self.dice.below(rest.chars().count())).collect()
     }
 
     fn reference(&mut self, modifier: &str, held: &[Typed]) -> String {

@@ -103,6 +103,7 @@ pub(crate) fn is_found(
 ) -> bool {
     let any = |test: &dyn Fn(&Typed) -> bool| values.iter().any(test);
     match kind {
+        Kind::Token | Kind::Reference if modifier == "text" => any(&|value| is_label(value, &plain(text))),
         Kind::Token => any(&|value| tokens(value).iter().any(|token| is_token(token, text))),
         Kind::String => any(&|value| texts(value).iter().any(|found| is_text(found, modifier, text))),
         Kind::Date => {
@@ -168,6 +169,31 @@ pub(crate) fn tokens((kind, value): &Typed) -> Vec<Token> {
         _ => vec![(None, text_of(value))],
     };
     tokens.into_iter().filter(|token| *token != (None, None)).collect()
+}
+
+/// The texts of a code or of a reference.
+pub(crate) fn labels((kind, value): &Typed) -> Vec<String> {
+    let codings = value["coding"].as_array().into_iter().flatten().map(|coding| &coding["display"]);
+    let texts: Vec<&Value> = match kind.as_str() {
+        "Coding" | "Reference" => vec![&value["display"]],
+        "CodeableConcept" => codings.chain([&value["text"]]).collect(),
+        "Identifier" => vec![&value["type"]["text"]],
+        _ => vec![],
+    };
+    texts.into_iter().filter_map(text_of).collect()
+}
+
+/// Whether one of the texts begins so, or goes on so from one of its words.
+fn is_label(value: &Typed, text: &str) -> bool {
+    let words = |text: &str| {
+        let parts = text.split(|letter: char| !letter.is_alphanumeric()).filter(|part| !part.is_empty());
+        parts.map(folded).collect::<Vec<_>>()
+    };
+    let wanted = words(text).join(" ");
+    labels(value).iter().any(|label| {
+        let label = words(label);
+        (0..label.len()).any(|from| label[from..].join(" ").starts_with(&wanted))
+    })
 }
 
 fn is_token((system, code): &Token, text: &str) -> bool {

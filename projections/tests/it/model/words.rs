@@ -65,6 +65,10 @@ fn coding(dice: &mut Dice) -> String {
     match dice.below(5) {
         0 => format!(r#"{{"code":{code}}}"#),
         1 => format!(r#"{{"system":{system}}}"#),
+        2 => {
+            let display = quoted(dice.pick(&TEXTS));
+            format!(r#"{{"system":{system},"code":{code},"display":{display}}}"#)
+        }
         _ => format!(r#"{{"system":{system},"code":{code}}}"#),
     }
 }
@@ -114,7 +118,7 @@ fn reference(dice: &mut Dice) -> String {
         0 => format!(r#"{{"reference":"{target}/{id}/_history/2"}}"#),
         1 => format!(r#"{{"reference":"http://other.org/fhir/{target}/{id}"}}"#),
         2 => format!(r#"{{"identifier":{{"system":"{}","value":"a"}}}}"#, dice.pick(&SYSTEMS)),
-        3 => r#"{"display":"nobody"}"#.to_owned(),
+        3 => format!(r#"{{"display":{}}}"#, quoted(dice.pick(&TEXTS))),
         _ => format!(r#"{{"reference":"{target}/{id}"}}"#),
     }
 }
