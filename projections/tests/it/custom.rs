@@ -242,6 +242,24 @@ async fn a_text_that_is_not_understood_is_not_run_and_can_be_replaced() {
     until(&supervisor, is_alone(3)).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_from_before_has_an_index_by_r4s_parameters() {
+    let world = world_that_runs().await;
+    world.settle().await;
+    world.runner.stop().await;
+    let before = "ALTER TABLE anamnesis.projection_version
+        DROP COLUMN inputs, DROP COLUMN activated_at, DROP COLUMN cancelled_at";
+    execute(&world, before).await;
+    // Whoever checks writes nothing, so the columns are not there yet.
+    let audited = audit(&world.database, &world.log, AuditOptions::default(), &mut |_| {}).await.unwrap();
+    assert_eq!((audited.faults.count(), audited.resources), (0, 21));
+    let supervisor = supervise(&world, options(5)).await;
+    let version = supervisor.versions().get(1).await.unwrap().unwrap();
+    assert_eq!((version.state, version.inputs, version.activated_at), (State::Active, Inputs::none(), None));
+    assert_eq!(supervisor.rebuild_with(&inputs([nickname()]), false).await.unwrap(), (2, true));
+    until(&supervisor, is_alone(2)).await;
+}
+
 async fn execute(world: &World, statements: &str) {
     let (client, connection) = tokio_postgres::connect(&world.url, tokio_postgres::NoTls).await.unwrap();
     let driver = tokio::spawn(connection);
