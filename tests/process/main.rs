@@ -10,6 +10,7 @@ mod output;
 mod rebuild;
 mod record;
 mod refusals;
+mod reindex;
 mod replay;
 mod stopping;
 mod subscriptions;

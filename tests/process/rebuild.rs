@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anamnesis_events::{Draft, Erases, Group, Log, LogOptions, Operation, ResourceKey, Version};
-use anamnesis_projections::search::{CustomParameters, SearchProjection, digest};
+use anamnesis_projections::search::{SearchProjection, digest};
 use anamnesis_projections::{Database, DatabaseOptions, Runner, RunnerOptions, Versions};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ const SIZE: u64 = 5;
 /// How often a rebuild is begun to be caught in its middle.
 const TRIES_MAX: u32 = 5;
 
-fn serve_at(address: &str, data: &Path) -> Command {
+pub(crate) fn serve_at(address: &str, data: &Path) -> Command {
     let mut command = Command::new(program());
     command.args(["serve", "--listen", address, "--data"]).arg(data);
     clean(&mut command);
@@ -59,24 +59,24 @@ impl Watching {
 
 /// A client that lives through a server's death.
 #[derive(Clone)]
-struct Client {
-    http: reqwest::Client,
-    workspace: String,
+pub(crate) struct Client {
+    pub(crate) http: reqwest::Client,
+    pub(crate) workspace: String,
 }
 
 impl Client {
-    fn of(address: &str) -> Self {
+    pub(crate) fn of(address: &str) -> Self {
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
         Self { http, workspace: format!("http://{address}/default") }
     }
 
-    async fn get(&self, path: &str) -> Option<Value> {
+    pub(crate) async fn get(&self, path: &str) -> Option<Value> {
         let response = self.http.get(format!("{}{path}", self.workspace)).send().await.ok()?;
         if response.status() != 200 { None } else { response.json().await.ok() }
     }
 
     /// True: the write was acknowledged.
-    async fn transaction(&self, entries: Vec<Value>) -> bool {
+    pub(crate) async fn transaction(&self, entries: Vec<Value>) -> bool {
         let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": entries});
         let request = self.http.post(format!("{}/fhir", self.workspace)).json(&bundle);
         let request = request.header("Content-Type", "application/fhir+json");
@@ -84,7 +84,7 @@ impl Client {
     }
 
     /// The version that is active, the one that is being built with its position, and the log's end.
-    async fn versions(&self) -> Option<(u64, Option<(u64, u64)>, u64)> {
+    pub(crate) async fn versions(&self) -> Option<(u64, Option<(u64, u64)>, u64)> {
         let listed = self.get("/$projections").await?;
         let search = &listed["projections"][0];
         let versions = search["versions"].as_array()?;
@@ -160,20 +160,21 @@ async fn caught_in_the_middle(client: &Client, address: &str) -> (u64, [Watching
     panic!("no rebuild was caught in its middle");
 }
 
-/// The digests of the active version and of one that is built from nothing.
-async fn digests(data: &Path) -> [[u8; 32]; 2] {
+/// The digests of the active version and of one that is built from nothing, by the same search parameters.
+pub(crate) async fn digests(data: &Path) -> [[u8; 32]; 2] {
     let url = anamnesis_engines::running(data).unwrap().unwrap().database_url.unwrap();
     let log = Log::open(&url, "default", LogOptions::default()).await.unwrap();
     let database = Database::new(&url, &DatabaseOptions::default()).unwrap();
     let versions = Versions::open(&database, SearchProjection::NAME, log.number()).await.unwrap();
-    let number = versions.scratch(SearchProjection::SCHEMA).await.unwrap();
-    let projection = || SearchProjection::new(&CustomParameters::none(), log.number(), number);
+    let active = versions.active(SearchProjection::SCHEMA).await.unwrap();
+    let inputs = versions.get(active).await.unwrap().unwrap().inputs;
+    let number = versions.scratch_from(SearchProjection::SCHEMA, &inputs).await.unwrap();
+    let projection = || SearchProjection::maker(log.number())(number, &inputs).unwrap();
     let options = RunnerOptions::default();
     let runner = Runner::start(database.clone(), projection(), log.clone(), log.number(), options).await;
     let runner = runner.unwrap();
     runner.progress().wait_for(log.head().await.unwrap(), PATIENCE).await.unwrap();
     runner.stop().await;
-    let active = versions.active(SearchProjection::SCHEMA).await.unwrap();
     let active = digest(&database, log.number(), active).await.unwrap();
     let from_nothing = digest(&database, log.number(), number).await.unwrap();
     versions.remove(&projection()).await.unwrap();
