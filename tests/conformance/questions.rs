@@ -6,6 +6,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Texts are asked for up to this many characters.
 const ASKED_MAX: usize = 100;
+/// Texts of codes are, of which the index has the beginnings.
+const LABEL_MAX: usize = 50;
 
 /// What to ask of a resource.
 pub(crate) struct Questions {
@@ -63,7 +65,11 @@ fn asked_of(kind: SearchParameterKind, one: &Extracted<'_>) -> Asked {
     let (value, fhir_type) = (one.value, one.fhir_type);
     let plain = |texts: Vec<String>| texts.into_iter().map(|text| ("", text)).collect();
     match kind {
-        SearchParameterKind::Token => plain(tokens(value, fhir_type)),
+        SearchParameterKind::Token => {
+            let mut asked: Asked = plain(tokens(value, fhir_type));
+            asked.extend(labels(value, fhir_type));
+            asked
+        }
         SearchParameterKind::String => {
             texts(value, fhir_type).iter().flat_map(|text| strings(text)).collect()
         }
@@ -164,7 +170,25 @@ fn references(value: Value<'_>) -> Asked {
     let identifiers = identifier.map(|one| tokens(one, "Identifier")).unwrap_or_default();
     let identifiers = identifiers.into_iter().filter(|token| !is_system_alone(token));
     asked.extend(identifiers.map(|token| (":identifier", token)));
+    asked.extend(labels(value, "Reference"));
     asked
+}
+
+/// The beginnings of the texts that go with a code or a reference.
+fn labels(value: Value<'_>, fhir_type: &str) -> Asked {
+    let of_coding = |coding: Value<'_>| text(coding, "display");
+    let labels: Vec<String> = match fhir_type {
+        "CodeableConcept" => {
+            let codings = value.get("coding").into_iter().flat_map(Value::items).filter_map(of_coding);
+            text(value, "text").into_iter().chain(codings).collect()
+        }
+        "Coding" | "Reference" => of_coding(value).into_iter().collect(),
+        "Identifier" => value.get("type").and_then(|kind| text(kind, "text")).into_iter().collect(),
+        _ => Vec::new(),
+    };
+    let begin = |label: &String| label.trim().chars().take(LABEL_MAX).collect::<String>();
+    let labels = labels.iter().map(begin).filter(|label| label.contains(char::is_alphanumeric));
+    labels.map(|label| (":text", escaped(&label))).collect()
 }
 
 /// `system|`, which parts of composites and `:identifier` do not take.
