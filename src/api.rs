@@ -39,6 +39,7 @@ mod provenance;
 pub(crate) mod query;
 mod read;
 mod rebuild;
+mod reindex_job;
 pub mod resource;
 pub(crate) mod route;
 mod search;

@@ -4,6 +4,9 @@
 //! follows from all of them together, in the order of their ids, so that every node says the same.
 
 mod catalog;
+mod keeper;
+mod status;
+mod store;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
@@ -13,6 +16,11 @@ use anamnesis_fhir::search::custom::{Fault, FaultKind, Standing, Submitted, comp
 use anamnesis_projections::search::{INCLUDES_PARAMETER, PAGE_PARAMETER};
 
 pub(crate) use catalog::{Current, Stored};
+pub(crate) use keeper::Begun;
+pub use keeper::{Keeper, KeeperError};
+pub(crate) use status::{Status, Told};
+pub(crate) use store::Job;
+pub use store::StoreError;
 
 use crate::decide::{Check, Refusal};
 use crate::follow::Follow;

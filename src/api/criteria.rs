@@ -71,7 +71,9 @@ pub(crate) async fn matches_in_turn(
     count_max: usize,
 ) -> Result<Matches, Failure> {
     let criteria = sorted(criteria);
-    if let Some(identifier) = one_identifier(resource_type, &criteria) {
+    if let Some(identifier) = one_identifier(resource_type, &criteria)
+        && !is_hidden(call, resource_type)
+    {
         let mut ids = call.service.log.find_identifier(resource_type, &identifier).await?;
         ids.truncate(count_max.max(2));
         let (positions, resource_type) = (Vec::new(), resource_type.to_owned());
@@ -126,6 +128,13 @@ impl Matches {
 pub(crate) fn parse(text: &str) -> Result<Query, Failure> {
     let text = text.trim();
     Query::parse(text.split_once('?').map_or(text, |(_, criteria)| criteria))
+}
+
+/// Whether a type cannot be searched by `identifier` now: then criteria do not mean it either.
+fn is_hidden(call: &Call, resource_type: &str) -> bool {
+    let hidden = call.service.search.as_ref().map(|index| index.hidden());
+    let identifier = SearchRegistry::r4().get(resource_type, "identifier");
+    hidden.zip(identifier).is_some_and(|(hidden, identifier)| hidden.contains(identifier.url()))
 }
 
 /// The identifier that criteria consist of, if they are one: `identifier=system|value`, not a list, no modifier, of a

@@ -13,7 +13,8 @@ use super::route::Place;
 use super::service::Service;
 use super::{
     as_of, capabilities, conditional_create, conditional_delete, conditional_patch, conditional_update,
-    create, delete, history, idempotency, parameters, patch, provenance, read, search, update, vread,
+    create, delete, history, idempotency, parameters, patch, provenance, read, reindex_job, search, update,
+    vread,
 };
 use crate::error::Failure;
 use crate::search_parameters;
@@ -63,14 +64,19 @@ pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request
     };
     as_of::refuse_elsewhere(&call, interaction)?;
     parameters::check(&call, interaction)?;
-    if interaction.is_write() && place.resource_type() == Some(search_parameters::TYPE) {
+    let is_of_parameters = interaction.is_write() && place.resource_type() == Some(search_parameters::TYPE);
+    if is_of_parameters {
         call.service.parameters.refresh().await?;
     }
     let work = interact(&call, interaction, place, (request.method, request.body));
-    match &call.once {
+    let outcome = match &call.once {
         None => work.await,
         Some(once) => idempotency::answer(&call, interaction, once, work).await,
+    };
+    if is_of_parameters {
+        call.service.follow_parameters().await;
     }
+    outcome
 }
 
 /// Calls the interaction. A place has exactly the names that its interactions need, so the last arm is not reached.
@@ -112,6 +118,8 @@ async fn interact(
             Place::Compartment(owner, name) | Place::CompartmentSearch(owner, name),
         ) => search::of_compartment(call, &owner, name.as_ref()).await,
         (Interaction::Capabilities, _) => capabilities::capabilities(call),
+        (Interaction::ReindexStatus, Place::ReindexJob(id)) => reindex_job::status(call, &id).await,
+        (Interaction::ReindexCancel, Place::ReindexJob(id)) => reindex_job::cancel(call, &id).await,
         (Interaction::Operation(operation), Place::Operation(_, level)) => {
             (operation.run)(call, Invocation { level, method, body }).await
         }

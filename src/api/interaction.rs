@@ -26,6 +26,8 @@ pub(super) enum Interaction {
     SearchType,
     SearchCompartment,
     Capabilities,
+    ReindexStatus,
+    ReindexCancel,
     /// A `$operation`, which has a table of its own.
     Operation(&'static Operation),
 }
@@ -52,7 +54,9 @@ impl Interaction {
             | Self::SearchSystem
             | Self::SearchType
             | Self::SearchCompartment
-            | Self::Capabilities => false,
+            | Self::Capabilities
+            | Self::ReindexStatus
+            | Self::ReindexCancel => false,
         }
     }
 
@@ -76,6 +80,8 @@ impl Interaction {
             Self::SearchType => "fhir/search-type",
             Self::SearchCompartment => "fhir/search-compartment",
             Self::Capabilities => "fhir/capabilities",
+            Self::ReindexStatus => "fhir/reindex-status",
+            Self::ReindexCancel => "fhir/reindex-cancel",
             Self::Operation(operation) => operation.label,
         }
     }
@@ -88,6 +94,7 @@ pub(super) enum PlaceKind {
     Metadata,
     SystemHistory,
     SystemSearch,
+    ReindexJob,
     Type,
     TypeHistory,
     TypeSearch,
@@ -156,6 +163,8 @@ pub(super) const TABLE: &[Row] = &[
     row(Method::POST, PlaceKind::SystemSearch, Interaction::SearchSystem, Listed::Elsewhere),
     row(Method::GET, PlaceKind::Compartment, Interaction::SearchCompartment, Listed::Elsewhere),
     row(Method::POST, PlaceKind::CompartmentSearch, Interaction::SearchCompartment, Listed::Elsewhere),
+    row(Method::GET, PlaceKind::ReindexJob, Interaction::ReindexStatus, Listed::Elsewhere),
+    row(Method::DELETE, PlaceKind::ReindexJob, Interaction::ReindexCancel, Listed::Elsewhere),
     row(Method::GET, PlaceKind::Metadata, Interaction::Capabilities, Listed::Elsewhere),
 ];
 

@@ -23,6 +23,8 @@ pub(super) enum Place {
     SystemHistory,
     /// `/_search`
     SystemSearch,
+    /// `/_operations/reindex/{id}`
+    ReindexJob(String),
     /// `/Patient`
     Type(Arc<str>),
     /// `/Patient/_history`
@@ -51,6 +53,7 @@ impl Place {
             Self::Metadata => PlaceKind::Metadata,
             Self::SystemHistory => PlaceKind::SystemHistory,
             Self::SystemSearch => PlaceKind::SystemSearch,
+            Self::ReindexJob(_) => PlaceKind::ReindexJob,
             Self::Type(_) => PlaceKind::Type,
             Self::TypeHistory(_) => PlaceKind::TypeHistory,
             Self::TypeSearch(_) => PlaceKind::TypeSearch,
@@ -99,6 +102,7 @@ impl Place {
             ["metadata"] => Self::Metadata,
             ["_history"] => Self::SystemHistory,
             ["_search"] => Self::SystemSearch,
+            ["_operations", "reindex", id] if is_id(id) => Self::ReindexJob((*id).to_owned()),
             [name] if name.starts_with('$') => operation_at(name, Level::System)?,
             [one] => Self::Type(resource_type(one)?),
             [one, "_history"] => Self::TypeHistory(resource_type(one)?),

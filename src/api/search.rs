@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anamnesis_events::{Event, Position, ResourceKey};
 use anamnesis_projections::search::{
-    COUNT_MAX, Handling, IncludesToken, Issue as SearchIssue, PAGE_PARAMETER, ParseOptions, Scope,
+    COUNT_MAX, Handling, IncludesToken, Issue as SearchIssue, IssueKind, PAGE_PARAMETER, ParseOptions, Scope,
     SearchIndex, SearchMatch, SearchPage, SearchQuery,
 };
 
@@ -124,6 +124,7 @@ pub(super) async fn parse(
     parameters: &[(String, String)],
 ) -> Result<(SearchQuery, Vec<Issue>), Failure> {
     let (query, issues) = read(call, &call.index()?, scope, parameters, options(call)).await?;
+    let issues = awaiting(call, scope, issues);
     Ok((query, issues.into_iter().map(Issue::from).collect()))
 }
 
@@ -186,9 +187,24 @@ async fn read(
     loop {
         let parsed = index.parse(scope, parameters, &options);
         if !session.fetch_missing().await? {
-            return parsed.map_err(refuse);
+            return parsed.map_err(|issues| refuse(awaiting(call, scope, issues)));
         }
     }
+}
+
+/// Says of parameters that are unknown because the index was not built with them yet that this is so.
+fn awaiting(call: &Call, scope: &Scope, mut issues: Vec<SearchIssue>) -> Vec<SearchIssue> {
+    let (Scope::Type(name) | Scope::Compartment { resource_type: Some(name), .. }) = scope else {
+        return issues;
+    };
+    let Some(keeper) = &call.service.keeper else { return issues };
+    for issue in issues.iter_mut().filter(|issue| issue.kind == IssueKind::NotSupported) {
+        let code = issue.parameter.as_deref().and_then(|name| name.split([':', '.']).next());
+        if code.is_some_and(|code| keeper.awaits_reindex(name, code)) {
+            issue.text.push_str(": it is stored, and awaits a reindex (POST $reindex)");
+        }
+    }
+    issues
 }
 
 /// A bundle of matches that were not found page by page.

@@ -17,7 +17,7 @@ use super::validation::ValidationOptions;
 use crate::actors::Compartments;
 use crate::error::Failure;
 use crate::profiles::StoredProfiles;
-use crate::search_parameters::StoredParameters;
+use crate::search_parameters::{Keeper, StoredParameters};
 use crate::subscriptions::Subscriptions;
 
 /// Limits and settings of a service, with the reasons for their defaults.
@@ -95,6 +95,8 @@ pub struct Service {
     pub(crate) profiles: Arc<StoredProfiles>,
     /// The search parameters that clients have stored.
     pub(crate) parameters: Arc<StoredParameters>,
+    /// Keeps them in step with the index.
+    pub(crate) keeper: Option<Arc<Keeper>>,
     /// Who notifies subscribers, if anybody does.
     pub(crate) subscriptions: Option<Subscriptions>,
     /// Keeps clients with the same criteria apart.
@@ -118,6 +120,7 @@ impl Service {
         Self {
             profiles,
             parameters,
+            keeper: None,
             workspace: workspace.into(),
             name: name.into(),
             log,
@@ -160,11 +163,36 @@ impl Service {
         self
     }
 
+    /// The same with somebody who keeps search parameters and index in step.
+    #[must_use]
+    pub fn with_keeper(mut self, keeper: Arc<Keeper>) -> Self {
+        self.keeper = Some(keeper);
+        self
+    }
+
     /// The same with subscriptions.
     #[must_use]
     pub fn with_subscriptions(mut self, subscriptions: Subscriptions) -> Self {
         self.subscriptions = Some(subscriptions);
         self
+    }
+
+    /// Who keeps search parameters and index in step.
+    ///
+    /// # Errors
+    /// 503 where there is nobody.
+    pub(crate) fn keeper(&self) -> Result<&Keeper, Failure> {
+        let keeper = self.keeper.as_deref();
+        keeper.ok_or_else(|| Failure::unavailable("This service has no search index now."))
+    }
+
+    /// Has searches follow what was just written to SearchParameters. Where that fails they do within about a second.
+    pub(crate) async fn follow_parameters(&self) {
+        if let Some(keeper) = &self.keeper
+            && let Err(error) = keeper.apply().await
+        {
+            tracing::warn!(%error, "Searches cannot follow the search parameters now.");
+        }
     }
 
     /// The index to search in.

@@ -25,7 +25,7 @@ use crate::config::{
     ValidationSetting, VersioningPolicy, WorkspaceSettings,
 };
 use crate::decide::{Rules, Versioning};
-use crate::search_parameters::StoredParameters;
+use crate::search_parameters::{Keeper, StoredParameters};
 use crate::subscriptions::Subscriptions;
 
 /// How long the relay may still publish when the server stops. What it does not publish then, the next one does.
@@ -41,6 +41,7 @@ pub(super) struct Workspace {
     search: Arc<Supervisor>,
     terminology: Supervisor,
     subscriptions: Option<Subscriptions>,
+    keeper: Arc<Keeper>,
 }
 
 impl Workspace {
@@ -69,6 +70,10 @@ impl Workspace {
             .await
             .with_context(|| format!("cannot start the terminology of the workspace `{name}`"))?;
         let parameters = Arc::new(StoredParameters::new(log.clone()));
+        let beside = (index.clone(), search.clone());
+        let keeper = Keeper::start(&addresses.database, &log, parameters.clone(), beside)
+            .await
+            .with_context(|| format!("cannot read the search parameters of the workspace `{name}`"))?;
         let mut services: Vec<Service> = Vec::new();
         let mut subscriptions: Option<Subscriptions> = None;
         for (service, own) in &workspace.services {
@@ -78,7 +83,7 @@ impl Workspace {
             let mut rules = rules((name, service), settings, public_url.as_deref());
             rules.checks = vec![subscribing.check(), parameters.check()];
             let service = self::service((name, service), &log, settings, shared, (public_url, rules))?;
-            let service = service.with_parameters(parameters.clone());
+            let service = service.with_parameters(parameters.clone()).with_keeper(keeper.clone());
             // The services of a workspace share its log; subscribers know it under the address of the first one.
             let serving = match subscriptions.clone() {
                 Some(serving) => serving,
@@ -100,6 +105,7 @@ impl Workspace {
             search,
             terminology,
             subscriptions,
+            keeper,
         })
     }
 
@@ -161,6 +167,7 @@ impl Workspace {
         if let Some(relay) = self.relay.lock().await.take() {
             relay.stop().await;
         }
+        self.keeper.stop().await;
         self.search.stop().await;
         self.terminology.stop().await;
     }

@@ -37,7 +37,8 @@ pub(super) async fn run(
         (Err(failure), Ok(())) | (Ok(_), Err(failure)) => return Err(failure),
     };
     validation::profiles(call, document).await?;
-    if reading.entries.iter().any(|entry| entry.is_of(search_parameters::TYPE)) {
+    let is_of_parameters = reading.entries.iter().any(|entry| entry.is_of(search_parameters::TYPE));
+    if is_of_parameters {
         call.service.parameters.refresh().await?;
     }
     let conditions = reading.conditions();
@@ -61,7 +62,12 @@ pub(super) async fn run(
             Err(Tried::Again(WriteError::Refused(_))) => return Err(contended()),
             Err(Tried::Again(error)) => return Err(error.into()),
             Err(Tried::Refused(failure) | Tried::Unmatched(failure)) => return Err(failure),
-            Ok(written) => return answer(call, &reading.entries, &steps, written).await,
+            Ok(written) => {
+                if is_of_parameters {
+                    call.service.follow_parameters().await;
+                }
+                return answer(call, &reading.entries, &steps, written).await;
+            }
         }
     }
 }

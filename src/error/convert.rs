@@ -15,6 +15,7 @@ use crate::decide::conditional::ConditionalRefusal;
 use crate::decide::patch::PatchRefusal;
 use crate::profiles::CheckError;
 use crate::reads::ReadError;
+use crate::search_parameters::KeeperError;
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
@@ -248,6 +249,25 @@ impl From<CheckError> for Failure {
         match error {
             CheckError::Log(error) => error.into(),
             CheckError::Terminology(error) => error.into(),
+        }
+    }
+}
+
+impl From<KeeperError> for Failure {
+    fn from(error: KeeperError) -> Self {
+        match error {
+            KeeperError::Log(error) => error.into(),
+            KeeperError::Projection(error @ ProjectionError::OtherSchema { .. }) => {
+                Self::new(FailureKind::Conflict, IssueCode::Conflict, sentence(&error))
+            }
+            KeeperError::Projection(error) => error.into(),
+            KeeperError::Parameters(error) => {
+                Self::new(FailureKind::Unprocessable, IssueCode::BusinessRule, sentence(&error))
+            }
+            KeeperError::Store(error) => {
+                tracing::error!(%error, "What is recorded of search parameters cannot be reached.");
+                Self::unavailable("What is recorded of search parameters cannot be reached now.")
+            }
         }
     }
 }

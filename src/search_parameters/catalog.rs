@@ -21,6 +21,8 @@ pub(crate) struct Current {
 #[derive(Debug, Clone)]
 pub(crate) struct Stored {
     pub(crate) id: String,
+    /// Of its newest version.
+    pub(crate) position: Position,
     pub(crate) submitted: Arc<Submitted>,
     /// What becomes of it; faults where others have come to say something else since it was checked.
     pub(crate) standing: Result<Standing, Vec<Fault>>,
@@ -50,7 +52,7 @@ pub(super) fn bytes(definition: &ParameterDefinition) -> usize {
 #[derive(Debug, Default)]
 pub(super) struct Catalog {
     position: Position,
-    by_id: BTreeMap<String, Arc<Submitted>>,
+    by_id: BTreeMap<String, (Position, Arc<Submitted>)>,
     /// Made when it is asked for.
     current: Option<Arc<Current>>,
 }
@@ -74,7 +76,7 @@ impl Catalog {
             && let Ok(document) = Document::parse(event.payload.to_vec(), &Limits::default())
         {
             let submitted = Arc::new(Submitted::read(document.root()));
-            self.by_id.insert(event.key.id.clone(), submitted);
+            self.by_id.insert(event.key.id.clone(), (event.position, submitted));
         }
     }
 
@@ -86,16 +88,15 @@ impl Catalog {
     /// What becomes of all.
     pub(super) fn current(&mut self, reserved: &[&str]) -> Arc<Current> {
         let by_id = &self.by_id;
-        let current = self.current.get_or_insert_with(|| {
-            let all: Vec<&Submitted> = by_id.values().map(|submitted| &**submitted).collect();
-            let Composed { standings, registry } = compose(&all, reserved);
-            let stored = by_id.iter().zip(standings).map(|((id, submitted), standing)| Stored {
-                id: id.clone(),
-                submitted: Arc::clone(submitted),
-                standing,
+        let current =
+            self.current.get_or_insert_with(|| {
+                let all: Vec<&Submitted> = by_id.values().map(|(_, submitted)| &**submitted).collect();
+                let Composed { standings, registry } = compose(&all, reserved);
+                let stored = by_id.iter().zip(standings).map(|((id, (position, submitted)), standing)| {
+                    Stored { id: id.clone(), position: *position, submitted: Arc::clone(submitted), standing }
+                });
+                Arc::new(Current { stored: stored.collect(), registry })
             });
-            Arc::new(Current { stored: stored.collect(), registry })
-        });
         Arc::clone(current)
     }
 }

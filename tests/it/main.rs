@@ -44,6 +44,7 @@ mod provenance;
 mod races;
 mod read;
 mod rebuild;
+mod reindex;
 mod search;
 mod search_chain;
 mod search_explain;

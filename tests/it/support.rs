@@ -9,7 +9,7 @@ use actix_web::{App, HttpServer};
 use anamnesis::actors::{ActorOptions, Compartments};
 use anamnesis::api::{self, ApiOptions, Service, Services};
 use anamnesis::decide::Rules;
-use anamnesis::search_parameters::StoredParameters;
+use anamnesis::search_parameters::{Keeper, StoredParameters};
 use anamnesis::subscriptions::{Subscribing, SubscriptionOptions, Subscriptions};
 use anamnesis_engines::testing;
 use anamnesis_events::{Log, LogOptions};
@@ -45,6 +45,7 @@ pub(crate) struct Server {
     pub(crate) compartments: Compartments,
     pub(crate) client: reqwest::Client,
     pub(crate) projection: std::sync::Arc<Supervisor>,
+    keeper: std::sync::Arc<Keeper>,
     terminology: Option<Supervisor>,
     pub(crate) subscriptions: Option<Subscriptions>,
     handle: actix_web::dev::ServerHandle,
@@ -104,6 +105,7 @@ impl Server {
             subscriptions.stop().await;
         }
         self.compartments.stop();
+        self.keeper.stop().await;
         self.projection.stop().await;
         if let Some(terminology) = &self.terminology {
             terminology.stop().await;
@@ -129,10 +131,13 @@ impl Server {
         let projection = std::sync::Arc::new(projection);
         let index = SearchIndex::new(database.clone(), number, projection.active());
         let index = index.with_building(projection.building());
+        let beside = (index.clone(), projection.clone());
+        let keeper = Keeper::start(&url, &log, parameters.clone(), beside).await.unwrap();
         let (terminology, definitions) = terminology(setup.terminology, &database, &log).await;
         let service = Service::new("default", "fhir", log.clone(), compartments.clone(), setup.api);
         let service = service.with_search(index).with_projection(projection.clone());
-        let mut service = service.with_terminology(definitions).with_parameters(parameters);
+        let mut service =
+            service.with_terminology(definitions).with_parameters(parameters).with_keeper(keeper.clone());
         let subscriptions = subscribing
             .map(|subscribing| Subscriptions::start(&url, &log, &compartments, subscribing).unwrap());
         if let Some(subscriptions) = &subscriptions {
@@ -171,6 +176,7 @@ impl Server {
             compartments,
             client,
             projection,
+            keeper,
             terminology,
             subscriptions,
             handle,
