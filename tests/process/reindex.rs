@@ -1,11 +1,7 @@
-//! A server that is killed while it builds its index with a client's search parameter: the next one goes on.
+//! A server that is killed while a `$reindex` builds its index with a client's search parameter: the next one goes on.
 
 use std::path::Path;
 
-use anamnesis_events::Position;
-use anamnesis_fhir::search::{ParameterDefinition, SearchParameterKind};
-use anamnesis_projections::search::{CustomParameter, CustomParameters, SearchProjection};
-use anamnesis_projections::{Database, DatabaseOptions, Versions};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -53,37 +49,30 @@ fn parameter() -> Value {
         "expression": "Patient.name.where(use = 'nickname').given"})
 }
 
-/// Has an index built that has the parameter.
-async fn build(data: &Path) {
-    let definition = ParameterDefinition {
-        url: "http://example.org/SearchParameter/nickname".to_owned(),
-        code: "nickname".to_owned(),
-        bases: vec!["Patient".to_owned()],
-        kind: SearchParameterKind::String,
-        expression: Some("Patient.name.where(use = 'nickname').given".to_owned()),
-        targets: vec![],
-        comparators: vec![],
-        modifiers: vec![],
-        usage: None,
-        components: vec![],
-    };
-    let parameter = CustomParameter { id: "nickname".to_owned(), position: Position::new(1), definition };
-    let inputs = CustomParameters::new([parameter]).unwrap().to_inputs();
-    let url = anamnesis_engines::running(data).unwrap().unwrap().database_url.unwrap();
-    let database = Database::new(&url, &DatabaseOptions::default()).unwrap();
-    let versions = Versions::open(&database, SearchProjection::NAME, 1).await.unwrap();
-    versions.build(SearchProjection::SCHEMA, Some(&inputs), false).await.unwrap();
+/// Has an index built that has the parameter; the id of the job.
+async fn begin(client: &Client) -> String {
+    let order = json!({"resourceType": "Parameters"});
+    let (status, job) = client.ask(Method::POST, "/$reindex", Some(order)).await;
+    assert_eq!(status, 201, "{job}");
+    said(&job, "id").unwrap()
 }
 
-/// Begins such indexes until one is seen in its middle; its version.
-async fn caught_in_the_middle(client: &Client, data: &Path) -> u64 {
+/// What a job says of itself.
+fn said(job: &Value, name: &str) -> Option<String> {
+    let parameters = job["parameter"].as_array()?;
+    let one = parameters.iter().find(|one| one["name"] == name)?;
+    one["valueString"].as_str().map(str::to_owned)
+}
+
+/// Begins such jobs until one is seen in its middle; its version and its id.
+async fn caught_in_the_middle(client: &Client) -> (u64, String) {
     for _ in 0..TRIES_MAX {
         let (before, _, _) = client.versions().await.unwrap();
-        build(data).await;
+        let job = begin(client).await;
         loop {
             let (active, building, head) = client.versions().await.unwrap();
             match building {
-                Some((version, position)) if position > 0 && position < head => return version,
+                Some((version, position)) if position > 0 && position < head => return (version, job),
                 _ if active > before => break,
                 _ => {}
             }
@@ -104,7 +93,7 @@ fn an_index_with_a_parameter_goes_on_after_a_kill_in_its_middle() {
     server.wait_until_ready();
     let address = server.address.clone();
     let client = Client::of(&address);
-    let version = runtime.block_on(async {
+    let (version, job) = runtime.block_on(async {
         for bundle in 0..BUNDLES {
             let name = |one: usize| if one < ENTRIES / 2 { "Ann" } else { "Bob" };
             let entries = (0..ENTRIES).map(|one| patient(&format!("b{bundle}-{one}"), name(one))).collect();
@@ -115,7 +104,7 @@ fn an_index_with_a_parameter_goes_on_after_a_kill_in_its_middle() {
         let (status, _) = client.ask(Method::PUT, "/SearchParameter/nickname", Some(parameter())).await;
         assert_eq!(status, 201);
         assert_eq!(client.called("Ann").await, unknown, "it is known, and nothing is indexed by it");
-        caught_in_the_middle(&client, folder.path()).await
+        caught_in_the_middle(&client).await
     });
     kill9(server.pid());
     server.wait();
@@ -125,6 +114,9 @@ fn an_index_with_a_parameter_goes_on_after_a_kill_in_its_middle() {
     // Written before it is done, or after: it is in the index in either case.
     assert!(runtime.block_on(client.transaction(vec![patient("late", "Ann")])));
     until("the index is built", || (runtime.block_on(client.versions())?.0 == version).then_some(()));
+    let path = format!("/_operations/reindex/{job}");
+    let (status, shown) = runtime.block_on(client.ask(Method::GET, &path, None));
+    assert_eq!((status, said(&shown, "status").as_deref()), (200, Some("Completed")), "{shown}");
     let total = until("this server has noticed", || runtime.block_on(client.called("Ann")).ok());
     assert_eq!(total, BUNDLES * ENTRIES / 2 + 1);
     let [active, from_nothing] = runtime.block_on(digests(folder.path()));
