@@ -67,6 +67,34 @@ fn what_matches_point_at_comes_with_them_once() {
 }
 
 #[test]
+fn a_canonical_address_brings_the_version_that_it_names() {
+    test(|server| async move {
+        for (id, version) in [("one", "1"), ("two", "2")] {
+            let questionnaire = json!({"resourceType": "Questionnaire", "id": id, "status": "active",
+                "url": "http://q.org/q", "version": version});
+            put(&server, &questionnaire).await;
+        }
+        for (id, address) in [
+            ("a", "http://q.org/q|2"),
+            ("b", "http://q.org/q|3"),
+            ("c", "http://q.org/q"),
+            ("d", "http://q.org/q|1"),
+        ] {
+            let response = json!({"resourceType": "QuestionnaireResponse", "id": id, "status": "completed",
+                "questionnaire": address});
+            put(&server, &response).await;
+        }
+        for (id, expected) in [("a", "two"), ("b", ""), ("c", "one two"), ("d", "one")] {
+            let search =
+                format!("/QuestionnaireResponse?_id={id}&_include=QuestionnaireResponse:questionnaire");
+            assert_eq!(included(&server.get(&search).await.json()).join(" "), expected, "{search}");
+        }
+        let search = "/Questionnaire?version=2&_revinclude=QuestionnaireResponse:questionnaire";
+        assert_eq!(included(&server.get(search).await.json()).join(" "), "a c");
+    });
+}
+
+#[test]
 fn a_reference_to_a_version_brings_what_the_page_shows() {
     test(|server| async move {
         let patient = |active: bool| json!({"resourceType": "Patient", "id": "v", "active": active});

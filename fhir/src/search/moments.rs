@@ -4,8 +4,8 @@ use super::Extracted;
 use crate::datetime::{DateTime, Interval};
 use crate::json::Value;
 
-/// Hands over the span of each moment that a value names: one for a date, a time or a period, several for a `Timing`.
-/// What is no date has none.
+/// Hands over the span of time that a value covers: of a `Timing` the one from its first event to its last, bounds
+/// included, because only its outer limits count (R4 search.html#date). What is no date has none.
 ///
 /// ```
 /// use anamnesis_fhir::json::{Document, Limits};
@@ -24,9 +24,14 @@ pub fn intervals(extracted: Extracted<'_>, mut each: impl FnMut(Interval)) {
         "Period" => period(value).into_iter().for_each(each),
         "Timing" => {
             let events = value.get("event").into_iter().flat_map(Value::items);
-            events.filter_map(date_time).for_each(|event| each(event.interval()));
+            let events = events.filter_map(date_time).map(|event| event.interval());
             let bounds = value.get("repeat").and_then(|repeat| repeat.get("boundsPeriod"));
-            bounds.and_then(period).into_iter().for_each(each);
+            let all = events.chain(bounds.and_then(period));
+            let outer = |one: Interval, other: Interval| Interval {
+                low: one.low.min(other.low),
+                high: one.high.max(other.high),
+            };
+            all.reduce(outer).into_iter().for_each(each);
         }
         _ => date_time(value).into_iter().for_each(|date| each(date.interval())),
     }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use super::atom::{Atom, Criterion};
 use super::entries::Entries;
 use super::extract::Extractor;
-use super::key::type_number;
+use super::key::{pieces_of, type_number};
 use super::near;
 use super::query::{Catalogue, SearchQuery};
 use super::span::SpanBox;
@@ -110,7 +110,8 @@ impl Found {
             }
             Atom::Is { key, text } => texts.iter().any(|entry| entry.key == *key && entry.text == *text),
             Atom::Contains { key, text } => {
-                texts.iter().any(|entry| entry.key == *key && entry.text.contains(text))
+                let keys = [*key, pieces_of(*key)];
+                texts.iter().any(|entry| keys.contains(&entry.key) && entry.text.contains(text))
             }
             Atom::Labels(asked) => labels.iter().any(|label| asked.has(label)),
             Atom::Recorded { low, high } => (*low..=*high).contains(&self.recorded),

@@ -111,6 +111,17 @@ impl Wanted {
     }
 }
 
+/// The canonical addresses of a resource, without its version and with it. Of other resources nothing is read.
+fn addresses(resource_type: &str, body: &[u8]) -> Vec<String> {
+    let has_address =
+        definitions::r4().structure(resource_type).is_some_and(|one| one.element("url").is_some());
+    let document = has_address.then(|| Document::parse(body, &Limits::default()).ok()).flatten();
+    let text = |name| document.as_ref()?.root().get(name)?.as_str().map(|text| text.into_owned());
+    let Some(url) = text("url") else { return Vec::new() };
+    let with_version = text("version").map(|version| format!("{url}|{version}"));
+    [url].into_iter().chain(with_version).collect()
+}
+
 /// What is needed to turn includes into tokens.
 pub(crate) struct Follower<'a> {
     pub(crate) catalogue: &'a Catalogue,
@@ -146,8 +157,19 @@ impl Follower<'_> {
                 }
             }
         }
-        for include in includes.filter(|include| include.reverse && include.is_to(&key.resource_type)) {
-            self.from(include, key, wanted);
+        let is_reverse = |include: &&Include| include.reverse && include.is_to(&key.resource_type);
+        let mut reverse = includes.filter(is_reverse).peekable();
+        if reverse.peek().is_none() {
+            return;
+        }
+        let itself = Target::resource(self.log, &key.resource_type, &key.id);
+        let addresses = addresses(&key.resource_type, body);
+        for include in reverse {
+            self.from(include, itself, itself.target(), wanted);
+            for address in &addresses {
+                let target = Target::of(self.log, address);
+                self.from(include, target, target.target_address(), wanted);
+            }
         }
     }
 
@@ -175,9 +197,8 @@ impl Follower<'_> {
         }
     }
 
-    /// What points at a resource: by a parameter, or by anything.
-    fn from(&self, include: &Include, key: &ResourceKey, wanted: &mut Wanted) {
-        let target = Target::resource(self.log, &key.resource_type, &key.id);
+    /// What points at a resource, by its id or an address: by a parameter, or by anything.
+    fn from(&self, include: &Include, target: Target, by_anything: i64, wanted: &mut Wanted) {
         let all = definitions::r4().resource_types();
         match (&include.source, &include.code) {
             (Some(source), Some(code)) => {
@@ -186,9 +207,9 @@ impl Follower<'_> {
             }
             (Some(source), None) => {
                 let kind = type_number(source);
-                wanted.add(Of::Kind(kind), [kind], target.target());
+                wanted.add(Of::Kind(kind), [kind], by_anything);
             }
-            (None, _) => wanted.add(Of::All, all.iter().map(|name| type_number(name)), target.target()),
+            (None, _) => wanted.add(Of::All, all.iter().map(|name| type_number(name)), by_anything),
         }
     }
 }

@@ -29,6 +29,8 @@ pub(crate) enum Class {
     OfType,
     /// Token: the first part of a media type, whatever its second one.
     MediaType,
+    /// Reference: a canonical address that names a version, without it (R4 references.html#canonical).
+    AnyVersion,
     /// The family of places.
     Place,
     /// Reference: the number with which [`super::target::Target::referred_by`] makes the keys of targets.
@@ -69,6 +71,7 @@ impl Class {
             Self::Absent => b'a',
             Self::OfType => b't',
             Self::MediaType => b'm',
+            Self::AnyVersion => b'w',
             Self::Place => b'l',
             Self::Target => b'r',
             Self::IdentifierSystemValue => b'i',
@@ -158,6 +161,12 @@ pub(crate) fn pair(one: i64, other: i64) -> i64 {
 pub(crate) fn last_of(family: i64) -> i64 {
     const LAST: i64 = 0x5bd1_e995_9e37_79b9;
     family ^ LAST
+}
+
+/// Makes the key of a family of texts into that of the pieces of long ones, see [`super::string`].
+pub(crate) fn pieces_of(family: i64) -> i64 {
+    const PIECES: i64 = 0x2c1b_3c6d_297a_2d39;
+    family ^ PIECES
 }
 
 /// The number by which the tables know a resource type: stable whatever types there are (FNV-1a, 32 bits).

@@ -20,10 +20,12 @@ const ID_LENGTH_MAX: usize = 64;
 pub(super) fn index(key: &ParameterKey, extracted: Extracted<'_>, entries: &mut Entries) {
     let value = extracted.value;
     if let Some(address) = value.as_str() {
-        for address in with_and_without_version(&address) {
-            let target = Target::of(key.log(), address);
-            let plain = if is_local(address) { target.target() } else { target.target_address() };
-            entries.tokens.extend([plain, target.referred_by(key.references())]);
+        let target = Target::of(key.log(), &address);
+        let plain = if is_local(&address) { target.target() } else { target.target_address() };
+        entries.tokens.extend([plain, target.referred_by(key.references())]);
+        // Asked for without its version it is found as well, but leads to that version alone.
+        if let Some((without_version, _)) = address.rsplit_once('|') {
+            entries.token(key, Class::AnyVersion, &[without_version]);
         }
         return;
     }
@@ -108,6 +110,7 @@ fn targets(
     }
     let target = Target::of(asked.key.log(), value);
     atoms.push(Atom::Token(target.referred_by(asked.key.references())));
+    atoms.push(Atom::Token(asked.key.of(Class::AnyVersion, &[value])));
     Ok(())
 }
 
@@ -148,11 +151,6 @@ pub(super) fn without_history(reference: &str) -> &str {
 /// Whether a reference leads to a resource of this server, whatever address it has.
 fn is_local(reference: &str) -> bool {
     references::Target::parse(reference).is_some_and(|target| target.base.is_none())
-}
-
-/// A canonical address is asked for with its version and without (R4 references.html#canonical).
-fn with_and_without_version(address: &str) -> impl Iterator<Item = &str> {
-    [Some(address), address.rsplit_once('|').map(|(address, _)| address)].into_iter().flatten()
 }
 
 /// Takes this server's own address off.

@@ -8,11 +8,16 @@ use unicode_normalization::char::is_combining_mark;
 use super::Modifier;
 use super::atom::{Atom, Criterion, Yield};
 use super::entries::Entries;
-use super::key::{Class, ParameterKey};
+use super::key::{Class, ParameterKey, pieces_of};
 use super::value::{Asked, Refusal, unescape};
 
-/// Texts are indexed up to this many characters; more would not fit a B-tree's page.
+/// Texts are sorted by up to this many characters, and asked for by as many; many more would not fit a B-tree's page.
 const TEXT_LENGTH_MAX: usize = 200;
+/// What is longer is also kept in pieces of twice that length, each of which begins in the middle of the one before: what
+/// is asked for stands in one of them as a whole.
+const PIECE_LENGTH: usize = 2 * TEXT_LENGTH_MAX;
+/// Pieces of one text, of some 13,000 characters: beyond that nothing is found.
+const PIECES_MAX: usize = 64;
 /// Follows every text that begins with a given one.
 pub(super) const BEYOND: char = '\u{10ffff}';
 /// From this many characters on the beginning of a text is expected to leave few resources.
@@ -29,7 +34,11 @@ pub(super) fn index(key: &ParameterKey, extracted: Extracted<'_>, entries: &mut 
     let mut add = |text: Value<'_>| {
         if let Some(text) = text.as_str() {
             entries.token(key, Class::Exact, &[&text]);
-            entries.text(family, fold(&text).chars().take(TEXT_LENGTH_MAX).collect());
+            let folded: Vec<char> = fold(&text).chars().collect();
+            entries.text(family, folded.iter().take(TEXT_LENGTH_MAX).collect());
+            if folded.len() > TEXT_LENGTH_MAX {
+                pieces(&folded).for_each(|piece| entries.text(pieces_of(family), piece));
+            }
         }
     };
     match extracted.fhir_type {
@@ -37,6 +46,11 @@ pub(super) fn index(key: &ParameterKey, extracted: Extracted<'_>, entries: &mut 
         "Address" => parts(value, &ADDRESS_PARTS, &mut add),
         _ => add(value),
     }
+}
+
+fn pieces(text: &[char]) -> impl Iterator<Item = String> {
+    let beginnings = (0..text.len().saturating_sub(TEXT_LENGTH_MAX)).step_by(TEXT_LENGTH_MAX);
+    beginnings.take(PIECES_MAX).map(|begin| text.iter().skip(begin).take(PIECE_LENGTH).collect())
 }
 
 fn parts(value: Value<'_>, names: &[&str], add: &mut impl FnMut(Value<'_>)) {

@@ -86,8 +86,11 @@ fn each_code(extracted: Extracted<'_>, each: &mut impl FnMut(Option<&str>, Optio
             let codings = value.get("coding").into_iter().flat_map(Value::items);
             codings.for_each(|coding| coded(coding, "code"));
         }
-        // A contact point has a kind of contact, but no code system (R4 search.html#token).
-        "ContactPoint" => each(None, value.get("value").and_then(Value::as_str).as_deref()),
+        // What a contact point is used for stands in place of a system (R4 search.html#token).
+        "ContactPoint" => {
+            let part = |name| value.get(name).and_then(Value::as_str);
+            each(part("use").as_deref(), part("value").as_deref());
+        }
         _ => match (value.kind(), value.as_str()) {
             (_, Some(text)) => each(None, Some(&text)),
             (Kind::Bool | Kind::Number, None) => each(None, Some(value.raw())),

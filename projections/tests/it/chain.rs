@@ -43,6 +43,10 @@ async fn fill(world: &World) {
                 "status": "active", "title": "Pain"}),
             json!({"resourceType": "QuestionnaireResponse", "id": "r", "status": "completed",
                 "questionnaire": "http://q.org/q|1", "subject": {"reference": "Patient/a"}}),
+            json!({"resourceType": "QuestionnaireResponse", "id": "s", "status": "in-progress",
+                "questionnaire": "http://q.org/q|2", "subject": {"reference": "Patient/b"}}),
+            json!({"resourceType": "QuestionnaireResponse", "id": "u", "status": "in-progress",
+                "questionnaire": "http://q.org/q"}),
             json!({"resourceType": "Provenance", "id": "p", "recorded": "2024-01-01T00:00:00Z",
                 "target": [{"reference": "Observation/1"}, {"reference": "Patient/b"}],
                 "agent": [{"who": {"reference": "Organization/ward"}}]}),
@@ -66,7 +70,7 @@ fn from_outside(world: &World) -> SearchIndex {
     world.index.clone().with_limits(limits)
 }
 
-const QUERIES: [(&str, &str); 30] = [
+const QUERIES: [(&str, &str); 33] = [
     ("Patient?_has:Observation:subject:code=x", "a b"),
     ("Observation?subject:Patient.name=adams", "1 2"),
     ("Observation?subject.name=adams", "1 2"),
@@ -93,8 +97,12 @@ const QUERIES: [(&str, &str); 30] = [
     ("Organization?_has:Patient:organization:_has:Observation:patient:code=y", "trust ward"),
     ("Organization?_has:Patient:organization:gender=female", "ward"),
     ("Observation?patient._has:QuestionnaireResponse:patient:status=completed", "1 2"),
-    ("QuestionnaireResponse?questionnaire.title=pain", "r"),
+    // A version in an address leads to that version, an address without one to each.
+    ("QuestionnaireResponse?questionnaire.title=pain", "r u"),
+    ("QuestionnaireResponse?questionnaire=http://q.org/q", "r s u"),
+    ("QuestionnaireResponse?questionnaire=http://q.org/q|2", "s"),
     ("Questionnaire?_has:QuestionnaireResponse:questionnaire:patient.name=adams", "q"),
+    ("Questionnaire?_has:QuestionnaireResponse:questionnaire:patient.name=brown", ""),
     ("Provenance?target.patient.name=adams", "p"),
     ("?_type=Patient,Group&_has:Observation:subject:code=x", "a a b"),
 ];

@@ -104,26 +104,58 @@ async fn dates_sort_by_their_beginning_and_missing_ones_last() {
 #[tokio::test]
 async fn of_several_dates_the_outer_one_sorts() {
     let world = World::new().await;
-    let request = |id: &str, events: &[&str]| {
-        json!({"resourceType": "ServiceRequest", "id": id, "status": "active", "intent": "order",
-            "subject": {"reference": "Patient/1"}, "occurrenceTiming": {"event": events}})
+    let goal = |id: &str, dates: &[&str]| {
+        let targets: Vec<_> = dates.iter().map(|date| json!({"dueDate": date})).collect();
+        json!({"resourceType": "Goal", "id": id, "lifecycleStatus": "active", "description": {"text": "x"},
+            "subject": {"reference": "Patient/1"}, "target": targets})
     };
     world
         .put([
-            request("a", &["2020-01-01", "2020-01-09"]),
-            request("b", &["2020-01-02", "2020-01-05", "2020-01-05"]),
-            request("c", &["2020-01-03"]),
+            goal("a", &["2020-01-01", "2020-01-09"]),
+            goal("b", &["2020-01-02", "2020-01-05", "2020-01-05"]),
+            goal("c", &["2020-01-03"]),
         ])
         .await;
     for filter in ["", "&patient=1"] {
-        assert_eq!(world.ids(&format!("ServiceRequest?_sort=occurrence{filter}")).await, ["a", "b", "c"]);
-        assert_eq!(world.ids(&format!("ServiceRequest?_sort=-occurrence{filter}")).await, ["a", "b", "c"]);
+        assert_eq!(world.ids(&format!("Goal?_sort=target-date{filter}")).await, ["a", "b", "c"]);
+        assert_eq!(world.ids(&format!("Goal?_sort=-target-date{filter}")).await, ["a", "b", "c"]);
     }
+    expect(&world, &[("Goal?target-date=2020-01-05", "b"), ("Goal?target-date=gt2020-01-08", "a")]).await;
+}
+
+/// Only the outer limits of a Timing count (R4 search.html#date).
+#[tokio::test]
+async fn a_timing_is_one_span() {
+    let world = World::new().await;
+    let request = |id: &str, timing: serde_json::Value| {
+        json!({"resourceType": "ServiceRequest", "id": id, "status": "active", "intent": "order",
+            "subject": {"reference": "Patient/1"}, "occurrenceTiming": timing})
+    };
+    world
+        .put([
+            request("events", json!({"event": ["2014-01-05", "2013-01-05"]})),
+            request("one", json!({"event": ["2013-06-01"]})),
+            request(
+                "bounds",
+                json!({"event": ["2013-02-01"], "repeat": {"boundsPeriod": {"start": "2012-05"}}}),
+            ),
+            request("none", json!({"repeat": {"frequency": 1}})),
+        ])
+        .await;
     expect(
         &world,
-        &[("ServiceRequest?occurrence=2020-01-05", "b"), ("ServiceRequest?occurrence=gt2020-01-08", "a")],
+        &[
+            ("ServiceRequest?occurrence=2013", "one"),
+            ("ServiceRequest?occurrence=sa2013-02", "one"),
+            ("ServiceRequest?occurrence=eb2014", "one"),
+            ("ServiceRequest?occurrence=ge2013&occurrence=lt2015", "bounds events one"),
+            ("ServiceRequest?occurrence=gt2015", "bounds"),
+            ("ServiceRequest?occurrence=lt2013", "bounds"),
+            ("ServiceRequest?occurrence:missing=true", "none"),
+        ],
     )
     .await;
+    assert_eq!(world.ids("ServiceRequest?_sort=occurrence").await, ["bounds", "events", "one", "none"]);
 }
 
 #[tokio::test]

@@ -50,6 +50,32 @@ async fn texts_are_found_by_their_beginning() {
     .await;
 }
 
+/// A text may be longer than an entry of an index.
+#[tokio::test]
+async fn long_texts_are_searched_to_their_ends() {
+    let world = World::new().await;
+    let set = |id: &str, before: usize, needle: &str| {
+        let description = format!("{}{needle} end", "x".repeat(before));
+        json!({"resourceType": "ValueSet", "id": id, "status": "active", "description": description})
+    };
+    let needle = "n".repeat(200);
+    let made: Vec<_> = (0..8).map(|at| set(&format!("at{at}"), 90 + at * 95, "hepatitis")).collect();
+    world.put(made).await;
+    world.put((0..5).map(|at| set(&format!("wide{at}"), 150 + at * 70, &needle))).await;
+    expect(
+        &world,
+        &[
+            ("ValueSet?description:contains=Hepatitis", "at0 at1 at2 at3 at4 at5 at6 at7"),
+            ("ValueSet?description:contains=hepatitis end", "at0 at1 at2 at3 at4 at5 at6 at7"),
+            (&format!("ValueSet?description:contains={needle}"), "wide0 wide1 wide2 wide3 wide4"),
+            (&format!("ValueSet?description={needle}"), ""),
+            ("ValueSet?description=hepatitis", ""),
+            ("ValueSet?_filter=description co hepatitis&_id=at7", "at7"),
+        ],
+    )
+    .await;
+}
+
 #[tokio::test]
 async fn texts_sort_without_regard_to_case() {
     let world = World::new().await;

@@ -21,7 +21,8 @@ async fn tokens_are_found_by_code_and_system() {
             json!({"resourceType": "Observation", "id": "e", "status": "final", "code": {"text": "no coding"}}),
             json!({"resourceType": "Patient", "id": "p", "active": true, "identifier": [
                 {"system": "urn:mrn", "value": "1"}, {"value": "2"}],
-                "telecom": [{"system": "phone", "value": "555-1"}, {"system": "email", "value": "a@b.c"}]}),
+                "telecom": [{"system": "phone", "value": "555-1"},
+                    {"system": "email", "value": "a@b.c", "use": "home"}]}),
         ])
         .await;
     expect(
@@ -68,12 +69,11 @@ async fn tokens_are_found_by_code_and_system() {
             ("Patient?identifier=urn:mrn|2", ""),
             ("Patient?identifier=|2", "p"),
             ("Patient?phone=555-1", "p"),
-            ("Patient?email=555-1", ""),
+            ("Patient?email=555-1,work|a@b.c", ""),
             ("Patient?telecom=a@b.c", "p"),
-            ("Patient?_id=p", "p"),
-            ("Patient?_id=a", ""),
+            // What it is used for stands in place of a system.
+            ("Patient?email=home|a@b.c", "p"),
             ("Observation?_id=a,c,zzz", "a c"),
-            ("Observation?_id:missing=true", ""),
             ("Observation?_id:missing=false&status=amended", "c d"),
             ("Observation?_lastUpdated:missing=true", ""),
             ("Patient?_lastUpdated:missing=false", "p"),

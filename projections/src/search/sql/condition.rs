@@ -2,6 +2,7 @@
 
 use super::{Statement, Value};
 use crate::search::atom::{Atom, Criterion};
+use crate::search::key::pieces_of;
 use crate::search::near::{EAST, PARTS, RADIUS};
 use crate::search::span::SpanBox;
 use crate::search::string::BEYOND;
@@ -105,10 +106,11 @@ impl Statement<'_> {
                 Atom::Span(span) => spans.push(*span),
                 Atom::Starts { key, text } => texts.push((key, text)),
                 Atom::Is { key, text } => {
-                    conditions.push(self.has_text(*key, text, |text| format!("t.text = {text}")));
+                    conditions.push(self.has_text(&[*key], text, |text| format!("t.text = {text}")));
                 }
                 Atom::Contains { key, text } => {
-                    conditions.push(self.has_text(*key, text, |text| format!("strpos(t.text, {text}) > 0")));
+                    let keys = [*key, pieces_of(*key)];
+                    conditions.push(self.has_text(&keys, text, |text| format!("strpos(t.text, {text}) > 0")));
                 }
                 Atom::Labels(asked) => labels.push(asked),
                 Atom::Join(join) => conditions.push(self.joined(join)),
@@ -214,12 +216,13 @@ impl Statement<'_> {
         )
     }
 
-    fn has_text(&mut self, key: i64, text: &str, test: impl Fn(&str) -> String) -> String {
+    fn has_text(&mut self, keys: &[i64], text: &str, test: impl Fn(&str) -> String) -> String {
         let table = &self.tables.text;
-        let (key, text) = (self.bind(Value::Big(key)), self.bind(Value::Text(text.to_owned())));
+        let keys: Vec<String> = keys.iter().map(|key| self.bind(Value::Big(*key))).collect();
+        let (keys, text) = (keys.join(", "), self.bind(Value::Text(text.to_owned())));
         let test = test(&text);
         format!(
-            "EXISTS (SELECT FROM {table} AS t WHERE t.log = m.log AND t.seq = m.seq AND t.key = {key}
+            "EXISTS (SELECT FROM {table} AS t WHERE t.log = m.log AND t.seq = m.seq AND t.key IN ({keys})
                  AND {test})"
         )
     }

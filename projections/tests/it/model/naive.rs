@@ -165,7 +165,7 @@ pub(crate) fn tokens((kind, value): &Typed) -> Vec<Token> {
         "CodeableConcept" => {
             value["coding"].as_array().into_iter().flatten().map(|coding| pair(coding, "code")).collect()
         }
-        "ContactPoint" => vec![(None, text_of(&value["value"]))],
+        "ContactPoint" => vec![(text_of(&value["use"]), text_of(&value["value"]))],
         _ => vec![(None, text_of(value))],
     };
     tokens.into_iter().filter(|token| *token != (None, None)).collect()
@@ -248,9 +248,12 @@ pub(crate) fn times((kind, value): &Typed) -> Vec<Covered> {
     };
     match kind.as_str() {
         "Period" => period(value).into_iter().collect(),
+        // From the first to the last of what it names.
         "Timing" => {
             let events = value["event"].as_array().into_iter().flatten().filter_map(at);
-            events.chain(period(&value["repeat"]["boundsPeriod"])).collect()
+            let all: Vec<Covered> = events.chain(period(&value["repeat"]["boundsPeriod"])).collect();
+            let (first, last) = (all.iter().map(|one| one.from).min(), all.iter().map(|one| one.until).max());
+            first.zip(last).map(|(from, until)| Covered { from, until }).into_iter().collect()
         }
         _ => at(value).into_iter().collect(),
     }
