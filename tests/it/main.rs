@@ -51,6 +51,7 @@ mod search_explain;
 mod search_filter;
 mod search_include;
 mod search_parameters;
+mod search_text;
 mod subscriptions;
 mod terminology;
 mod terminology_search;

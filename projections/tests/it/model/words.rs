@@ -66,7 +66,7 @@ fn coding(dice: &mut Dice) -> String {
         0 => format!(r#"{{"code":{code}}}"#),
         1 => format!(r#"{{"system":{system}}}"#),
         2 => {
-            let display = quoted(dice.pick(&TEXTS));
+            let display = quoted(TEXTS[(code.len() + system.len()) % TEXTS.len()]);
             format!(r#"{{"system":{system},"code":{code},"display":{display}}}"#)
         }
         _ => format!(r#"{{"system":{system},"code":{code}}}"#),
@@ -118,7 +118,7 @@ fn reference(dice: &mut Dice) -> String {
         0 => format!(r#"{{"reference":"{target}/{id}/_history/2"}}"#),
         1 => format!(r#"{{"reference":"http://other.org/fhir/{target}/{id}"}}"#),
         2 => format!(r#"{{"identifier":{{"system":"{}","value":"a"}}}}"#, dice.pick(&SYSTEMS)),
-        3 => format!(r#"{{"display":{}}}"#, quoted(dice.pick(&TEXTS))),
+        3 => format!(r#"{{"display":{}}}"#, quoted(TEXTS[id])),
         _ => format!(r#"{{"reference":"{target}/{id}"}}"#),
     }
 }
