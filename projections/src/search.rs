@@ -37,6 +37,7 @@
 mod alias;
 mod atom;
 mod audit;
+mod bucket;
 mod code_sets;
 mod composite;
 mod date;

@@ -75,15 +75,24 @@ pub(crate) struct Criterion {
     /// True: the resource must have none of the atoms.
     pub(crate) negated: bool,
     pub(crate) expected: Yield,
+    /// The other criteria say it already: it is of use for what a search starts from, and no row is tested for it.
+    pub(crate) implied: bool,
 }
 
 impl Criterion {
     pub(crate) fn any(atoms: Vec<Atom>, expected: Yield) -> Self {
-        Self { any: atoms, negated: false, expected }
+        Self { any: atoms, negated: false, expected, implied: false }
+    }
+
+    /// Any of the tokens, which other criteria say already.
+    pub(crate) fn implied(mut tokens: Vec<i64>, expected: Yield) -> Self {
+        tokens.sort_unstable();
+        tokens.dedup();
+        Self { implied: true, ..Self::any(tokens.into_iter().map(Atom::Token).collect(), expected) }
     }
 
     pub(crate) fn none_of(atoms: Vec<Atom>) -> Self {
-        Self { any: atoms, negated: true, expected: Yield::Most }
+        Self { any: atoms, negated: true, expected: Yield::Most, implied: false }
     }
 
     /// This one or the other, for the same resources; both are negated, and then it is neither, or none of them. Joins that
@@ -175,7 +184,6 @@ impl Criterion {
             _ => None,
         };
         let tokens: Vec<Vec<i64>> = self.any.iter().map(of_atom).collect::<Option<_>>()?;
-        let atoms = tokens.into_iter().flatten().map(Atom::Token).collect();
-        Some(Self::any(atoms, self.expected))
+        Some(Self::implied(tokens.into_iter().flatten().collect(), self.expected))
     }
 }

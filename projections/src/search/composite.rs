@@ -16,10 +16,12 @@ use super::query::Catalogue;
 use super::span::{Span, SpanBox};
 use super::target::TARGET_MIN;
 use super::value::{Asked, Refusal, split};
-use super::{date, number, quantity, reference, special, string, token};
+use super::{bucket, date, number, quantity, reference, special, string, token};
 
 /// The boxes of two numbers that are asked for together, as many as two prefixes make.
 const BOXES_MAX: usize = 4;
+/// Values of one parameter that are looked up by buckets, some hundred tokens each. More are looked up by their codes.
+const BUCKETED_MAX: usize = 5;
 
 /// Adds what an element's parts are found by. `root` is the resource.
 pub(super) fn index(
@@ -45,6 +47,19 @@ pub(super) fn index(
                     entries.span(pair(one, span.key), ends, false);
                 }
             }
+            if is_measured(parameter.components()) {
+                let mut codes = Vec::new();
+                for found in first.extract(root, element) {
+                    token::codes_alone(&key.part(0), found, &mut codes);
+                }
+                let as_given = quantity::family(&key.part(1)).key;
+                // A unit that is only a name has the number as it was given, too.
+                for span in second.spans.iter().filter(|span| span.in_table || span.key == as_given) {
+                    let ends = Span { low: span.low, high: span.high };
+                    let of_code = |code: &i64| bucket::of_span(pair(*code, span.key), ends);
+                    entries.tokens.extend(codes.iter().flat_map(of_code));
+                }
+            }
         }
         // Two numbers of one element, as the beginning and the end of a span.
         [first, low, high] if is_number(low) && is_number(high) => {
@@ -59,6 +74,12 @@ pub(super) fn index(
         }
         _ => {}
     }
+}
+
+/// Whether the parts are a code and a quantity: then buckets of the quantity stand with the code.
+fn is_measured(parts: &[Component]) -> bool {
+    let kinds: Vec<_> = parts.iter().map(Component::kind).collect();
+    kinds == [SearchParameterKind::Token, SearchParameterKind::Quantity]
 }
 
 fn is_number(part: &Component) -> bool {
@@ -185,6 +206,9 @@ fn of_element(registry: &SearchRegistry, asked: &Asked<'_>, values: &[&str]) -> 
     let firsts = parts.first().and_then(Criterion::tokens).ok_or_else(unsupported)?;
     let mut all: Vec<Criterion> = start(registry, asked, values)?.into_iter().collect();
     let others: Vec<Vec<Atom>> = parts.into_iter().skip(1).map(|part| part.any).collect();
+    if let [others] = others.as_slice() {
+        all.extend(buckets(registry, asked, values, others)?);
+    }
     let mut any = Vec::new();
     for one in firsts {
         match others.as_slice() {
@@ -192,9 +216,12 @@ fn of_element(registry: &SearchRegistry, asked: &Asked<'_>, values: &[&str]) -> 
                 for other in others {
                     any.push(match other {
                         Atom::Token(token) => Atom::Token(pair(one, *token)),
-                        Atom::Span(span) => {
-                            Atom::Span(SpanBox { key: pair(one, span.key), in_table: false, ..*span })
-                        }
+                        Atom::Span(span) => Atom::Span(SpanBox {
+                            key: pair(one, span.key),
+                            in_table: false,
+                            scale: None,
+                            ..*span
+                        }),
                         _ => return Err(unsupported()),
                     });
                 }
@@ -230,6 +257,33 @@ fn start(
     of_value(&Asked { parameter, key: &key, values: &[value], ..*asked }).map(Some)
 }
 
+/// The buckets that hold whatever has the code and the quantity, where a search can start from them: a code alone, with the
+/// number as it was given or in its canonical unit.
+fn buckets(
+    registry: &SearchRegistry,
+    asked: &Asked<'_>,
+    values: &[&str],
+    quantities: &[Atom],
+) -> Result<Option<Criterion>, Refusal> {
+    let parts = asked.parameter.components();
+    let (Some(part), Some(value)) = (parts.first(), values.first()) else { return Ok(None) };
+    if !is_measured(parts) || asked.values.len() > BUCKETED_MAX {
+        return Ok(None);
+    }
+    let parameter = registry.get(asked.parameter.resource_type(), part.code()).ok_or_else(unsupported)?;
+    let code = split(value, '|').pop().unwrap_or_default();
+    let code = of_value(&Asked { parameter, key: &asked.key.part(0), values: &[code], ..*asked })?;
+    let codes = code.tokens().ok_or_else(unsupported)?;
+    let as_given = quantity::family(&asked.key.part(1)).key;
+    let mut tokens = Vec::new();
+    for quantity in quantities {
+        let Atom::Span(span) = quantity else { return Err(unsupported()) };
+        let family = if span.in_table { span.key } else { as_given };
+        tokens.extend(codes.iter().flat_map(|code| bucket::of_box(pair(*code, family), span)));
+    }
+    Ok(Some(Criterion::implied(tokens, Yield::Some)))
+}
+
 /// The boxes of a span whose beginning is one number and whose end is another.
 fn both(lows: &[Atom], highs: &[Atom], key: i64) -> Option<impl Iterator<Item = SpanBox>> {
     // A number is a point: both of its ends are within what is asked for.
@@ -240,7 +294,7 @@ fn both(lows: &[Atom], highs: &[Atom], key: i64) -> Option<impl Iterator<Item = 
     let lows: Vec<_> = lows.iter().map(limits).collect::<Option<_>>()?;
     let highs: Vec<_> = highs.iter().map(limits).collect::<Option<_>>()?;
     let pairs = lows.into_iter().flat_map(move |low| {
-        highs.clone().into_iter().map(move |high| SpanBox { key, in_table: false, low, high })
+        highs.clone().into_iter().map(move |high| SpanBox { key, in_table: false, scale: None, low, high })
     });
     Some(pairs.take(BOXES_MAX))
 }

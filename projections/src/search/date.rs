@@ -5,6 +5,7 @@ use anamnesis_fhir::search::{Extracted, intervals};
 
 use super::Modifier;
 use super::atom::{Atom, Criterion, Yield};
+use super::bucket::Scale;
 use super::entries::Entries;
 use super::key::{Class, ParameterKey};
 use super::span::{DateEquals, Family, Prefix, Span, SpanBox};
@@ -55,7 +56,7 @@ pub(super) fn boxes(
 
 /// The family of a parameter's spans, by which results are sorted too.
 pub(super) fn family(key: &ParameterKey) -> Family {
-    Family { key: key.of(Class::Span, &[]), in_table: true }
+    Family { scale: Some(Scale::Days), ..Family::new(key.of(Class::Span, &[]), true) }
 }
 
 /// The prefix, what the date covers, and what it covers when taken approximately.

@@ -7,8 +7,9 @@ use anamnesis_fhir::json::{Document, Limits, Value};
 use anamnesis_fhir::search::{Extracted, SearchParameter, SearchParameterKind, SearchRegistry};
 
 use super::alias::Aliases;
-use super::entries::Entries;
+use super::entries::{Entries, SpanEntry};
 use super::key::{Class, ParameterKey};
+use super::span::Span;
 use super::{composite, date, near, number, quantity, reference, special, string, token, uri};
 use crate::Poison;
 
@@ -108,6 +109,7 @@ fn index(
     if SPECIAL.contains(&parameter.code()) {
         return;
     }
+    let before = entries.spans.len();
     match parameter.kind() {
         SearchParameterKind::Date => date::index(key, extracted, entries),
         SearchParameterKind::Number => number::index(key, extracted, entries),
@@ -122,4 +124,15 @@ fn index(
         }
         SearchParameterKind::Special => {}
     }
+    let family = match parameter.kind() {
+        SearchParameterKind::Date => date::family(key),
+        SearchParameterKind::Quantity => quantity::family(key),
+        _ => return,
+    };
+    let added = entries.spans.iter().skip(before).filter(|span| span.key == family.key);
+    let of_span = |span: &SpanEntry| {
+        let scale = family.scale?;
+        Some(scale.of_span(family.key, Span { low: span.low, high: span.high }))
+    };
+    entries.tokens.extend(added.filter_map(of_span));
 }

@@ -118,6 +118,7 @@ impl Circle {
         let make = |west: f64, east: f64| SpanBox {
             key,
             in_table: true,
+            scale: None,
             low: (parts((south - MARGIN).max(-90.0)), parts((north + MARGIN).min(90.0))),
             high: (parts((west - MARGIN).max(-180.0)) + EAST, parts((east + MARGIN).min(180.0)) + EAST),
         };

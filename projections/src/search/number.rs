@@ -55,7 +55,7 @@ pub(super) fn criterion(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
 
 /// The family of a parameter's spans, by which results are sorted too.
 pub(super) fn family(key: &ParameterKey) -> Family {
-    Family { key: key.of(Class::Span, &[]), in_table: true }
+    Family::new(key.of(Class::Span, &[]), true)
 }
 
 /// A decimal with its implicit precision: `5.40` stands for all from 5.395 to 5.405 (R4 search.html#number).

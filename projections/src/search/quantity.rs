@@ -8,6 +8,7 @@ use anamnesis_fhir::search::Extracted;
 
 use super::Modifier;
 use super::atom::{Atom, Criterion, Yield};
+use super::bucket::Scale;
 use super::entries::Entries;
 use super::key::{Class, ParameterKey};
 use super::number::{Decimal, literal};
@@ -120,25 +121,25 @@ pub(super) fn criterion(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
 
 /// The family of a parameter's numbers as given, by which results are sorted too.
 pub(super) fn family(key: &ParameterKey) -> Family {
-    Family { key: key.of(Class::Span, &[]), in_table: false }
+    Family { scale: Some(Scale::Numbers), ..Family::new(key.of(Class::Span, &[]), false) }
 }
 
 fn boxes(key: &ParameterKey, prefix: Prefix, number: Decimal, (system, code): (&str, &str)) -> Vec<SpanBox> {
     let as_given = |family: Family| number.boxes(prefix, family, |number| number);
     let unit = if system.is_empty() || system == UCUM { Unit::of(code) } else { None };
     let in_canonical = |unit: &Unit| {
-        let family = Family { key: key.of(Class::SpanCanonical, &[&unit.canonical]), in_table: true };
+        let family = Family::new(key.of(Class::SpanCanonical, &[&unit.canonical]), true);
         number.boxes(prefix, family, |number| unit.convert(number))
     };
     match (system, code, unit) {
         (_, "", _) => as_given(family(key)),
         ("", _, unit) => {
-            let mut boxes = as_given(Family { key: key.of(Class::SpanUnit, &[code]), in_table: false });
+            let mut boxes = as_given(Family::new(key.of(Class::SpanUnit, &[code]), false));
             boxes.extend(unit.iter().flat_map(|unit| in_canonical(unit)));
             boxes
         }
         (_, _, Some(unit)) => in_canonical(&unit),
-        (_, _, None) => as_given(Family { key: key.of(Class::SpanCoded, &[system, code]), in_table: true }),
+        (_, _, None) => as_given(Family::new(key.of(Class::SpanCoded, &[system, code]), true)),
     }
 }
 

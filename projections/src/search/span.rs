@@ -6,6 +6,8 @@
 
 use anamnesis_fhir::datetime::Interval;
 
+use super::bucket::Scale;
+
 /// Stands for "no lower end". All other ends lie above it.
 pub(crate) const OPEN_LOW: i64 = -OPEN_HIGH;
 /// Stands for "no upper end".
@@ -49,6 +51,8 @@ pub(crate) struct SpanBox {
     pub(crate) key: i64,
     /// The family stands in the table of spans too, so that a search can start there.
     pub(crate) in_table: bool,
+    /// Resources have tokens that say roughly where their spans lie.
+    pub(crate) scale: Option<Scale>,
     pub(crate) low: (i64, i64),
     pub(crate) high: (i64, i64),
 }
@@ -58,6 +62,14 @@ pub(crate) struct SpanBox {
 pub(crate) struct Family {
     pub(crate) key: i64,
     pub(crate) in_table: bool,
+    pub(crate) scale: Option<Scale>,
+}
+
+impl Family {
+    /// One whose resources have no tokens that say roughly where the spans lie.
+    pub(crate) fn new(key: i64, in_table: bool) -> Self {
+        Self { key, in_table, scale: None }
+    }
 }
 
 /// How dates are compared for equality.
@@ -131,7 +143,8 @@ impl Prefix {
         const ANY: (i64, i64) = (i64::MIN, i64::MAX);
         let above = |limit: i64| (limit.saturating_add(1), i64::MAX);
         let below = |limit: i64| (i64::MIN, limit.saturating_sub(1));
-        let make = |low, high| SpanBox { key: family.key, in_table: family.in_table, low, high };
+        let Family { key, in_table, scale } = family;
+        let make = |low, high| SpanBox { key, in_table, scale, low, high };
         let equal = make((within.low, i64::MAX), (i64::MIN, within.high));
         match self {
             Self::Eq => vec![equal],

@@ -33,7 +33,7 @@ pub(super) fn last_updated(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
     if *asked.modifier != Modifier::None {
         return Err(asked.unsupported_modifier());
     }
-    let family = Family { key: 0, in_table: false };
+    let family = Family::new(0, false);
     let mut atoms = Vec::new();
     for value in asked.values {
         let (prefix, span, around) = date::parse(value, asked.options.now.timestamp_micros())?;
@@ -79,6 +79,7 @@ pub(super) fn missing(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
             Atom::Span(SpanBox {
                 key,
                 in_table: false,
+                scale: None,
                 low: (i64::MIN, i64::MAX),
                 high: (i64::MIN, i64::MAX),
             })

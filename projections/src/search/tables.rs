@@ -4,7 +4,7 @@ use super::target::NUMBER_MASK;
 
 /// The form of the rows. Another way to make keys, or other rows for the same resource, is another form: a version
 /// that has them is built beside the one that has not. The number of a version says nothing about it.
-pub(crate) const SCHEMA: i32 = 4;
+pub(crate) const SCHEMA: i32 = 5;
 /// The name of the projection.
 pub(crate) const NAME: &str = "search";
 

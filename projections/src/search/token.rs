@@ -60,6 +60,11 @@ pub(super) fn index_codes(key: &ParameterKey, extracted: Extracted<'_>, entries:
     });
 }
 
+/// Adds the keys of the codes of a value alone, whatever their systems.
+pub(super) fn codes_alone(key: &ParameterKey, extracted: Extracted<'_>, keys: &mut Vec<i64>) {
+    each_code(extracted, &mut |_, code| keys.extend(code.map(|code| key.of(Class::Code, &[code]))));
+}
+
 /// Type and value of an identifier, for each code of the type.
 fn index_of_type(key: &ParameterKey, identifier: Value<'_>, entries: &mut Entries) {
     let Some(value) = identifier.get("value").and_then(Value::as_str) else { return };

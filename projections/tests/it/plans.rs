@@ -74,12 +74,26 @@ async fn few_among_many_are_found_without_reading_the_many() {
     world.index = world.index.clone().with_limits(limits);
     for (url, found, read_max) in [
         // More are of the month than are gathered; of the code there are few.
-        ("Observation?code=c0&date=2024-03&_count=50", 50, 350),
-        ("Observation?code=c0&date=2024-03&_sort=-date&_count=50", 50, 350),
+        ("Observation?code=c0&date=2024-03&_count=50", 50, 120),
+        ("Observation?code=c0&date=2024-03&_sort=-date&_count=50", 50, 120),
+        // Of the code there are some, and of the month, but none of both; and none with the value.
+        ("Observation?code=c1&date=2024-03&_count=50", 0, 10),
+        ("Observation?code=c0&value-quantity=gt5&_count=50", 0, 10),
         // Joined resources are of one moment, which nearly all resources were written before.
         ("Observation?patient._id=p1&_count=50", 5, 30),
+        // Of a code and its value, what has the code and roughly the value.
+        ("Observation?component-code-value-quantity=c99$gt150&_count=50", 3, 10),
+        ("Observation?component-code-value-quantity=http://loinc.org|c99$gt150&_count=50", 3, 10),
+        ("Observation?component-code-value-quantity=c99$gt150||mm[Hg]&_count=50", 3, 10),
+        (
+            "Observation?component-code-value-quantity=c99$gt150|http://unitsofmeasure.org|mm[Hg]&_count=50",
+            3,
+            10,
+        ),
+        ("Observation?combo-code-value-quantity=c99$lt20&_count=50", 0, 10),
         // What nobody has is looked for once and not for each patient.
         ("Patient?_has:Observation:patient:code-value-quantity=c0$gt9&_count=20", 0, 100),
+        ("Patient?_has:Observation:patient:component-code-value-quantity=c99$gt150&_count=20", 3, 30),
     ] {
         let (count, read) = asked(&world, url).await;
         assert_eq!(count, found, "{url}");

@@ -114,7 +114,7 @@ impl SearchIndex {
                 if !labels.is_empty() {
                     any.extend(self.labelled(place.tables, &labels).await?);
                 }
-                resolved.push(Criterion { any, negated: criterion.negated, expected: criterion.expected });
+                resolved.push(Criterion { any, ..*criterion });
             }
             Ok(resolved)
         })

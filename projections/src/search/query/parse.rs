@@ -21,7 +21,9 @@ use crate::search::page::PageToken;
 use crate::search::sql::Order;
 use crate::search::tables::SCHEMA;
 use crate::search::value::{Asked, Refusal, split};
-use crate::search::{composite, date, near, number, quantity, reference, special, string, token, uri};
+use crate::search::{
+    bucket, composite, date, near, number, quantity, reference, special, string, token, uri,
+};
 
 /// Parameters in one query; beyond that it is no question any more.
 const PARAMETERS_MAX: usize = 64;
@@ -124,6 +126,7 @@ impl Parser<'_> {
             }
         }
         self.check_costs(&criteria);
+        let criteria = bucket::narrowed(criteria);
         if !includes.is_empty() && control.summary == Summary::Text {
             // R4 search.html#summary says so.
             let text = "_summary=text cannot be combined with _include and _revinclude";

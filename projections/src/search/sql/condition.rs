@@ -87,7 +87,7 @@ impl Statement<'_> {
     /// ` AND …` for all criteria but those that are answered already.
     pub(super) fn tests(&mut self, criteria: &[Criterion], answered: impl Fn(&Criterion) -> bool) -> String {
         let mut tests = String::new();
-        for criterion in criteria.iter().filter(|criterion| !answered(criterion)) {
+        for criterion in criteria.iter().filter(|criterion| !criterion.implied && !answered(criterion)) {
             let wanted = if criterion.negated { "FALSE" } else { "TRUE" };
             tests += &format!(" AND ({}) IS {wanted}", self.any_of(&criterion.any));
         }
