@@ -16,6 +16,7 @@ mod snapshot;
 mod source;
 mod tables;
 
+pub use fetch::places::{Place, Places};
 pub use index::{Session, TerminologyIndex};
 pub use projection::{TerminologyProjection, TerminologyRows};
 pub use source::OfTypes;

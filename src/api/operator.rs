@@ -21,7 +21,7 @@ use crate::telemetry::RequestIds;
 
 /// The body of an order is a few names.
 const BODY_BYTES_MAX: usize = 16 << 10;
-/// The projection that is meant where none is named: today there is one.
+/// The projection that is meant where none is named.
 const DEFAULT: &str = "search";
 
 /// An address of each workspace. What is not among the methods that it allows is answered with them.
@@ -45,8 +45,8 @@ pub(super) fn projection(
     let mut is_known = false;
     for service in services.of_workspace(workspace) {
         is_known = true;
-        let Some(projection) = &service.projection else { continue };
-        if projection.name() == name.unwrap_or(DEFAULT) {
+        let named = service.projections.iter().find(|one| one.name() == name.unwrap_or(DEFAULT));
+        if let Some(projection) = named {
             return Ok(projection.clone());
         }
     }
@@ -54,6 +54,19 @@ pub(super) fn projection(
         true => "There is no such projection.",
         false => "There is no such workspace.",
     }))
+}
+
+/// All projections of a workspace.
+///
+/// # Errors
+/// 404 for an unknown workspace.
+pub(super) fn projections(services: &Services, workspace: &str) -> Result<Vec<Arc<Supervisor>>, Failure> {
+    let mut of_workspace = services.of_workspace(workspace).peekable();
+    if of_workspace.peek().is_none() {
+        return Err(Failure::not_found("There is no such workspace."));
+    }
+    let found = of_workspace.map(|service| service.projections.clone()).find(|all| !all.is_empty());
+    Ok(found.unwrap_or_default())
 }
 
 /// Refuses orders that a web page sends, also one that has found a way to be of this server's own origin.

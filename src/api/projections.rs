@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use anamnesis_events::Position;
-use anamnesis_projections::{State, Switch, VersionStatus};
+use anamnesis_projections::{State, Supervisor, Switch, VersionStatus};
 use serde_json::{Value, json};
 
 use super::operator;
@@ -17,8 +17,8 @@ const COUNT: usize = 100;
 /// Parked events in the list at most: a bound on the answer.
 const COUNT_MAX: usize = 1000;
 
-/// `GET /{workspace}/$projections?_count=…&after=…&version=…`: all versions, and the parked events of one, the active
-/// one where none is given, after a position.
+/// `GET /{workspace}/$projections?projection=…&_count=…&after=…&version=…`: all versions of all projections, or of one, and
+/// the parked events of one version of each, the active one where none is given, after a position.
 pub(crate) async fn list(
     request: HttpRequest,
     workspace: Path<String>,
@@ -32,10 +32,37 @@ async fn describe(request: &HttpRequest, workspace: &str, services: &Services) -
     let query = Query::parse(request.query_string())?;
     let count = number(&query, "_count")?.map_or(COUNT, |count: usize| count.min(COUNT_MAX));
     let after = Position::new(number(&query, "after")?.unwrap_or(0));
-    let projection = operator::projection(services, workspace, None)?;
-    let status = projection.status().await.map_err(|error| operator::failed(&error))?;
+    let asked: Option<i32> = number(&query, "version")?;
+    // Each has versions of its own: a number is that of one of them.
+    let wanted = match (query.get("projection"), asked) {
+        (None, None) => operator::projections(services, workspace)?,
+        (name, _) => vec![operator::projection(services, workspace, name)?],
+    };
+    let mut seen = Vec::with_capacity(wanted.len());
+    for projection in &wanted {
+        let status = projection.status().await.map_err(|error| operator::failed(&error))?;
+        seen.push((projection, status));
+    }
+    let Some(service) = services.of_workspace(workspace).next() else {
+        return Err(Failure::not_found("There is no such workspace."));
+    };
+    // After the versions: no version is ahead of it.
+    let head = service.log.head().await?;
+    let mut projections = Vec::with_capacity(seen.len());
+    for (projection, status) in seen {
+        projections.push(one(projection, &status, (asked, head), (after, count)).await?);
+    }
+    Ok(json!({ "workspace": workspace, "head": head.get(), "projections": projections }))
+}
+
+/// One projection: its versions, and a page of what one of them has parked.
+async fn one(
+    projection: &Supervisor,
+    status: &[VersionStatus],
+    (asked, head): (Option<i32>, Position),
+    (after, count): (Position, usize),
+) -> Result<Value, Failure> {
     let active = status.iter().find(|one| one.version.state == State::Active).map(|one| one.version.number);
-    let asked = number(&query, "version")?;
     if asked.is_some_and(|asked| !status.iter().any(|one| one.version.number == asked)) {
         return Err(Failure::not_found("The projection has no such version."));
     }
@@ -52,21 +79,12 @@ async fn describe(request: &HttpRequest, workspace: &str, services: &Services) -
             json!({ "position": one.position.get(), "resource": one.key.to_string(), "reason": one.reason })
         })
         .collect();
-    let Some(service) = services.of_workspace(workspace).next() else {
-        return Err(Failure::not_found("There is no such workspace."));
-    };
-    // After the versions: no version is ahead of it.
-    let head = service.log.head().await?;
     let versions: Vec<Value> = status.iter().map(|one| version(one, head)).collect();
     Ok(json!({
-        "workspace": workspace,
-        "head": head.get(),
-        "projections": [{
-            "name": projection.name(),
-            "active": active,
-            "versions": versions,
-            "parked": { "version": shown, "events": events, "next": next },
-        }],
+        "name": projection.name(),
+        "active": active,
+        "versions": versions,
+        "parked": { "version": shown, "events": events, "next": next },
     }))
 }
 

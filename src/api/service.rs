@@ -87,8 +87,8 @@ pub struct Service {
     pub options: ApiOptions,
     /// The index that searches are answered from.
     pub(crate) search: Option<SearchIndex>,
-    /// The projection behind it, for operators.
-    pub(crate) projection: Option<Arc<Supervisor>>,
+    /// The projections behind it, for operators.
+    pub(crate) projections: Vec<Arc<Supervisor>>,
     /// Stored terminology; R4's own alone where there is no projection of it.
     pub(crate) terminology: TerminologyIndex,
     /// The profiles that resources are checked against.
@@ -127,7 +127,7 @@ impl Service {
             compartments,
             options,
             search: None,
-            projection: None,
+            projections: Vec::new(),
             terminology: TerminologyIndex::default(),
             subscriptions: None,
             turns: Turns::default(),
@@ -142,10 +142,10 @@ impl Service {
         self
     }
 
-    /// The same with the projection that operators look after.
+    /// The same with one more projection that operators look after.
     #[must_use]
     pub fn with_projection(mut self, projection: Arc<Supervisor>) -> Self {
-        self.projection = Some(projection);
+        self.projections.push(projection);
         self
     }
 

@@ -39,7 +39,7 @@ pub(super) struct Workspace {
     relay: Mutex<Option<Relay>>,
     relay_status: watch::Receiver<RelayStatus>,
     search: Arc<Supervisor>,
-    terminology: Supervisor,
+    terminology: Arc<Supervisor>,
     subscriptions: Option<Subscriptions>,
     keeper: Arc<Keeper>,
 }
@@ -91,7 +91,7 @@ impl Workspace {
             };
             subscriptions = Some(serving.clone());
             let service = service.with_search(index.clone()).with_projection(search.clone());
-            let service = service.with_terminology(definitions.clone());
+            let service = service.with_terminology(definitions.clone()).with_projection(terminology.clone());
             services.push(service.with_subscriptions(serving));
         }
         let first = workspace.services.keys().next().map_or("fhir", String::as_str);
@@ -229,12 +229,13 @@ async fn terminology(
     log: &Log,
     settings: &Settings,
     addresses: &Addresses,
-) -> anyhow::Result<(Supervisor, TerminologyIndex)> {
+) -> anyhow::Result<(Arc<Supervisor>, TerminologyIndex)> {
     let options =
         DatabaseOptions { pool_size: settings.database.connections_max, ..DatabaseOptions::default() };
     let database = Database::new(&addresses.database, &options)?;
     let runner = RunnerOptions { clock: Arc::new(clock::now), ..RunnerOptions::default() };
-    Ok(TerminologyIndex::start(&database, log, runner).await?)
+    let (supervisor, index) = TerminologyIndex::start(&database, log, runner).await?;
+    Ok((Arc::new(supervisor), index))
 }
 
 /// When dates are equal, as it is configured.

@@ -9,9 +9,9 @@ use url::Url;
 use super::operator::{Operator, number, text};
 use super::output;
 
-/// Show the events that the search index could not take, or offer them again
+/// Show the events that the search index or the terminology could not take, or offer them again
 ///
-/// An event that the index cannot take parks its resource: that event and the later ones of the resource wait, everything
+/// An event that one of them cannot take parks its resource: that event and the later ones of the resource wait, everything
 /// else goes on. Searches that may miss the resource say so. After an upgrade of the server that can take it, offer it
 /// again: the events are taken in their order.
 #[derive(Debug, Args)]
@@ -20,6 +20,10 @@ pub(super) struct Arguments {
     /// The address of the workspace
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080/default", value_hint = ValueHint::Url)]
     workspace: Url,
+
+    /// The projection: all where none is given; to offer events again, the search index
+    #[arg(long, value_name = "NAME")]
+    projection: Option<String>,
 
     /// Offer the events of this resource again
     #[arg(long, value_name = "TYPE/ID", conflicts_with = "unpark_all")]
@@ -51,15 +55,24 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match (&arguments.unpark, arguments.unpark_all) {
-            (Some(resource), _) => unpark(&operator, resource).await,
-            (None, true) => unpark_all(&operator).await,
+            (Some(resource), _) => unpark(&operator, arguments.name(), resource).await,
+            (None, true) => unpark_all(&operator, arguments.name()).await,
             (None, false) => list(&operator, &arguments).await,
         }
     })
 }
 
+impl Arguments {
+    fn name(&self) -> &str {
+        self.projection.as_deref().unwrap_or("search")
+    }
+}
+
 async fn list(operator: &Operator, arguments: &Arguments) -> anyhow::Result<()> {
     let mut path = format!("$projections?_count={}&after={}", arguments.count, arguments.after);
+    if let Some(name) = &arguments.projection {
+        path.push_str(&format!("&projection={name}"));
+    }
     if let Some(version) = arguments.version {
         path.push_str(&format!("&version={version}"));
     }
@@ -96,16 +109,16 @@ async fn list(operator: &Operator, arguments: &Arguments) -> anyhow::Result<()> 
     output::write(shown.as_bytes()).map(|_goes_on| ())
 }
 
-async fn unpark(operator: &Operator, resource: &str) -> anyhow::Result<()> {
-    let order = json!({ "projection": "search", "resource": resource });
+async fn unpark(operator: &Operator, name: &str, resource: &str) -> anyhow::Result<()> {
+    let order = json!({ "projection": name, "resource": resource });
     let unparked = operator.ask(Method::POST, "$unpark", Some(&order)).await?;
     tell(number(&unparked, "events"), number(&unparked, "stillParked"))
 }
 
-async fn unpark_all(operator: &Operator) -> anyhow::Result<()> {
+async fn unpark_all(operator: &Operator, name: &str) -> anyhow::Result<()> {
     let (mut events, mut still, mut after) = (0, 0, 0);
     loop {
-        let order = json!({ "projection": "search", "all": true, "after": after });
+        let order = json!({ "projection": name, "all": true, "after": after });
         let unparked = operator.ask(Method::POST, "$unpark", Some(&order)).await?;
         events += number(&unparked, "events");
         still += number(&unparked, "stillParked");

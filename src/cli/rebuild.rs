@@ -19,10 +19,9 @@ const ASK_EVERY: Duration = Duration::from_millis(300);
 /// How long a server may be away before nobody waits for it any more. The job is not lost.
 const AWAY_MAX: Duration = Duration::from_secs(600);
 
-/// Build the search index again while the server goes on
+/// Build the search index, or the terminology, again while the server goes on
 ///
-/// Another version of the index is built from the log, beside the one that searches use, and takes its place when it has
-/// come as far. Reads, writes and searches go on meanwhile. The server does the work: it goes on after a restart of the
+/// Another version of it is built from the log, beside the one that is used, and takes its place when it has come as far. Reads, writes and searches go on meanwhile. The server does the work: it goes on after a restart of the
 /// server, and after Ctrl-C, which only ends the watching. Asked again while it is under way, this command shows how far
 /// it is.
 #[derive(Debug, Args)]
@@ -53,12 +52,15 @@ pub(super) struct Arguments {
 enum Name {
     /// The index that searches are answered from
     Search,
+    /// The definitions and concepts that terminology is answered from
+    Terminology,
 }
 
 impl Name {
     fn word(self) -> &'static str {
         match self {
             Self::Search => "search",
+            Self::Terminology => "terminology",
         }
     }
 }
@@ -130,7 +132,8 @@ async fn watch(operator: &Operator, wanted: &Wanted<'_>, progress: &mut Progress
                     }
                     Seen::Done { position } => {
                         return Ok(format!(
-                            "Searches use version {version} now; it has the events up to position {position}."
+                            "Version {version} of {name} is used now; it has the events up to position {position}.",
+                            name = wanted.name
                         ));
                     }
                 }

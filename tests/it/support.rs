@@ -46,7 +46,7 @@ pub(crate) struct Server {
     pub(crate) client: reqwest::Client,
     pub(crate) projection: std::sync::Arc<Supervisor>,
     keeper: std::sync::Arc<Keeper>,
-    terminology: Option<Supervisor>,
+    terminology: Option<std::sync::Arc<Supervisor>>,
     pub(crate) subscriptions: Option<Subscriptions>,
     handle: actix_web::dev::ServerHandle,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -95,7 +95,12 @@ impl Server {
 
     /// Another server on the database of this one; whoever asks for it stops it.
     pub(crate) async fn beside(&self) -> Server {
-        Self::start_on(self.database.clone(), Setup::default()).await
+        self.beside_with(Setup::default()).await
+    }
+
+    /// The same, set up otherwise.
+    pub(crate) async fn beside_with(&self, setup: Setup) -> Server {
+        Self::start_on(self.database.clone(), setup).await
     }
 
     /// Stops the server in the order of the data's way.
@@ -138,6 +143,9 @@ impl Server {
         let service = service.with_search(index).with_projection(projection.clone());
         let mut service =
             service.with_terminology(definitions).with_parameters(parameters).with_keeper(keeper.clone());
+        if let Some(terminology) = &terminology {
+            service = service.with_projection(terminology.clone());
+        }
         let subscriptions = subscribing
             .map(|subscribing| Subscriptions::start(&url, &log, &compartments, subscribing).unwrap());
         if let Some(subscriptions) = &subscriptions {
@@ -246,13 +254,17 @@ impl Server {
 }
 
 /// The projection of stored terminology, where it is wanted.
-async fn terminology(is_on: bool, database: &Database, log: &Log) -> (Option<Supervisor>, TerminologyIndex) {
+async fn terminology(
+    is_on: bool,
+    database: &Database,
+    log: &Log,
+) -> (Option<std::sync::Arc<Supervisor>>, TerminologyIndex) {
     if !is_on {
         return (None, TerminologyIndex::default());
     }
     let runner = RunnerOptions::default();
     let (supervisor, index) = TerminologyIndex::start(database, log, runner).await.unwrap();
-    (Some(supervisor), index)
+    (Some(std::sync::Arc::new(supervisor)), index)
 }
 
 impl Drop for Server {

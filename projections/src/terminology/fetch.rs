@@ -1,6 +1,7 @@
 //! Fetches what a question lacks: small definitions from the log, parts of large code systems from their tables.
 
 mod part;
+pub(super) mod places;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -37,6 +38,7 @@ struct Known {
     content: String,
     declared: Option<i64>,
     concepts: i64,
+    id: String,
 }
 
 impl<'f> Fetcher<'f> {
@@ -87,7 +89,7 @@ impl<'f> Fetcher<'f> {
 
     async fn known(&self, kind: &str, canonical: &Canonical) -> Result<Vec<Known>, ProjectionError> {
         let select = format!(
-            "SELECT seq, version, coalesce(content, ''), declared, concepts FROM {}
+            "SELECT seq, version, coalesce(content, ''), declared, concepts, id FROM {}
              WHERE log = $1 AND kind = $2 AND url = $3 ORDER BY seq DESC LIMIT {SAME_ADDRESS_MAX}",
             self.tables.definition
         );
@@ -101,6 +103,7 @@ impl<'f> Fetcher<'f> {
                 content: row.try_get(2)?,
                 declared: row.try_get(3)?,
                 concepts: row.try_get(4)?,
+                id: row.try_get(5)?,
             })
         };
         let rows: Result<Vec<Known>, tokio_postgres::Error> = rows.iter().map(known).collect();

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use anamnesis_events::{Log, Position};
 use anamnesis_fhir::terminology::{
-    Direction, Engine, ListError, Membership, Published, SystemCode, Terminology,
+    Canonical, Direction, Engine, ListError, Membership, Published, SystemCode, Terminology,
 };
 
 use super::TerminologyProjection;
 use super::fetch::Fetcher;
+use super::fetch::places::Places;
 use super::snapshot::{Fetched, Need, Snapshot};
 use super::source::OfTypes;
 use super::tables::{NAME, Tables};
@@ -97,6 +98,23 @@ impl TerminologyIndex {
                 return Ok(answer);
             }
         }
+    }
+
+    /// The resources that a code system is stored in, and which of them have these codes: as the log has it now.
+    ///
+    /// # Errors
+    /// When the database or the log fails, or the projection is late.
+    pub async fn places(
+        &self,
+        url: &str,
+        version: Option<&str>,
+        codes: &[String],
+    ) -> Result<Places, ProjectionError> {
+        let Some(inner) = &self.0 else { return Err(ProjectionError::NotReadable { name: NAME }) };
+        inner.catch_up().await?;
+        let progress = inner.active.now().ok_or(ProjectionError::NotReadable { name: NAME })?;
+        let fetcher = Fetcher::new(&inner.database, inner.source.log(), Tables::of(progress.version()));
+        fetcher.places(&Canonical::new(url, version.map(str::to_owned)), codes).await
     }
 
     /// Begins a session, which costs nothing until it is asked for something.

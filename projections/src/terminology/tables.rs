@@ -1,7 +1,7 @@
 //! The tables of stored terminology. Their names carry the number of a version.
 
 /// The form of the rows.
-pub(crate) const SCHEMA: i32 = 1;
+pub(crate) const SCHEMA: i32 = 2;
 /// The name of the projection.
 pub(crate) const NAME: &str = "terminology";
 
@@ -34,10 +34,12 @@ impl Tables {
             log smallint NOT NULL, seq bigint NOT NULL, kind text COLLATE "C" NOT NULL, url text COLLATE "C" NOT NULL,
             version text COLLATE "C", content text COLLATE "C", declared bigint, concepts bigint NOT NULL,
             value_set text COLLATE "C", source text COLLATE "C", target text COLLATE "C",
+            id text COLLATE "C" NOT NULL,
             PRIMARY KEY (log, seq));
         CREATE INDEX IF NOT EXISTS terminology_v{version}_definition_url ON {definition} (log, kind, url);
         CREATE INDEX IF NOT EXISTS terminology_v{version}_definition_set ON {definition} (log, value_set)
             WHERE value_set IS NOT NULL;
+        CREATE INDEX IF NOT EXISTS terminology_v{version}_definition_id ON {definition} (log, kind, id);
         CREATE TABLE IF NOT EXISTS {concept} (
             system bigint NOT NULL, code text COLLATE "C" NOT NULL, log smallint NOT NULL, seq bigint NOT NULL,
             body text COLLATE "C" NOT NULL, words tsvector NOT NULL);

@@ -25,6 +25,7 @@ mod rows_read;
 mod runner;
 mod string;
 mod supervisor;
+mod terminology;
 mod text;
 mod token;
 mod uri;
