@@ -9,6 +9,7 @@
 //! many writes of a busy server cost it nothing.
 
 mod fetch;
+mod fragments;
 mod index;
 mod projection;
 mod rows;
@@ -17,6 +18,7 @@ mod source;
 mod tables;
 
 pub use fetch::places::{Place, Places};
+pub use fragments::{FRAGMENT_BYTES_MAX, FRAGMENT_CONCEPTS_MAX, fragment_name};
 pub use index::{Session, TerminologyIndex};
 pub use projection::{TerminologyProjection, TerminologyRows};
 pub use source::OfTypes;

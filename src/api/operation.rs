@@ -179,6 +179,17 @@ pub(super) const OPERATIONS: &[Operation] = &[
         CODE_SYSTEM,
         operations::subsumes::run,
     ),
+    Operation {
+        name: "$import",
+        label: "fhir/$import",
+        definition: "urn:anamnesis:operation:code-system-import",
+        on_system: false,
+        on_types: CODE_SYSTEM,
+        on_instances: CODE_SYSTEM,
+        methods: &[Method::POST],
+        writes: true,
+        run: operations::import::run,
+    },
     terminology(
         "$translate",
         "fhir/$translate",

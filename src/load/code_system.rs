@@ -1,4 +1,4 @@
-//! Cuts a code system of any size into CodeSystem resources with `content: fragment` (docs/decisions/0018).
+//! Cuts a code system of any size into CodeSystem resources with `content: fragment` (docs/decisions/0016).
 //!
 //! The file is read twice as a stream: once to count, since every fragment says how many concepts the whole system has,
 //! and once to write. Memory is bounded by one fragment.
@@ -12,15 +12,10 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use anamnesis_projections::terminology::{FRAGMENT_BYTES_MAX, FRAGMENT_CONCEPTS_MAX, fragment_name};
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 use read::Concepts;
-
-/// Concepts of one fragment: what the server reads at once.
-const FRAGMENT_CONCEPTS_MAX: usize = 5_000;
-/// Bytes of one fragment, far below what a server takes in one body.
-const FRAGMENT_BYTES_MAX: usize = 4 << 20;
 
 /// Why a file could not be cut.
 #[derive(Debug, thiserror::Error)]
@@ -120,7 +115,7 @@ impl Writer {
         Ok(Self {
             path: out.to_owned(),
             file: BufWriter::new(file),
-            id: id(&url, &version),
+            id: fragment_name(&url, &version),
             head,
             concepts: Vec::new(),
             bytes: 0,
@@ -163,14 +158,4 @@ impl Writer {
         self.file.flush().map_err(|error| SplitError::File { path: self.path.clone(), error })?;
         Ok(Split { concepts, fragments: self.fragments })
     }
-}
-
-/// An R4 id that names system and version: something to read, and a hash.
-fn id(url: &str, version: &str) -> String {
-    let tail = url.rsplit(['/', ':']).find(|part| !part.is_empty()).unwrap_or("system");
-    let is_plain = |c: &char| c.is_ascii_alphanumeric() || *c == '-' || *c == '.';
-    let tail: String = tail.chars().filter(is_plain).take(24).collect();
-    let digest: [u8; 32] = Sha256::digest(format!("{url}|{version}")).into();
-    let hash: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    format!("{tail}-{hash}")
 }

@@ -25,6 +25,18 @@ impl<'a> Input<'a> {
     /// # Errors
     /// 400 for a body that is no JSON object with a `resourceType`, or that holds too many parameters.
     pub(in crate::api) async fn read(call: &'a Call, body: Body) -> Result<Self, Failure> {
+        Self::read_up_to(call, body, PARAMETERS_MAX).await
+    }
+
+    /// The same with another bound on the number of parameters.
+    ///
+    /// # Errors
+    /// As [`Input::read`].
+    pub(in crate::api) async fn read_up_to(
+        call: &'a Call,
+        body: Body,
+        parameters_max: usize,
+    ) -> Result<Self, Failure> {
         let body = match body {
             Body::None => None,
             Body::Bytes(bytes) if bytes.is_empty() => None,
@@ -41,11 +53,11 @@ impl<'a> Input<'a> {
             }
         };
         let input = Self { query: &call.query, body };
-        input.check()?;
+        input.check(parameters_max)?;
         Ok(input)
     }
 
-    fn check(&self) -> Result<(), Failure> {
+    fn check(&self, parameters_max: usize) -> Result<(), Failure> {
         let Some(document) = &self.body else { return Ok(()) };
         let root = document.root();
         if root.kind() != Kind::Object || root.get("resourceType").and_then(Value::as_str).is_none() {
@@ -63,8 +75,8 @@ impl<'a> Input<'a> {
                 Failure::new(FailureKind::Invalid, IssueCode::Structure, text).at("Parameters.parameter")
             );
         }
-        if parameters.len() > PARAMETERS_MAX {
-            let text = format!("An operation takes {PARAMETERS_MAX} parameters at most.");
+        if parameters.len() > parameters_max {
+            let text = format!("The operation takes {parameters_max} parameters at most.");
             return Err(
                 Failure::new(FailureKind::Invalid, IssueCode::TooLong, text).at("Parameters.parameter")
             );
@@ -176,7 +188,7 @@ mod tests {
         let query = Query::default();
         let input =
             input(&query, r#"{"resourceType":"Patient","parameter":[{"name":"url","valueUri":"x"}]}"#);
-        assert!(input.check().is_ok());
+        assert!(input.check(10).is_ok());
         assert_eq!(
             input.resource("resource").map(|found| found.same_place(input.document().unwrap().root())),
             Some(true)
@@ -193,7 +205,7 @@ mod tests {
             r#"{"resourceType":"Parameters","parameter":{}}"#,
             r#"{"resourceType":"Parameters","parameter":[1]}"#,
         ] {
-            assert!(input(&query, body).check().is_err(), "{body}");
+            assert!(input(&query, body).check(10).is_err(), "{body}");
         }
     }
 }
