@@ -42,6 +42,8 @@ pub struct Package {
     pub dependencies: Vec<(String, String)>,
     /// What is to be written, in order.
     pub resources: Vec<Resource>,
+    /// Files whose resources are of a kind that is written and cannot be: they have no address.
+    pub unnamed: Vec<String>,
 }
 
 /// A conformance resource of a package.
@@ -87,13 +89,17 @@ impl Package {
     pub fn read(path: &Path) -> Result<Self, PackageError> {
         let refuse = |reason: String| PackageError::Refused { path: path.to_owned(), reason };
         let mut manifest = None;
-        let mut resources = Vec::new();
+        let (mut resources, mut unnamed) = (Vec::new(), Vec::new());
         archive::read(path, |name, bytes| {
             if name == "package.json" {
                 manifest =
                     Some(Document::parse(bytes, &Limits::default()).map_err(|error| error.to_string())?);
             } else if !name.starts_with('.') {
-                resources.extend(resource(name, bytes)?);
+                match resource(name, bytes)? {
+                    Found::Resource(resource) => resources.push(resource),
+                    Found::Unnamed(file) => unnamed.push(file),
+                    Found::Other => {}
+                }
             }
             Ok(())
         })?;
@@ -115,24 +121,33 @@ impl Package {
             .collect();
         resources
             .sort_by_key(|resource: &Resource| TYPES.iter().position(|name| *name == resource.resource_type));
-        Ok(Self { name, version: text("version").unwrap_or_default(), dependencies, resources })
+        let version = text("version").unwrap_or_default();
+        Ok(Self { name, version, dependencies, resources, unnamed })
     }
 }
 
-/// A conformance resource from its file; nothing where it is of another kind.
-fn resource(name: &str, bytes: Vec<u8>) -> Result<Option<Resource>, String> {
+/// What is in a file of a package.
+enum Found {
+    Resource(Resource),
+    /// One without an address.
+    Unnamed(String),
+    /// Something that is not written.
+    Other,
+}
+
+/// A conformance resource from its file.
+fn resource(name: &str, bytes: Vec<u8>) -> Result<Found, String> {
     let document = Document::parse(bytes, &Limits::default()).map_err(|error| format!("{name}: {error}"))?;
     let root = document.root();
     let text = |name: &str| root.get(name).and_then(Value::as_str).map(|text| text.into_owned());
     let kind = text("resourceType").and_then(|kind| TYPES.iter().find(|known| **known == kind));
-    let (Some(resource_type), Some(url), Kind::Object) = (kind, text("url"), root.kind()) else {
-        return Ok(None);
-    };
+    let (Some(resource_type), Kind::Object) = (kind, root.kind()) else { return Ok(Found::Other) };
+    let Some(url) = text("url") else { return Ok(Found::Unnamed(format!("{resource_type} in {name}"))) };
     let version = text("version");
     let mut splice = Splice::new();
     splice.remove_members(root, &["id"]);
     let body = splice.apply_to(&document).map_err(|error| format!("{name}: {error}"))?;
-    Ok(Some(Resource { resource_type, url, version, body }))
+    Ok(Found::Resource(Resource { resource_type, url, version, body }))
 }
 
 #[cfg(test)]

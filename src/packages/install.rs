@@ -37,7 +37,8 @@ pub struct Report {
 
 /// Writes all resources of a package, one after the other; one that is refused does not hold up the others.
 pub async fn install(package: &Package, target: &impl Target) -> Report {
-    let mut report = Report::default();
+    let unnamed = |file: &String| format!("{file}: it has no url");
+    let mut report = Report { failed: package.unnamed.iter().map(unnamed).collect(), ..Report::default() };
     for resource in &package.resources {
         let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let version = match &resource.version {

@@ -55,6 +55,7 @@ fn conformance_resources_are_read_in_the_order_in_which_they_are_written() {
         ("package/.index.json", b'0', b"{}"),
         ("package/example/Patient-c.json", b'0', b"no JSON, and not looked at"),
         ("package/Patient-c.json", b'0', br#"{"resourceType":"Patient","id":"c"}"#),
+        ("package/d.json", b'0', br#"{"resourceType":"ValueSet","id":"d"}"#),
         ("PaxHeader", b'x', pax.as_bytes()),
         ("package/short", b'0', SET),
     ]))
@@ -66,6 +67,7 @@ fn conformance_resources_are_read_in_the_order_in_which_they_are_written() {
         found,
         [("ValueSet", "http://example.org/a"), ("StructureDefinition", "http://example.org/b")]
     );
+    assert_eq!(package.unnamed, ["ValueSet in d.json"]);
     assert!(!String::from_utf8_lossy(&package.resources[0].body).contains("\"id\""));
     assert_eq!(missing(&package, &BTreeSet::new()), ["hl7.fhir.us.core#3.1.1"]);
     assert!(missing(&package, &BTreeSet::from(["hl7.fhir.us.core".to_owned()])).is_empty());
