@@ -9,14 +9,15 @@ mod codes;
 mod snapshot;
 
 use std::collections::BTreeSet;
-use std::sync::{PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use anamnesis_events::{Event, Log, LogError, Position};
 use anamnesis_fhir::json::{Document, Limits, Value};
-use anamnesis_fhir::validate::Issue;
 use anamnesis_fhir::validate::profile::{self, CompileError, Demands, Lookup, Profiles, Surroundings};
-use anamnesis_projections::ProjectionError;
+use anamnesis_fhir::validate::{Issue, IssueCode, Severity};
 use anamnesis_projections::terminology::TerminologyIndex;
+use anamnesis_projections::{ProjectionError, processor};
 
 use catalog::Catalog;
 use codes::Codes;
@@ -27,6 +28,8 @@ use crate::follow::Follow;
 /// Rounds of checking and fetching: each finds the profiles that those of the round before ask for. R4's deepest line has
 /// four; only the first check after a start takes more than one.
 const ROUNDS_MAX: usize = 16;
+/// Work that is done on the thread that serves the request: some milliseconds. What takes more goes to another one.
+const SHORT_WORK: u64 = 10_000;
 /// Definitions that are fetched and compiled in one round.
 const FETCHED_MAX: usize = 500;
 
@@ -39,6 +42,44 @@ pub enum CheckError {
     /// The stored terminology could not be read.
     #[error(transparent)]
     Terminology(#[from] ProjectionError),
+}
+
+/// Ends a check where nobody waits for it any more; at the end of one it does no harm.
+struct StopAtEnd(Arc<AtomicBool>);
+
+impl Drop for StopAtEnd {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What came of one round of a check.
+struct Round {
+    issues: Vec<Issue>,
+    /// Definitions that were not at hand.
+    wanted: BTreeSet<Position>,
+    codes: Codes,
+}
+
+impl Round {
+    fn is_given_up(&self) -> bool {
+        self.issues.iter().any(|issue| issue.code == IssueCode::TooCostly)
+    }
+}
+
+/// What is told where the codes of a resource were too much work.
+fn codes_given_up(resource: Value<'_>) -> Issue {
+    let name = resource.get("resourceType").and_then(Value::as_str).unwrap_or_default();
+    Issue {
+        severity: Severity::Error,
+        code: IssueCode::TooCostly,
+        diagnostics: "the check was given up: it takes too much work to find out which codes are allowed"
+            .into(),
+        expression: name.into_owned(),
+        offset: 0,
+        line: 1,
+        column: 1,
+    }
 }
 
 /// The profiles of a log.
@@ -60,25 +101,59 @@ impl StoredProfiles {
     /// # Errors
     /// The log or the stored terminology cannot be read.
     pub async fn check(
-        &self,
+        self: &Arc<Self>,
         resource: Value<'_>,
         demands: &Demands,
         terminology: &TerminologyIndex,
     ) -> Result<Vec<Issue>, CheckError> {
         self.refresh().await?;
         let (mut rounds, mut codes) = (0, Codes::default());
+        let mut long = None;
         loop {
             rounds += 1;
-            let snapshot = Snapshot::new(self);
-            let around = Surroundings { profiles: &snapshot, terminology: &codes };
-            let issues = profile::check(resource, demands, &around);
-            let wanted = snapshot.into_wanted();
+            let mut round = match &long {
+                None => self.round(resource, &Demands { work_max: SHORT_WORK, ..demands.clone() }, codes),
+                Some(copy) => self.long_round(copy, resource.index(), demands, codes).await?,
+            };
+            if long.is_none() && round.is_given_up() {
+                let copy = long.insert(Arc::new(resource.document().clone()));
+                round = self.long_round(copy, resource.index(), demands, round.codes).await?;
+            }
+            codes = round.codes;
             let has_asked = codes.ask(terminology).await?;
-            if (wanted.is_empty() && !has_asked) || rounds == ROUNDS_MAX {
+            if (round.wanted.is_empty() && !has_asked) || rounds == ROUNDS_MAX {
+                let mut issues = round.issues;
+                if codes.gave_up() {
+                    issues.push(codes_given_up(resource));
+                }
                 return Ok(issues);
             }
-            self.fetch(wanted).await?;
+            self.fetch(round.wanted).await?;
         }
+    }
+
+    /// Checks with what is at hand.
+    fn round(&self, resource: Value<'_>, demands: &Demands, codes: Codes) -> Round {
+        let snapshot = Snapshot::new(self);
+        let around = Surroundings { profiles: &snapshot, terminology: &codes };
+        let issues = profile::check(resource, demands, &around);
+        let wanted = snapshot.into_wanted();
+        Round { issues, wanted, codes }
+    }
+
+    /// The same beside the threads that serve requests.
+    async fn long_round(
+        self: &Arc<Self>,
+        copy: &Arc<Document>,
+        index: u32,
+        demands: &Demands,
+        codes: Codes,
+    ) -> Result<Round, CheckError> {
+        let (stored, copy) = (Arc::clone(self), Arc::clone(copy));
+        let demands = Demands { stop: Arc::default(), ..demands.clone() };
+        let _stop = StopAtEnd(Arc::clone(&demands.stop));
+        let work = move || stored.round(copy.at(index).unwrap_or_else(|| copy.root()), &demands, codes);
+        Ok(processor::compute(work).await?)
     }
 
     /// Reads what was written to StructureDefinitions since the last time.
@@ -150,7 +225,7 @@ fn compiled(event: &Event, known: &Snapshot<'_>) -> Lookup {
         done => done,
     };
     match done {
-        Ok(profile) => Lookup::Known(std::sync::Arc::new(profile)),
+        Ok(profile) => Lookup::Known(Arc::new(profile)),
         Err(error) => Lookup::Broken(error.to_string()),
     }
 }

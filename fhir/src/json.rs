@@ -59,6 +59,12 @@ impl Document {
         Value::new(self, 0)
     }
 
+    /// The value with an index ([`Value::index`]) of this document, or of one that it is a copy of.
+    #[must_use]
+    pub fn at(&self, index: u32) -> Option<Value<'_>> {
+        ((index as usize) < self.nodes.len()).then(|| Value::new(self, index))
+    }
+
     /// The text as received, without a byte order mark.
     #[must_use]
     pub fn text(&self) -> &str {

@@ -13,6 +13,7 @@
 //! assert_eq!(Published.validate_code("http://example.org/none", None, "a"), Membership::Unknown);
 //! ```
 
+mod budget;
 mod code_system;
 mod concept_map;
 mod engine;
@@ -27,12 +28,13 @@ mod tests;
 mod validate;
 mod value_set;
 
-pub use code_system::{CodeSystem, Concept, ConceptId, Designation, Property};
+pub use budget::{Budget, WORK_MAX};
+pub use code_system::{CodeSystem, Concept, ConceptId, Designation, PageTotal, Property};
 pub use concept_map::{ConceptMap, Dependency, Match, Translation, translate};
 pub use engine::Engine;
 pub use expand::{Contained, EXPANSION_CODES_MAX, Expansion, ExpansionRequest, words};
 pub use hierarchy::{Looked, Subsumption};
-pub use library::{Canonical, Extent, Found, Library, MapQuery, grammar_of};
+pub use library::{Canonical, Extent, Found, Library, MapQuery, by_version, grammar_of};
 pub use published::Published;
 pub use validate::{Coded, Terms, Verdict};
 pub use value_set::{Filter, Listed, Part, ValueSet};
@@ -88,6 +90,9 @@ pub enum ListError {
     /// There are more than were asked for.
     #[error("there are more than {0} codes")]
     TooCostly(usize),
+    /// More would have to be looked at than one question may.
+    #[error("it takes too much work to find this out")]
+    TooMuchWork,
     /// Something has to be fetched first; then the question is to be put again.
     #[error("definitions are being fetched")]
     Pending,

@@ -95,6 +95,12 @@ pub enum ProjectionError {
     /// The runner is at work on something else for too long: the database may not take what it writes.
     #[error("the projection's runner does not answer")]
     Busy,
+    /// A question would take more work than one may.
+    #[error("it takes too much work to find this out")]
+    TooMuchWork,
+    /// Too many others are at long work.
+    #[error("the server is at work on too many long questions")]
+    Crowded,
     /// The runner has ended.
     #[error("the projection's runner has ended")]
     Stopped,

@@ -18,6 +18,7 @@ mod error;
 mod inputs;
 mod lag;
 mod parked;
+pub mod processor;
 mod progress;
 mod projection;
 pub mod recording;

@@ -21,20 +21,20 @@ pub(crate) async fn receive(call: &Call, body: Body, expected_type: &str) -> Res
         Body::None => Vec::new(),
         Body::Bytes(bytes) | Body::JsonPatch(bytes) => bytes,
         Body::Document(document) => {
-            check_base(&document, expected_type, checked)?;
-            validation::profiles(call, &document).await?;
+            let base = check_base(&document, expected_type, checked);
+            validation::with_profiles(call, &document, base).await?;
             return Ok(document);
         }
     };
     let options = &call.service.options;
-    let document = if bytes.len() <= options.inline_bytes_max {
+    let (document, base) = if bytes.len() <= options.inline_bytes_max {
         parse(bytes, expected_type, checked)?
     } else {
         let expected_type = expected_type.to_owned();
         let work = actix_web::web::block(move || parse(bytes, &expected_type, checked));
         work.await.map_err(|_stopped| Failure::internal())??
     };
-    validation::profiles(call, &document).await?;
+    validation::with_profiles(call, &document, base).await?;
     Ok(document)
 }
 
@@ -46,8 +46,11 @@ pub(crate) fn check(document: &Document, expected_type: &str) -> Result<(), Fail
     check_base(document, expected_type, Checked::Base)
 }
 
+/// A parsed resource, and what R4's rules say of it.
+type Parsed = (Document, Result<(), Failure>);
+
 /// Parses and validates a resource of a type.
-fn parse(bytes: Vec<u8>, expected_type: &str, checked: Checked) -> Result<Document, Failure> {
+fn parse(bytes: Vec<u8>, expected_type: &str, checked: Checked) -> Result<Parsed, Failure> {
     if bytes.is_empty() {
         return Err(Failure::new(
             FailureKind::Invalid,
@@ -56,8 +59,8 @@ fn parse(bytes: Vec<u8>, expected_type: &str, checked: Checked) -> Result<Docume
         ));
     }
     let document = Document::parse(bytes, &Limits::default())?;
-    check_base(&document, expected_type, checked)?;
-    Ok(document)
+    let base = check_base(&document, expected_type, checked);
+    Ok((document, base))
 }
 
 /// Checks the type of a parsed resource, and R4's rules.

@@ -11,6 +11,8 @@ use anamnesis_projections::search::{
     SearchIndex, SearchMatch, SearchPage, SearchQuery,
 };
 
+use anamnesis_projections::terminology::Session as TerminologySession;
+
 use super::answer::Answer;
 use super::as_of;
 use super::call::Call;
@@ -182,10 +184,13 @@ async fn read(
     parameters: &[(String, String)],
     options: ParseOptions,
 ) -> Result<(SearchQuery, Vec<SearchIssue>), Failure> {
+    let index = index.clone();
     let session = Arc::new(call.service.terminology.session());
     let options = ParseOptions { terminology: Some(session.clone()), ..options };
+    let asked = (scope.clone(), parameters.to_vec());
+    let question = Arc::new(move |_: &TerminologySession| index.parse(&asked.0, &asked.1, &options));
     loop {
-        let parsed = index.parse(scope, parameters, &options);
+        let parsed = session.put(&question).await?;
         if !session.fetch_missing().await? {
             return parsed.map_err(|issues| refuse(awaiting(call, scope, issues)));
         }

@@ -6,6 +6,7 @@ use anamnesis_fhir::validate::profile::Demands;
 use anamnesis_fhir::validate::{self, Options, Severity};
 
 use super::call::Call;
+use crate::clock;
 use crate::error::{Failure, FailureKind, Issue, IssueCode};
 
 /// `x-ms-profile-validation: true | false` overrides the setting for one request (AHDS).
@@ -74,6 +75,26 @@ pub(crate) fn base(root: Value<'_>, checked: Checked) -> Result<(), Failure> {
     refuse(validate::validate(root, &Options::default()))
 }
 
+/// Checks the profiles after R4's rules, and tells what is wrong by both of them.
+///
+/// # Errors
+/// 400 with all that is wrong; the log cannot be read.
+pub(crate) async fn with_profiles(
+    call: &Call,
+    document: &Document,
+    base: Result<(), Failure>,
+) -> Result<(), Failure> {
+    let Err(failure) = base else { return profiles(call, document).await };
+    if failure.kind() != FailureKind::Invalid || document.root().kind() != Kind::Object {
+        return Err(failure);
+    }
+    match profiles(call, document).await {
+        Err(more) if more.kind() == FailureKind::Invalid => Err(failure.and(more)),
+        // Where nobody can tell what profiles say, it is wrong all the same.
+        _ => Err(failure),
+    }
+}
+
 /// Checks the profiles that a resource declares, where they are to be checked.
 ///
 /// # Errors
@@ -85,6 +106,7 @@ pub(crate) async fn profiles(call: &Call, document: &Document) -> Result<(), Fai
     let demands = Demands {
         unknown_profile: call.service.options.validation.unknown_profile(),
         unknown_extensions: false,
+        now: Some(clock::now().fixed_offset()),
         ..Demands::default()
     };
     let terminology = &call.service.terminology;

@@ -32,11 +32,13 @@ pub(super) async fn run(
     let entries = all(entries)?;
     let checked = validation::base(document.root(), call.checked());
     let reading = match (Reading::new(entries, clock::new_resource_id), checked) {
-        (Ok(reading), Ok(())) => reading,
+        (Ok(reading), checked) => {
+            validation::with_profiles(call, document, checked).await?;
+            reading
+        }
         (Err(failure), Err(invalid)) => return Err(failure.and(invalid)),
-        (Err(failure), Ok(())) | (Ok(_), Err(failure)) => return Err(failure),
+        (Err(failure), Ok(())) => return Err(failure),
     };
-    validation::profiles(call, document).await?;
     let is_of_parameters = reading.entries.iter().any(|entry| entry.is_of(search_parameters::TYPE));
     if is_of_parameters {
         call.service.parameters.refresh().await?;

@@ -298,6 +298,7 @@ impl From<validate::Issue> for Issue {
             validate::IssueCode::CodeInvalid => IssueCode::CodeInvalid,
             validate::IssueCode::Invariant => IssueCode::Invariant,
             validate::IssueCode::NotFound => IssueCode::NotFound,
+            validate::IssueCode::Processing => IssueCode::Processing,
             validate::IssueCode::TooLong => IssueCode::TooLong,
             validate::IssueCode::NotSupported => IssueCode::NotSupported,
             validate::IssueCode::TooCostly => IssueCode::TooCostly,
@@ -337,8 +338,12 @@ impl From<ProjectionError> for Failure {
             ProjectionError::TooCostly => {
                 Self::new(FailureKind::Timeout, IssueCode::TooCostly, sentence(&error))
             }
+            ProjectionError::TooMuchWork => {
+                Self::new(FailureKind::Unprocessable, IssueCode::TooCostly, sentence(&error))
+            }
             ProjectionError::Late { .. }
             | ProjectionError::NotReadable { .. }
+            | ProjectionError::Crowded
             | ProjectionError::ParametersChanged => Self::unavailable(sentence(&error)),
             _ => {
                 tracing::error!(%error, "The search index cannot be used now.");

@@ -1,10 +1,10 @@
 //! Which StructureDefinitions are stored, by address and version, and those of them that are compiled.
 
-use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
 
 use anamnesis_events::{Event, Position, ResourceKey};
 use anamnesis_fhir::json::{Document, Limits, Value};
+use anamnesis_fhir::terminology::by_version;
 use anamnesis_fhir::validate::profile::Lookup;
 
 /// Compiled definitions that are kept; a national guide has some hundred. The oldest make room.
@@ -105,34 +105,5 @@ impl Catalog {
                 None => Said::Stored(row.position),
             },
         }
-    }
-}
-
-/// Versions by their parts: numbers as numbers, so that 10 comes behind 9; a preliminary one (`1.0.0-ballot`) before what
-/// it leads to.
-fn by_version(a: &str, b: &str) -> Ordering {
-    let parts = |text: &str| {
-        let (main, preliminary) = match text.split_once('-') {
-            Some((main, rest)) => (main.to_owned(), Some(rest.to_owned())),
-            None => (text.to_owned(), None),
-        };
-        let numbers: Vec<(u64, String)> =
-            main.split('.').map(|part| (part.parse().unwrap_or(0), part.to_owned())).collect();
-        (numbers, preliminary.is_none(), preliminary)
-    };
-    parts(a).cmp(&parts(b))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_ordered_by_their_numbers() {
-        let ordered = ["", "1.0.0-ballot", "1.0.0", "1.9.0", "1.10.0", "3.1.1", "2020.1"];
-        for pair in ordered.windows(2) {
-            assert_eq!(by_version(pair[0], pair[1]), Ordering::Less, "{pair:?}");
-        }
-        assert_eq!(by_version("3.1.1", "3.1.1"), Ordering::Equal);
     }
 }

@@ -1,7 +1,7 @@
 //! What is known of codes while one resource is checked, and what would have to be asked first.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anamnesis_fhir::terminology::{Direction, ListError, Membership, SystemCode, Terminology};
 use anamnesis_projections::ProjectionError;
@@ -17,10 +17,17 @@ type Question = (String, Option<String>, String);
 #[derive(Default)]
 pub(super) struct Codes {
     known: HashMap<Question, Membership>,
+    /// Whether something was too much work to find out.
+    gave_up: bool,
     wanted: Mutex<BTreeSet<Question>>,
 }
 
 impl Codes {
+    /// Whether something was too much work to find out: then the check has no answer.
+    pub(super) fn gave_up(&self) -> bool {
+        self.gave_up
+    }
+
     /// Asks what was wanted; whether there was anything.
     ///
     /// # Errors
@@ -30,16 +37,26 @@ impl Codes {
         if wanted.is_empty() {
             return Ok(false);
         }
-        let answers = terminology.ask(|engine| {
-            let ask = |(set, system, code): &Question| engine.validate_code(set, system.as_deref(), code);
-            wanted.iter().map(ask).collect::<Vec<Membership>>()
+        let wanted = Arc::new(wanted);
+        let asked = Arc::clone(&wanted);
+        let answers = terminology.ask(move |engine| {
+            let ask = |(set, system, code): &Question| {
+                let set = engine.value_set(set)?;
+                engine.is_member(&set, system.as_deref(), code)
+            };
+            asked.iter().map(ask).collect::<Vec<Result<bool, ListError>>>()
         });
         let answers = match answers.await {
-            // What is too much to find out is not known.
-            Err(ProjectionError::TooCostly) => vec![Membership::Unknown; wanted.len()],
+            Err(ProjectionError::TooMuchWork) => vec![Err(ListError::TooMuchWork); wanted.len()],
             answers => answers?,
         };
-        self.known.extend(wanted.into_iter().zip(answers));
+        self.gave_up |= answers.iter().any(|answer| matches!(answer, Err(ListError::TooMuchWork)));
+        let membership = |answer| match answer {
+            Ok(true) => Membership::Member,
+            Ok(false) => Membership::NotMember,
+            Err(_unknown) => Membership::Unknown,
+        };
+        self.known.extend(wanted.iter().cloned().zip(answers.into_iter().map(membership)));
         Ok(true)
     }
 }

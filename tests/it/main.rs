@@ -54,6 +54,7 @@ mod search_parameters;
 mod search_text;
 mod subscriptions;
 mod terminology;
+mod terminology_cost;
 mod terminology_import;
 mod terminology_nodes;
 mod terminology_search;

@@ -65,8 +65,13 @@ fn codes_are_found_by_a_value_set_as_soon_as_it_is_stored() {
         assert_eq!(server.put("/ValueSet/s", set(r#"{"code":"a"}"#)).await.status, 201);
         assert_eq!(found(&server, "code:in=urn:s").await, ["0"]);
         assert_eq!(found(&server, "code:not-in=urn:s").await, ["1", "2"]);
+        assert_eq!(found(&server, "code:in=ValueSet/s").await, ["0"]);
+        assert_eq!(found(&server, &format!("code:in={}/ValueSet/s", server.base)).await, ["0"]);
         assert_eq!(server.put("/ValueSet/s", set(r#"{"code":"a"},{"code":"b"}"#)).await.status, 200);
         assert_eq!(found(&server, "code:in=urn:s").await, ["0", "1"]);
+        assert_eq!(found(&server, "code:in=ValueSet/s").await, ["0", "1"]);
+        assert!(server.delete("/ValueSet/s").await.status.is_success());
+        refusal(&server, "code:in=ValueSet/s").await;
     });
 }
 

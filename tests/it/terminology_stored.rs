@@ -171,3 +171,29 @@ fn what_was_erased_is_forgotten_and_what_was_purged_of_its_history_stays() {
         assert_eq!(codes(&expand(&server, "url=urn:all").await), ["z"]);
     });
 }
+
+#[test]
+fn the_latest_version_counts_and_one_that_is_not_there_is_not_known() {
+    test_with(setup(), |server| async move {
+        let of = |version: &str, code: &str, title: &str| {
+            let system = system(&format!("c{version}"), &[code]);
+            system.replace(r#""status""#, &format!(r#""version":"{version}","title":"{title}","status""#))
+        };
+        store(&server, "/CodeSystem/c9", of("9", "old", "a")).await;
+        store(&server, "/CodeSystem/c10", of("10", "new", "a")).await;
+        // Another title makes an old version no newer.
+        store(&server, "/CodeSystem/c9", of("9", "old", "b")).await;
+        assert_eq!(codes(&expand(&server, "url=urn:all").await), ["new"]);
+        assert_eq!(codes(&expand(&server, "url=urn:all|9").await), ["old"]);
+        assert_eq!(codes(&expand(&server, "url=urn:all&valueSetVersion=10").await), ["new"]);
+        for path in [
+            "/ValueSet/$expand?url=urn:all|11",
+            "/ValueSet/$validate-code?url=urn:all|11&system=urn:c&code=new",
+            "/ValueSet/$validate-code?url=urn:all&system=urn:c&code=new&systemVersion=11",
+            "/CodeSystem/$validate-code?url=urn:c&code=new&version=11",
+        ] {
+            assert_eq!(server.get(path).await.status, 404, "{path}");
+        }
+        assert_eq!(server.get("/Basic?code:in=urn:all|11").await.status, 400);
+    });
+}

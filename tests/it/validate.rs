@@ -187,6 +187,17 @@ fn profiles_are_checked_on_write_where_setting_or_header_says_so() {
             (refused.status.as_u16(), told(&refused)),
             (400, vec!["error required Patient.name".to_owned()])
         );
+        let mut odd = unnamed.clone();
+        odd["foo"] = json!(1);
+        let refused = write(&server, Some("true"), &odd).await;
+        let mut all = told(&refused);
+        all.sort();
+        assert_eq!(
+            all,
+            ["error required Patient.name", "error structure Patient.foo"],
+            "faults of both at once"
+        );
+        assert_eq!(told(&write(&server, None, &odd).await), ["error structure Patient.foo"]);
         assert_eq!(write(&server, Some("perhaps"), &unnamed).await.status, 400);
         let named = patient(Some(&json!({"family": "A"})));
         assert_eq!(write(&server, Some("true"), &named).await.status, 201);
@@ -273,5 +284,42 @@ fn a_profile_that_was_erased_is_forgotten_and_one_that_was_purged_of_its_history
         assert_eq!(server.delete(&format!("{path}?hardDelete=true")).await.status, 204);
         let unknown = "warning not-found Patient.meta.profile[0]";
         assert_eq!(validated(&server, "/Patient/$validate", &unnamed).await, [unknown]);
+    });
+}
+
+#[test]
+fn a_long_check_is_made_to_its_end_and_a_longer_one_is_given_up() {
+    test_with(checking(Checked::Base, false), |server| async move {
+        let costly = |number: usize| {
+            json!({"key": format!("k-{number}"), "severity": "error", "human": "h",
+                "expression": "%resource.descendants().all(%resource.descendants().count() > 0)"})
+        };
+        let path = "/Patient/$validate";
+        let names: Vec<Value> = (0..60).map(|number| json!({"family": format!("f{number}")})).collect();
+        let mut resource = patient(None);
+        resource["name"] = json!(names);
+        for (count, expected) in [(6, "information informational"), (500, "error too-costly Patient")] {
+            let constraints: Vec<Value> = (0..count).map(costly).collect();
+            let mut definition = named_patient("1", &[]);
+            let root = json!({"id": "Patient", "path": "Patient", "constraint": constraints});
+            definition["differential"]["element"].as_array_mut().unwrap().insert(0, root);
+            let stored = server.put("/StructureDefinition/named-patient", definition.to_string()).await;
+            assert!(stored.status.is_success(), "{}", stored.json());
+            assert_eq!(validated(&server, path, &resource).await, [expected]);
+        }
+    });
+}
+
+#[test]
+fn what_an_unknown_version_of_a_profile_is_told_about() {
+    test_with(checking(Checked::Base, false), |server| async move {
+        let definition = named_patient("1", &[]).to_string();
+        assert_eq!(server.put("/StructureDefinition/named-patient", definition).await.status, 201);
+        let mut resource = patient(Some(&json!({"family": "A"})));
+        let declared = resource["meta"]["profile"][0].as_str().unwrap().to_owned();
+        resource["meta"]["profile"][0] = json!(format!("{}|7", declared.split('|').next().unwrap()));
+        let answer = server.post("/Patient/$validate", resource.to_string()).await.json();
+        let text = answer["issue"][0]["diagnostics"].as_str().unwrap();
+        assert!(text.contains("|7 is not known (the version 1 is)"), "{text}");
     });
 }

@@ -45,6 +45,11 @@ impl<'c, 'a> Machine<'c, 'a> {
         self.evaluate(operation, &Scope { this: self.input, index: None, total: None })
     }
 
+    /// How many steps were made.
+    pub(super) fn steps_made(&self) -> u64 {
+        self.steps.get()
+    }
+
     /// Counts steps; the bound holds for the evaluation as a whole.
     pub(super) fn step(&self, count: usize) -> Result<(), EvalErrorKind> {
         let steps = self.steps.get().saturating_add(count as u64);

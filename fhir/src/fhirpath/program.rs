@@ -173,6 +173,18 @@ impl Compiled {
         Machine::new(context, &input).run(&self.root)
     }
 
+    /// As [`Self::evaluate_on`], and says how many steps it took (see [`super::Limits::steps_max`]).
+    pub(crate) fn evaluate_counting<'a>(
+        &'a self,
+        input: Collection<'a>,
+        context: &Context<'a>,
+    ) -> (Result<Collection<'a>, EvalError>, u64) {
+        let machine = Machine::new(context, &input);
+        let found = machine.run(&self.root);
+        let steps = machine.steps_made();
+        (found, steps)
+    }
+
     /// Evaluates to a truth value: `None` for an empty result; one item that is no Boolean is true
     /// (FHIRPath 2.0.0 section 4.5, Singleton Evaluation of Collections).
     ///

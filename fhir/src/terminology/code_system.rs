@@ -27,9 +27,18 @@ pub struct CodeSystem {
     /// Whether there are more concepts than were fetched, so that lists of them must be refused.
     pub is_truncated: bool,
     /// Where it is only the page that was asked for: how many concepts there are on all pages.
-    pub page_total: Option<usize>,
+    pub page_total: Option<PageTotal>,
     concepts: Vec<Concept>,
     by_code: HashMap<String, ConceptId>,
+}
+
+/// How many concepts there are on all pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageTotal {
+    /// So many.
+    Exactly(usize),
+    /// More than were counted.
+    Uncounted,
 }
 
 /// Index of a concept in its system.

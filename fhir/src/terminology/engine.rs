@@ -1,22 +1,42 @@
 //! The engine: value sets by their definitions, hierarchy, and the questions of [`Terminology`].
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::library::{Canonical, Extent, Found, Library, grammar_of};
 use super::part::{self, Sieve};
 use super::value_set::{Part, ValueSet};
 use super::{
-    CodeSystem, Direction, Expansion, ExpansionRequest, ListError, Membership, SystemCode, Terminology,
-    grammar,
+    Budget, CodeSystem, Direction, Expansion, ExpansionRequest, ListError, Membership, SystemCode,
+    Terminology, grammar,
 };
 
 /// Value sets that draw on others, one inside the other. No line of R4 is longer than 4.
 const IMPORT_DEPTH_MAX: usize = 16;
 
-/// Answers from a library.
-#[derive(Clone, Copy)]
+/// Work that finding a value set counts as.
+const SET_WORK: usize = 10;
+/// Listed codes that are looked through for as much work as one concept.
+const LISTED_PER_WORK: usize = 16;
+
+/// Answers from a library, within a budget. What was found out about imported value sets is kept as long as it lives, so
+/// that each is looked into once, however many others draw on it.
+#[derive(Clone)]
 pub struct Engine<'l> {
     pub(super) library: &'l dyn Library,
+    budget: Counter<'l>,
+    members: Rc<RefCell<HashMap<Question, Result<bool, ListError>>>>,
+}
+
+/// An imported value set, system, code.
+type Question = (String, Option<String>, String);
+
+#[derive(Clone)]
+enum Counter<'l> {
+    Own(Rc<Budget>),
+    Given(&'l Budget),
 }
 
 /// The value sets that are being looked into, the outermost first: none may draw on itself.
@@ -57,9 +77,22 @@ pub(super) struct Asked<'a> {
 }
 
 impl<'l> Engine<'l> {
-    /// An engine over these definitions.
+    /// An engine over these definitions, for a question of usual size.
     pub fn new(library: &'l dyn Library) -> Self {
-        Self { library }
+        Self { library, budget: Counter::Own(Rc::default()), members: Rc::default() }
+    }
+
+    /// An engine over these definitions, whose work counts against this budget.
+    pub fn within(library: &'l dyn Library, budget: &'l Budget) -> Self {
+        Self { budget: Counter::Given(budget), ..Self::new(library) }
+    }
+
+    /// Counts work.
+    pub(super) fn work(&self, amount: usize) -> Result<(), ListError> {
+        match &self.budget {
+            Counter::Own(budget) => budget.take(amount),
+            Counter::Given(budget) => budget.take(amount),
+        }
     }
 
     /// The definitions.
@@ -72,6 +105,7 @@ impl<'l> Engine<'l> {
     /// # Errors
     /// Where there is none, or it has to be fetched first.
     pub fn value_set(&self, canonical: &str) -> Result<Arc<ValueSet>, ListError> {
+        self.work(SET_WORK)?;
         let parsed = Canonical::parse(canonical);
         match self.library.value_set(&parsed) {
             Found::Absent => {
@@ -95,6 +129,7 @@ impl<'l> Engine<'l> {
     /// # Errors
     /// Where it depends on something that is not known.
     pub fn is_member(&self, set: &ValueSet, system: Option<&str>, code: &str) -> Result<bool, ListError> {
+        has_definition(set)?;
         self.contains(set, Asked { system, code }, &Trail::start(&set.url))
     }
 
@@ -166,15 +201,27 @@ impl<'l> Engine<'l> {
     ) -> Result<bool, ListError> {
         for url in value_sets {
             let trail = trail.into(url)?;
-            let set = self.value_set(url)?;
-            if !self.contains(&set, asked, &trail)? {
+            if !self.imported_contains(url, asked, &trail)? {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
+    /// Whether a code is in an imported value set: found out once for each.
+    fn imported_contains(&self, url: &str, asked: Asked<'_>, trail: &Trail<'_>) -> Result<bool, ListError> {
+        let question = (url.to_owned(), asked.system.map(str::to_owned), asked.code.to_owned());
+        self.work(1)?;
+        if let Some(known) = self.members.borrow().get(&question) {
+            return known.clone();
+        }
+        let found = self.value_set(url).and_then(|set| self.contains(&set, asked, trail));
+        self.members.borrow_mut().insert(question, found.clone());
+        found
+    }
+
     fn meets_system(&self, part: &Part, asked: Asked<'_>, has_inactive: bool) -> Result<bool, ListError> {
+        self.work(1 + part.concepts.len() / LISTED_PER_WORK + part.filters.len())?;
         let Some(canonical) = part::canonical(part) else { return Ok(!part.value_sets.is_empty()) };
         if asked.system.is_some_and(|system| system != canonical.url) {
             return Ok(false);
@@ -187,7 +234,7 @@ impl<'l> Engine<'l> {
         }
         let system = match self.code_system(&canonical, &part::extent_of(part, asked.code)) {
             Ok(system) if !is_placeholder(&system) => system,
-            Err(ListError::Pending) => return Err(ListError::Pending),
+            Err(error @ (ListError::Pending | ListError::TooMuchWork)) => return Err(error),
             // Nobody but the system itself could tell which of its codes are inactive.
             _ if !part.concepts.is_empty() && part.filters.is_empty() => return Ok(true),
             _ => return by_grammar(part, &canonical, asked.code),
@@ -203,7 +250,7 @@ impl<'l> Engine<'l> {
         if concept.is_inactive && !has_inactive {
             return Ok(false);
         }
-        Ok(Sieve::new(&part.filters, &system)?.takes(&system, id, concept))
+        Ok(Sieve::of_one(&part.filters, &system)?.takes(&system, id, concept))
     }
 
     /// Lists a value set.
@@ -211,7 +258,15 @@ impl<'l> Engine<'l> {
     /// # Errors
     /// Where a part of it is not known, cannot be listed, or is too large.
     pub fn expand(&self, set: &ValueSet, request: &ExpansionRequest) -> Result<Expansion, ListError> {
+        has_definition(set)?;
         super::expand::expand(self, set, request)
+    }
+}
+
+fn has_definition(set: &ValueSet) -> Result<(), ListError> {
+    match set.is_defined {
+        true => Ok(()),
+        false => Err(ListError::Unsupported("the value set has neither compose nor expansion".to_owned())),
     }
 }
 
@@ -235,10 +290,10 @@ fn by_grammar(part: &Part, canonical: &Canonical, code: &str) -> Result<bool, Li
 /// Value sets that exist without a resource (R4 snomedct.html#implicit, loinc.html#implicit).
 fn implicit(canonical: &Canonical) -> Option<ValueSet> {
     if canonical.url == "http://loinc.org/vs" {
-        return Some(ValueSet::of_system(&canonical.url, "http://loinc.org"));
+        return Some(ValueSet::of_version(canonical, "http://loinc.org"));
     }
     let (base, kind) = canonical.url.split_once("?fhir_vs")?;
-    let mut set = ValueSet::of_system(&canonical.url, "http://snomed.info/sct");
+    let mut set = ValueSet::of_version(canonical, "http://snomed.info/sct");
     let part = set.include.first_mut()?;
     match base.strip_prefix("http://snomed.info/sct")? {
         "" => {}

@@ -1,6 +1,8 @@
 //! Expansion: the codes of a value set as a list (R4 valueset-operation-expand.html).
 
-use std::collections::{BTreeMap, HashSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::code_system::{Designation, in_language};
@@ -8,7 +10,7 @@ use super::engine::{Asked, Engine, Trail, is_placeholder};
 use super::library::grammar_of;
 use super::part::{self, Sieve};
 use super::value_set::{Listed, Part, ValueSet};
-use super::{CodeSystem, Concept, ListError};
+use super::{CodeSystem, Concept, ListError, PageTotal};
 
 /// Codes of an expansion at most (AHDS refuses beyond 20,000).
 pub const EXPANSION_CODES_MAX: usize = 20_000;
@@ -52,8 +54,8 @@ impl Default for ExpansionRequest {
 /// A list of codes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expansion {
-    /// How many codes there are on all pages.
-    pub total: usize,
+    /// How many codes there are on all pages; none where there are more than were counted.
+    pub total: Option<usize>,
     /// The code systems that were used, with their versions.
     pub used: BTreeMap<String, Option<String>>,
     /// Whether there may be more codes: a code system is known in part only.
@@ -119,6 +121,7 @@ pub(super) fn expand(
         used: BTreeMap::new(),
         is_unclosed: false,
         contains: Vec::new(),
+        imported: Rc::default(),
     };
     list.add_set(set, &Trail::start(&set.url))?;
     let List { used, is_unclosed, mut contains, words, .. } = list;
@@ -133,7 +136,12 @@ pub(super) fn expand(
         return Err(ListError::TooCostly(request.codes_max));
     }
     let page = contains.into_iter().skip(request.offset).take(request.count.unwrap_or(usize::MAX));
-    Ok(Expansion { total, used, is_unclosed, contains: page.map(|row| row.trimmed(request)).collect() })
+    Ok(Expansion {
+        total: Some(total),
+        used,
+        is_unclosed,
+        contains: page.map(|row| row.trimmed(request)).collect(),
+    })
 }
 
 /// The page of a set that is nothing but a code system, where the library has pages of it: then nobody has to list the
@@ -157,7 +165,11 @@ fn page(
         // What is wrong is said where the whole is listed.
         Err(_unknown) => return Ok(None),
     };
-    let Some(total) = system.page_total else { return Ok(None) };
+    let total = match system.page_total {
+        Some(PageTotal::Exactly(total)) => Some(total),
+        Some(PageTotal::Uncounted) => None,
+        None => return Ok(None),
+    };
     let contains = system.concepts().iter().map(|concept| shown(request, &canonical.url, concept, None));
     Ok(Some(Expansion {
         total,
@@ -169,6 +181,22 @@ fn page(
 
 /// Codes that one expansion may gather in memory, before filter and page.
 const GATHERED_MAX: usize = 200_000;
+
+/// Work that a code on a list counts as: its words are copied, and looked through where there is a filter.
+const ROW_WORK: usize = 4;
+/// Codes of a part that are asked for one by one, instead of listing the value sets that they have to be in.
+const ASKED_MAX: usize = 32;
+
+/// An imported value set as a list.
+struct Imported {
+    rows: Vec<Contained>,
+    codes: HashSet<(String, String)>,
+    used: BTreeMap<String, Option<String>>,
+    is_unclosed: bool,
+}
+
+/// The imported value sets of one expansion by their addresses: each is listed once.
+type Imports = Rc<RefCell<HashMap<String, Result<Rc<Imported>, ListError>>>>;
 
 /// What one part excludes.
 enum Excluded<'p> {
@@ -184,6 +212,7 @@ struct List<'e> {
     used: BTreeMap<String, Option<String>>,
     is_unclosed: bool,
     contains: Vec<Contained>,
+    imported: Imports,
 }
 
 impl List<'_> {
@@ -192,7 +221,10 @@ impl List<'_> {
             set.exclude.iter().map(|part| self.excluded(part, trail)).collect::<Result<Vec<_>, _>>()?;
         let mut is_pending = false;
         for part in &set.include {
-            for row in self.part(part, trail)? {
+            let rows = self.part(part, trail)?;
+            self.engine.work(rows.len().saturating_mul(ROW_WORK + excluded.len()))?;
+            let must_be_in = self.listed_imports(part, rows.len(), trail)?;
+            for row in rows {
                 let key = (row.system.clone(), row.code.clone());
                 let is_out = self.seen.contains(&key)
                     || (row.is_inactive && !set.has_inactive)
@@ -202,7 +234,7 @@ impl List<'_> {
                 if is_out {
                     continue;
                 }
-                match self.belongs(part, &excluded, &row, trail) {
+                match self.belongs((part, &must_be_in), &excluded, &row, trail) {
                     Ok(true) => {}
                     Ok(false) => continue,
                     // The others are asked about as well, so that all that is lacking is fetched together.
@@ -237,14 +269,20 @@ impl List<'_> {
     /// Whether a code is in the value sets of its part, and in none of the excluded parts that cannot be listed.
     fn belongs(
         &self,
-        part: &Part,
+        (part, must_be_in): (&Part, &[Option<Rc<Imported>>]),
         excluded: &[Excluded<'_>],
         row: &Contained,
         trail: &Trail<'_>,
     ) -> Result<bool, ListError> {
         let asked = Asked { system: Some(&row.system), code: &row.code };
-        if !self.engine.is_in_all(&part.value_sets, asked, trail)? {
-            return Ok(false);
+        for (url, listed) in part.value_sets.iter().zip(must_be_in) {
+            let is_in = match listed {
+                Some(listed) => listed.codes.contains(&(row.system.clone(), row.code.clone())),
+                None => self.engine.is_in_all(std::slice::from_ref(url), asked, trail)?,
+            };
+            if !is_in {
+                return Ok(false);
+            }
         }
         for part in excluded {
             if let Excluded::Asked(part) = part
@@ -256,25 +294,66 @@ impl List<'_> {
         Ok(true)
     }
 
+    /// An imported value set, listed once.
+    fn imported(&self, url: &str, trail: &Trail<'_>) -> Result<Rc<Imported>, ListError> {
+        let trail = trail.into(url)?;
+        if let Some(known) = self.imported.borrow().get(url) {
+            return known.clone();
+        }
+        let mut inner = List {
+            engine: self.engine,
+            request: self.request,
+            words: self.words.clone(),
+            seen: HashSet::new(),
+            used: BTreeMap::new(),
+            is_unclosed: false,
+            contains: Vec::new(),
+            imported: Rc::clone(&self.imported),
+        };
+        let set = self.engine.value_set(url);
+        let listed = set.and_then(|set| inner.add_set(&set, &trail)).map(|()| {
+            Rc::new(Imported {
+                rows: inner.contains,
+                codes: inner.seen,
+                used: inner.used,
+                is_unclosed: inner.is_unclosed,
+            })
+        });
+        self.imported.borrow_mut().insert(url.to_owned(), listed.clone());
+        listed
+    }
+
+    /// The value sets of a part as lists, where that is less work than asking for each of the part's codes. Those that
+    /// cannot be listed are asked.
+    fn listed_imports(
+        &self,
+        part: &Part,
+        rows: usize,
+        trail: &Trail<'_>,
+    ) -> Result<Vec<Option<Rc<Imported>>>, ListError> {
+        let listed = part.value_sets.iter().enumerate().map(|(index, url)| {
+            let is_at_hand = index == 0 && part.system.is_none();
+            if rows <= ASKED_MAX && !is_at_hand {
+                return Ok(None);
+            }
+            match self.imported(url, trail) {
+                Ok(listed) => Ok(Some(listed)),
+                Err(error @ (ListError::Pending | ListError::TooMuchWork)) => Err(error),
+                Err(_other) => Ok(None),
+            }
+        });
+        listed.collect()
+    }
+
     /// The codes of a part without its value sets; where it has nothing else, those of the first value set.
     fn part(&mut self, part: &Part, trail: &Trail<'_>) -> Result<Vec<Contained>, ListError> {
         let Some(canonical) = part::canonical(part) else {
             let Some(url) = part.value_sets.first() else { return Ok(Vec::new()) };
-            let trail = trail.into(url)?;
-            let set = self.engine.value_set(url)?;
-            let mut inner = List {
-                engine: self.engine,
-                request: self.request,
-                words: self.words.clone(),
-                seen: HashSet::new(),
-                used: BTreeMap::new(),
-                is_unclosed: false,
-                contains: Vec::new(),
-            };
-            inner.add_set(&set, &trail)?;
+            let inner = self.imported(url, trail)?;
+            self.engine.work(inner.rows.len().saturating_mul(ROW_WORK))?;
             self.is_unclosed |= inner.is_unclosed;
-            self.used.append(&mut inner.used);
-            return Ok(inner.contains);
+            self.used.extend(inner.used.clone());
+            return Ok(inner.rows.clone());
         };
         let text = (!self.words.is_empty()).then(|| self.words.join(" "));
         if !part.concepts.is_empty() {
@@ -294,6 +373,7 @@ impl List<'_> {
         }
         self.used.insert(canonical.url.clone(), system.version.clone());
         self.is_unclosed |= !system.is_complete();
+        self.engine.work(system.concepts().len())?;
         let sieve = Sieve::new(&part.filters, &system)?;
         let taken = system
             .concepts()
@@ -307,6 +387,7 @@ impl List<'_> {
         let mut rows = Vec::with_capacity(part.concepts.len());
         let mut pending = false;
         for listed in &part.concepts {
+            self.engine.work(ROW_WORK)?;
             let extent = part::extent_of(part, &listed.code);
             let system = match self.engine.code_system(canonical, &extent) {
                 Ok(system) => Some(system),
@@ -320,7 +401,7 @@ impl List<'_> {
             if !part.filters.is_empty() {
                 let system: &Arc<CodeSystem> =
                     system.as_ref().ok_or_else(|| ListError::UnknownCodeSystem(canonical.to_string()))?;
-                let sieve = Sieve::new(&part.filters, system)?;
+                let sieve = Sieve::of_one(&part.filters, system)?;
                 let found = system.find(&listed.code).and_then(|id| Some((id, system.concept(id)?)));
                 if !found.is_some_and(|(id, concept)| sieve.takes(system, id, concept)) {
                     continue;

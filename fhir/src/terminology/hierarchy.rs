@@ -78,8 +78,13 @@ impl Engine<'_> {
         let above_left = self.code_system(canonical, &Extent::Code(left.to_owned()));
         let above_right = self.code_system(canonical, &Extent::Code(right.to_owned()));
         let (above_left, above_right) = (above_left?, above_right?);
-        above_left.get(left).ok_or_else(unknown)?;
-        above_right.get(right).ok_or_else(unknown)?;
+        for (system, code) in [(&above_left, left), (&above_right, right)] {
+            match system.get(code) {
+                Some(_) => {}
+                None if system.is_complete() => return Err(unknown()),
+                None => return Err(ListError::UnknownCodeSystem(canonical.to_string())),
+            }
+        }
         Ok(if above_right.subsumes(left, right) {
             if above_left.subsumes(right, left) { Subsumption::Equivalent } else { Subsumption::Subsumes }
         } else if above_left.subsumes(right, left) {

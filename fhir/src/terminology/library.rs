@@ -118,3 +118,34 @@ pub fn grammar_of(system: &str) -> Option<Grammar> {
         .into_iter()
         .find(|grammar| grammar.system() == system)
 }
+
+/// Versions by their parts: numbers as numbers, so that 10 comes behind 9; a preliminary one (`1.0.0-ballot`) before what
+/// it leads to.
+#[must_use]
+pub fn by_version(a: &str, b: &str) -> std::cmp::Ordering {
+    let parts = |text: &str| {
+        let (main, preliminary) = match text.split_once('-') {
+            Some((main, rest)) => (main.to_owned(), Some(rest.to_owned())),
+            None => (text.to_owned(), None),
+        };
+        let numbers: Vec<(u64, String)> =
+            main.split('.').map(|part| (part.parse().unwrap_or(0), part.to_owned())).collect();
+        (numbers, preliminary.is_none(), preliminary)
+    };
+    parts(a).cmp(&parts(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cmp::Ordering;
+
+    #[test]
+    fn versions_are_ordered_by_their_numbers() {
+        let ordered = ["", "1.0.0-ballot", "1.0.0", "1.9.0", "1.10.0", "3.1.1", "2020.1"];
+        for pair in ordered.windows(2) {
+            assert_eq!(by_version(pair[0], pair[1]), Ordering::Less, "{pair:?}");
+        }
+        assert_eq!(by_version("3.1.1", "3.1.1"), Ordering::Equal);
+    }
+}

@@ -23,6 +23,8 @@ pub(super) struct Sieve {
 enum Test {
     /// The concept is one of these, or is not.
     Within(HashSet<ConceptId>, bool),
+    /// The concept lies below another, or does not.
+    Under { top: Option<ConceptId>, with_top: bool, is_wanted: bool },
     /// The code is one of these, or is not.
     Codes(HashSet<String>, bool),
     /// Something of the concept equals one of these, or nothing does.
@@ -83,10 +85,38 @@ impl Sieve {
         Ok(Self { tests: filters.iter().map(|filter| test(filter, system)).collect::<Result<_, _>>()? })
     }
 
+    /// Prepares filters for one concept: what lies above it is walked, and not all that lies below a filter's.
+    ///
+    /// # Errors
+    /// As [`Sieve::new`].
+    pub(super) fn of_one(filters: &[Filter], system: &Arc<CodeSystem>) -> Result<Self, ListError> {
+        let of_one = |filter: &Filter| {
+            let is_wanted = match filter.op.as_str() {
+                "is-a" | "descendent-of" => true,
+                "is-not-a" => false,
+                _ => return test(filter, system),
+            };
+            match Of::new(&filter.property) {
+                Of::Code => Ok(Test::Under {
+                    top: system.find(&filter.value),
+                    with_top: filter.op != "descendent-of",
+                    is_wanted,
+                }),
+                _ => test(filter, system),
+            }
+        };
+        Ok(Self { tests: filters.iter().map(of_one).collect::<Result<_, _>>()? })
+    }
+
     /// Whether a concept meets all of them.
     pub(super) fn takes(&self, system: &CodeSystem, id: ConceptId, concept: &Concept) -> bool {
         self.tests.iter().all(|test| match test {
             Test::Within(ids, wanted) => ids.contains(&id) == *wanted,
+            Test::Under { top, with_top, is_wanted } => {
+                let is_under = top
+                    .is_some_and(|top| if top == id { *with_top } else { system.above(id).contains(&top) });
+                is_under == *is_wanted
+            }
             Test::Codes(codes, wanted) => codes.contains(&concept.code) == *wanted,
             Test::Equal(of, values, wanted) => {
                 of.values(system, concept).iter().any(|value| values.contains(*value)) == *wanted

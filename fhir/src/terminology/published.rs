@@ -20,11 +20,15 @@ const UNPACKED_BYTES_MAX: u64 = 32 << 20;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Published;
 
+/// Value sets with the versions of their code systems, by their addresses.
+type Implicit = HashMap<String, (Arc<ValueSet>, Option<String>)>;
+
 struct Table {
     rows: Vec<Row>,
     by_url: HashMap<(&'static str, &'static str), usize>,
-    /// Value sets that no resource defines, by their address, with the code system whose codes they all have.
-    implicit: OnceLock<HashMap<String, Arc<ValueSet>>>,
+    /// Value sets that no resource defines, by their address, with the code system whose codes they all have,
+    /// and the version of that.
+    implicit: OnceLock<Implicit>,
     maps: OnceLock<Vec<Arc<ConceptMap>>>,
 }
 
@@ -77,14 +81,17 @@ impl Table {
         whole.or_else(|| self.model(kind, &canonical.url))
     }
 
-    fn implicit(&'static self) -> &'static HashMap<String, Arc<ValueSet>> {
+    fn implicit(&'static self) -> &'static Implicit {
         self.implicit.get_or_init(|| {
             let systems = self.rows.iter().filter(|row| row.kind == "CodeSystem");
             let named = systems.filter_map(|row| match row.model() {
-                Some(Model::System(system)) => Some((system.value_set.clone()?, row.url)),
+                Some(Model::System(system)) => {
+                    Some((system.value_set.clone()?, row.url, system.version.clone()))
+                }
                 _ => None,
             });
-            named.map(|(url, system)| (url.clone(), Arc::new(ValueSet::of_system(&url, system)))).collect()
+            let set = |url: &str, system: &str| Arc::new(ValueSet::of_system(url, system));
+            named.map(|(url, system, version)| (url.clone(), (set(&url, system), version))).collect()
         })
     }
 
@@ -121,7 +128,9 @@ impl Library for Published {
         if let Some(Model::Set(set)) = table().find("ValueSet", canonical) {
             return here(Some(Arc::clone(set)).filter(|set| takes(canonical, &set.url, &set.version)));
         }
-        here(table().implicit().get(&canonical.url).cloned())
+        let implicit = table().implicit().get(&canonical.url);
+        let implicit = implicit.filter(|(_, version)| canonical.takes(version.as_deref()));
+        here(implicit.map(|(set, _)| Arc::clone(set)))
     }
 
     fn code_system(&self, canonical: &Canonical, _extent: &Extent) -> Found<CodeSystem> {

@@ -72,8 +72,18 @@ impl Engine<'_> {
         let found = match self.code_system(&canonical, &Extent::Code(coded.code.clone())) {
             Ok(found) => Some(found),
             Err(ListError::Pending) => return Err(ListError::Pending),
+            // Of a version that is not there nobody knows which codes it has.
+            Err(error) if coded.version.is_some() => return Err(error),
             Err(_unknown) => None,
         };
+        if let (Some(version), Some(found)) = (&coded.version, &found)
+            && found.get(&coded.code).is_none()
+        {
+            return match found.is_complete() {
+                true => Ok(Verdict::no(format!("The version {version} of {url} has no such code."))),
+                false => Err(ListError::UnknownCodeSystem(canonical.to_string())),
+            };
+        }
         let concept = found.as_ref().and_then(|system| system.get(&coded.code));
         let coded = Coded { system: Some(url), ..coded.clone() };
         Ok(judge(&coded, concept, listed.as_deref(), terms))

@@ -18,6 +18,8 @@ pub struct ValueSet {
     pub status: String,
     /// Whether inactive codes belong to it; they do where nothing is said.
     pub has_inactive: bool,
+    /// Whether anything says which codes it has.
+    pub is_defined: bool,
     /// What it has.
     pub include: Vec<Part>,
     /// What of that it has not.
@@ -69,9 +71,18 @@ impl ValueSet {
             url: url.to_owned(),
             status: "active".to_owned(),
             has_inactive: true,
+            is_defined: true,
             include: vec![part],
             ..Self::default()
         }
+    }
+
+    /// All codes of a system, in the version that is asked for.
+    pub fn of_version(canonical: &super::Canonical, system: &str) -> Self {
+        let mut set = Self::of_system(&canonical.url, system);
+        set.version.clone_from(&canonical.version);
+        set.include.iter_mut().for_each(|part| part.version.clone_from(&canonical.version));
+        set
     }
 
     /// Reads a ValueSet resource. One without a composition has the codes of its stored expansion.
@@ -93,6 +104,7 @@ impl ValueSet {
             title: text(resource, "title"),
             status: text(resource, "status").unwrap_or_else(|| "unknown".to_owned()),
             has_inactive: inactive != Some(false),
+            is_defined: compose.is_some() || resource.get("expansion").is_some(),
             include,
             exclude: parts("exclude"),
         }

@@ -86,6 +86,8 @@ pub enum IssueCode {
     NotSupported,
     /// `too-costly`: a check that was given up.
     TooCostly,
+    /// `processing`: there are more issues than are listed.
+    Processing,
     /// `informational`: not a fault.
     Informational,
 }
@@ -104,6 +106,7 @@ impl IssueCode {
             IssueCode::TooLong => "too-long",
             IssueCode::NotSupported => "not-supported",
             IssueCode::TooCostly => "too-costly",
+            IssueCode::Processing => "processing",
             IssueCode::Informational => "informational",
         }
     }
@@ -194,7 +197,12 @@ impl Issues {
         if self.beyond > 0 {
             self.list.push(Issue {
                 severity: self.worst_beyond,
-                code: IssueCode::Informational,
+                // As severe as the worst of them; `informational` is no word for errors.
+                code: if self.worst_beyond.is_error() {
+                    IssueCode::Processing
+                } else {
+                    IssueCode::Informational
+                },
                 diagnostics: format!("{} more issues are not listed", self.beyond),
                 expression: root.to_owned(),
                 offset: 0,

@@ -26,6 +26,7 @@ mod check;
 mod compile;
 mod element;
 mod extensions;
+mod pairs;
 mod published;
 mod slices;
 mod slicing;
@@ -35,6 +36,7 @@ mod targets;
 mod values;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 pub use compile::{CompileError, ELEMENTS_MAX, compile, profile_base};
 pub use published::Published;
@@ -71,6 +73,9 @@ pub struct Surroundings<'s> {
     pub terminology: &'s (dyn Terminology + Sync),
 }
 
+/// Elements and rules that one check may look at, unless the caller says otherwise.
+const WORK_MAX: u64 = 500_000;
+
 /// What is to be checked.
 #[derive(Clone, Debug)]
 pub struct Demands {
@@ -87,6 +92,10 @@ pub struct Demands {
     /// Most elements and rules that are looked at, each profile anew, before the check is given up with an error:
     /// a hostile profile must not hold up the server. The default is some tenths of a second.
     pub work_max: u64,
+    /// What `now()` and `today()` answer in constraints; without it they cannot be evaluated.
+    pub now: Option<chrono::DateTime<chrono::FixedOffset>>,
+    /// Set by whoever does not wait for the answer any more: the check is given up.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Default for Demands {
@@ -97,7 +106,9 @@ impl Default for Demands {
             unknown_profile: Severity::Warning,
             unknown_extensions: true,
             issues_max: 100,
-            work_max: 500_000,
+            work_max: WORK_MAX,
+            now: None,
+            stop: Arc::default(),
         }
     }
 }

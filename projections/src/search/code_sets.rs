@@ -37,6 +37,7 @@ fn refuse(error: &ListError) -> Refusal {
         ListError::TooCostly(_) => {
             format!("it stands for more than {CODES_MAX} codes, which is more than one search can ask for")
         }
+        ListError::TooMuchWork => "it takes too much work to find out which codes it stands for".to_owned(),
         _ => "the definition of the value set cannot be used".to_owned(),
     })
 }

@@ -168,7 +168,11 @@ fn of_type(asked: &Asked<'_>, value: &str) -> Result<Atom, Refusal> {
 }
 
 fn of_value_set(asked: &Asked<'_>, value: &str, atoms: &mut Vec<Atom>) -> Result<(), Refusal> {
-    let codes = code_sets::of_value_set(terminology(asked)?, &unescape(value))?;
+    // A canonical address, or where the value set is: relative, or absolute on this server (R4 search.html#modifiers).
+    let named = unescape(value);
+    let base = asked.options.base_url.as_deref();
+    let local = base.and_then(|base| named.strip_prefix(base)?.strip_prefix('/'));
+    let codes = code_sets::of_value_set(terminology(asked)?, local.unwrap_or(&named))?;
     add_codes(asked, &codes, atoms);
     Ok(())
 }
@@ -191,7 +195,10 @@ fn related(
 fn terminology<'a>(asked: &Asked<'a>) -> Result<&'a dyn Terminology, Refusal> {
     match &asked.options.terminology {
         Some(terminology) => Ok(&**terminology),
-        None => Err(asked.unsupported_modifier()),
+        None => Err(Refusal::Modifier(format!(
+            "modifier :{} asks for the codes of value sets and code systems, which are not looked up here",
+            asked.modifier
+        ))),
     }
 }
 

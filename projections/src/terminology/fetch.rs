@@ -6,10 +6,10 @@ pub(super) mod places;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use anamnesis_events::{Log, Position};
+use anamnesis_events::{Log, Operation, Position, ResourceKey};
 use anamnesis_fhir::json::{Document, Limits};
 use anamnesis_fhir::terminology::{
-    Canonical, CodeSystem, ConceptMap, Extent, Found, Library, MapQuery, Published, ValueSet,
+    Canonical, CodeSystem, ConceptMap, Extent, Found, Library, MapQuery, Published, ValueSet, by_version,
 };
 use tokio_postgres::Row;
 
@@ -109,6 +109,9 @@ impl<'f> Fetcher<'f> {
         let rows: Result<Vec<Known>, tokio_postgres::Error> = rows.iter().map(known).collect();
         let mut rows = rows?;
         rows.retain(|row| row.content != "supplement" && canonical.takes(row.version.as_deref()));
+        // The latest version by its number, as profiles have it; of one version what was written last.
+        let of = |row: &Known| row.version.clone().unwrap_or_default();
+        rows.sort_by(|a, b| by_version(&of(b), &of(a)).then(b.seq.cmp(&a.seq)));
         Ok(rows)
     }
 
@@ -132,20 +135,42 @@ impl<'f> Fetcher<'f> {
     }
 
     async fn value_set(&self, canonical: &Canonical) -> Result<Option<Arc<ValueSet>>, ProjectionError> {
+        if let Some(id) = canonical.url.strip_prefix("ValueSet/") {
+            return self.value_set_at(id, canonical).await;
+        }
         if let Some(newest) = self.known("ValueSet", canonical).await?.first() {
             let found = self.read(&[newest.seq], ValueSet::read).await?;
             return Ok(found.into_iter().next().map(Arc::new));
         }
-        let select =
-            format!("SELECT url FROM {} WHERE log = $1 AND value_set = $2 LIMIT 1", self.tables.definition);
+        // The value set of all codes of a code system has the versions of that.
+        let select = format!(
+            "SELECT url FROM {} WHERE log = $1 AND value_set = $2 AND ($3::text IS NULL OR version = $3) LIMIT 1",
+            self.tables.definition
+        );
         let client = self.database.get().await?;
         let statement = client.prepare_cached(&select).await?;
-        let row = client.query_opt(&statement, &[&self.log.number(), &canonical.url]).await?;
+        let row =
+            client.query_opt(&statement, &[&self.log.number(), &canonical.url, &canonical.version]).await?;
         let system: Option<String> = row.map(|row| row.try_get(0)).transpose()?;
-        Ok(system.map(|system| Arc::new(ValueSet::of_system(&canonical.url, &system))))
+        Ok(system.map(|system| Arc::new(ValueSet::of_version(canonical, &system))))
     }
 
-    /// The newest version, where none is asked for; of it the newest whole resource, else all fragments.
+    /// The value set with an id, as a relative reference names it.
+    async fn value_set_at(
+        &self,
+        id: &str,
+        canonical: &Canonical,
+    ) -> Result<Option<Arc<ValueSet>>, ProjectionError> {
+        let key = ResourceKey { resource_type: "ValueSet".into(), id: id.to_owned() };
+        let current = self.log.current(&key).await?;
+        let body = current.filter(|event| event.operation != Operation::Delete && event.has_body());
+        let document =
+            body.and_then(|event| Document::parse(event.payload.to_vec(), &Limits::default()).ok());
+        let set = document.map(|document| ValueSet::read(document.root()));
+        Ok(set.filter(|set| canonical.takes(set.version.as_deref())).map(Arc::new))
+    }
+
+    /// The latest version, where none is asked for; of it the newest whole resource, else all fragments.
     async fn code_system(&self, canonical: &Canonical) -> Result<Stored, ProjectionError> {
         let mut rows = self.known("CodeSystem", canonical).await?;
         let Some(newest) = rows.first() else { return Ok(Stored::Absent) };

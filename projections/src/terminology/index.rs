@@ -1,12 +1,13 @@
 //! Asking the engine over what is stored.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anamnesis_events::{Log, Position};
 use anamnesis_fhir::terminology::{
-    Canonical, Direction, Engine, ListError, Membership, Published, SystemCode, Terminology,
+    Budget, Canonical, Direction, Engine, ListError, Membership, Published, SystemCode, Terminology,
 };
 
 use super::TerminologyProjection;
@@ -15,11 +16,17 @@ use super::fetch::places::Places;
 use super::snapshot::{Fetched, Need, Snapshot};
 use super::source::OfTypes;
 use super::tables::{NAME, Tables};
-use crate::{Active, Database, Inputs, ProjectionError, RunnerOptions, Supervisor, SupervisorOptions};
+use crate::{
+    Active, Database, Inputs, ProjectionError, RunnerOptions, Supervisor, SupervisorOptions, processor,
+};
 
 /// How often a question is put again after something was fetched for it: a line of value sets that draw on each other
 /// may be 16 long, and each may need a code system.
 const ROUNDS_MAX: usize = 64;
+/// Definitions that may be fetched for one question. R4's own value sets draw on less than a hundred.
+const FETCHED_MAX: usize = 2_000;
+/// Work on a question that is done where it is asked: some milliseconds. A longer one goes to another thread.
+const SHORT_WORK: u64 = 20_000;
 /// How long a question waits for what was just written.
 const WAIT: Duration = Duration::from_secs(5);
 /// Definitions that are kept between questions, until one is written.
@@ -90,10 +97,14 @@ impl TerminologyIndex {
     ///
     /// # Errors
     /// When the database or the log fails, the projection is late, or too much would have to be fetched.
-    pub async fn ask<T>(&self, question: impl Fn(&Engine<'_>) -> T) -> Result<T, ProjectionError> {
-        let session = self.session();
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl Fn(&Engine<'_>) -> T + Send + Sync + 'static,
+    ) -> Result<T, ProjectionError> {
+        let session = Arc::new(self.session());
+        let question = Arc::new(move |session: &Session| session.with(&question));
         loop {
-            let answer = session.with(&question);
+            let answer = session.put(&question).await?;
             if !session.fetch_missing().await? {
                 return Ok(answer);
             }
@@ -120,7 +131,13 @@ impl TerminologyIndex {
     /// Begins a session, which costs nothing until it is asked for something.
     #[must_use]
     pub fn session(&self) -> Session {
-        Session { inner: self.0.clone(), state: Mutex::default() }
+        Session {
+            inner: self.0.clone(),
+            state: Mutex::default(),
+            short: Budget::new(SHORT_WORK),
+            whole: Budget::default(),
+            is_long: AtomicBool::new(false),
+        }
     }
 }
 
@@ -130,6 +147,19 @@ impl TerminologyIndex {
 pub struct Session {
     inner: Option<Arc<Inner>>,
     state: Mutex<State>,
+    /// What may be done at once, and in all.
+    short: Budget,
+    whole: Budget,
+    is_long: AtomicBool,
+}
+
+/// Ends the work where nobody waits for it any more.
+struct Waiting<'s>(&'s Session);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.whole.stop();
+    }
 }
 
 #[derive(Debug, Default)]
@@ -137,19 +167,47 @@ struct State {
     fetched: Arc<Fetched>,
     needs: HashSet<Need>,
     rounds: usize,
+    fetched_count: usize,
     /// The version that is read and how far it had come; none before the first fetch.
     reading: Option<(i32, Position)>,
 }
 
 impl Session {
+    /// Puts a question: at once where that takes little work, else on another thread, until it is answered or dropped.
+    ///
+    /// # Errors
+    /// [`ProjectionError::Crowded`].
+    pub async fn put<T, Q>(self: &Arc<Self>, question: &Arc<Q>) -> Result<T, ProjectionError>
+    where
+        T: Send + 'static,
+        Q: Fn(&Self) -> T + Send + Sync + 'static,
+    {
+        if !self.is_long.load(Ordering::Relaxed) {
+            let answer = question(self);
+            if !self.short.is_spent() {
+                return Ok(answer);
+            }
+            self.is_long.store(true, Ordering::Relaxed);
+        }
+        let waiting = Waiting(self);
+        let (session, question) = (Arc::clone(self), Arc::clone(question));
+        let answer = processor::compute(move || question(&session)).await?;
+        std::mem::forget(waiting);
+        Ok(answer)
+    }
+
+    fn budget(&self) -> &Budget {
+        if self.is_long.load(Ordering::Relaxed) { &self.whole } else { &self.short }
+    }
+
     /// Puts a question to the engine once.
     pub fn with<T>(&self, question: impl FnOnce(&Engine<'_>) -> T) -> T {
         if self.inner.is_none() {
-            return question(&Engine::new(&Published));
+            return question(&Engine::within(&Published, self.budget()));
         }
         let fetched = Arc::clone(&self.state().fetched);
         let snapshot = Snapshot::new(&fetched);
-        let answer = question(&Engine::new(&snapshot));
+        let answer = question(&Engine::within(&snapshot, self.budget()));
         self.state().needs.extend(snapshot.needs());
         answer
     }
@@ -160,20 +218,21 @@ impl Session {
     /// When the database or the log fails, the projection is late, or too much would have to be fetched.
     pub async fn fetch_missing(&self) -> Result<bool, ProjectionError> {
         let Some(inner) = &self.inner else { return Ok(false) };
-        let (needs, mut fetched, rounds, reading) = {
+        let (needs, mut fetched, reading) = {
             let mut state = self.state();
             let needs = std::mem::take(&mut state.needs);
             state.rounds += 1;
-            (needs, Arc::clone(&state.fetched), state.rounds, state.reading)
+            state.fetched_count += needs.iter().filter(|need| need.is_definition()).count();
+            if state.rounds > ROUNDS_MAX || state.fetched_count > FETCHED_MAX {
+                return Err(ProjectionError::TooMuchWork);
+            }
+            (needs, Arc::clone(&state.fetched), state.reading)
         };
         if needs.is_empty() {
             if let Some((version, reached)) = reading {
                 inner.keep(version, reached, &fetched);
             }
             return Ok(false);
-        }
-        if rounds > ROUNDS_MAX {
-            return Err(ProjectionError::TooCostly);
         }
         let (version, reached) = match reading {
             Some(reading) => reading,
@@ -247,5 +306,64 @@ impl Inner {
             if fetched.parts.is_empty() { Arc::clone(fetched) } else { Arc::new(fetched.without_parts()) };
         let fetched = if small.len() <= KEPT_MAX { small } else { Arc::default() };
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Kept { version, reached, fetched };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anamnesis_fhir::terminology::{ExpansionRequest, ValueSet};
+
+    /// A value set whose list takes more than a little work.
+    fn long(parts: usize) -> ValueSet {
+        let mut set = ValueSet::of_system("urn:long", "http://terminology.hl7.org/CodeSystem/v3-ActCode");
+        set.include = vec![set.include[0].clone(); parts];
+        set
+    }
+
+    #[tokio::test]
+    async fn a_long_question_is_answered_beside_the_serving_thread() {
+        let serving = std::thread::current().id();
+        let asked = |parts: usize| {
+            let set = long(parts);
+            async move {
+                let ask = move |engine: &Engine<'_>| {
+                    let expansion = engine.expand(&set, &ExpansionRequest::default());
+                    (expansion.map(|expansion| expansion.total), std::thread::current().id() == serving)
+                };
+                TerminologyIndex::default().ask(ask).await
+            }
+        };
+        let (total, is_serving) = asked(1).await.unwrap();
+        assert!(is_serving && total.clone().unwrap() > Some(1_000));
+        assert_eq!(asked(20).await.unwrap(), (total, false));
+        assert_eq!(asked(2_000).await.unwrap(), (Err(ListError::TooMuchWork), false));
+    }
+
+    #[tokio::test]
+    async fn work_ends_when_nobody_waits_for_it() {
+        let (began, mut begins) = tokio::sync::mpsc::unbounded_channel();
+        let (ended, mut ends) = tokio::sync::mpsc::unbounded_channel();
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let released = Mutex::new(released);
+        let (set, serving) = (long(1), std::thread::current().id());
+        let index = TerminologyIndex::default();
+        let mut asking = Box::pin(index.ask(move |engine| {
+            if std::thread::current().id() == serving {
+                // Too much for the short try.
+                while engine.expand(&set, &ExpansionRequest::default()).is_ok() {}
+                return;
+            }
+            began.send(()).unwrap();
+            released.lock().unwrap().recv().unwrap();
+            ended.send(engine.expand(&set, &ExpansionRequest::default())).unwrap();
+        }));
+        tokio::select! {
+            _ = &mut asking => unreachable!("it waits to be released"),
+            _ = begins.recv() => {}
+        }
+        drop(asking);
+        release.send(()).unwrap();
+        assert_eq!(ends.recv().await, Some(Err(ListError::TooMuchWork)));
     }
 }

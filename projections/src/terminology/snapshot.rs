@@ -18,6 +18,13 @@ pub(super) enum Need {
     Maps(MapQuery),
 }
 
+impl Need {
+    /// Whether it is a definition, which has to be looked up by itself.
+    pub(super) fn is_definition(&self) -> bool {
+        !matches!(self, Self::Part(..))
+    }
+}
+
 /// A code system as it is stored.
 #[derive(Debug, Clone)]
 pub(super) enum Stored {

@@ -63,12 +63,13 @@ async fn expand(call: &Call, invocation: Invocation) -> Result<Answer, Failure> 
         ..ExpansionRequest::default()
     };
     let url = address(&input, given.is_some())?;
-    let (set, expansion) = ask(call, |engine| {
+    let asked = request.clone();
+    let (set, expansion) = ask(call, move |engine| {
         let set = match &given {
             Some(set) => Arc::clone(set),
             None => engine.value_set(&url)?,
         };
-        let expansion = engine.expand(&set, &request)?;
+        let expansion = engine.expand(&set, &asked)?;
         Ok((set, expansion))
     })
     .await?;
@@ -131,11 +132,12 @@ fn expanded(request: &ExpansionRequest, expansion: &Expansion) -> Value {
     let mut expanded = json!({
         "identifier": format!("urn:uuid:{}", clock::new_request_id()),
         "timestamp": clock::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
-        "total": expansion.total,
         "offset": request.offset,
         "parameter": parameters,
     });
     if let Value::Object(members) = &mut expanded {
+        // It may be left out, and may not be wrong.
+        members.extend(expansion.total.map(|total| ("total".to_owned(), json!(total))));
         // An array that is there has an item (R4 json.html).
         if !expansion.contains.is_empty() {
             members.insert("contains".to_owned(), expansion.contains.iter().map(contained).collect());

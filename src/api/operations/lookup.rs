@@ -29,7 +29,8 @@ async fn lookup(call: &Call, invocation: Invocation) -> Result<Answer, Failure> 
     let (canonical, code) = asked(&input)?;
     let properties = input.texts("property");
     let language = input.text("displayLanguage");
-    let looked = ask(call, |engine| engine.lookup(&canonical, &code)).await?;
+    let asked = (canonical.clone(), code.clone());
+    let looked = ask(call, move |engine| engine.lookup(&asked.0, &asked.1)).await?;
     let is_wanted =
         |name: &str| properties.is_empty() || properties.iter().any(|wanted| wanted == name || wanted == "*");
     Ok(answer(match looked {

@@ -46,7 +46,7 @@ async fn subsumes(call: &Call, invocation: Invocation) -> Result<Answer, Failure
             if is_other(&left) || is_other(&right) {
                 return Err(Failure::invalid("Both codes have to be of the same code system."));
             }
-            ask(call, |engine| engine.subsumption(&canonical, &left.code, &right.code)).await?
+            ask(call, move |engine| engine.subsumption(&canonical, &left.code, &right.code)).await?
         }
     };
     Ok(answer(vec![parameter("outcome", "valueCode", outcome.code())]))

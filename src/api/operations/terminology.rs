@@ -13,15 +13,16 @@ use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::operation::Level;
 use crate::api::read;
+use crate::api::validation::{self, Checked};
 use crate::error::{Failure, FailureKind, IssueCode};
 
 /// Codings of one CodeableConcept that are looked at.
 const CODINGS_MAX: usize = 100;
 
 /// Puts a question to the definitions: stored ones as they are now, and those of R4.
-pub(super) async fn ask<T>(
+pub(super) async fn ask<T: Send + 'static>(
     call: &Call,
-    question: impl Fn(&Engine<'_>) -> Result<T, ListError>,
+    question: impl Fn(&Engine<'_>) -> Result<T, ListError> + Send + Sync + 'static,
 ) -> Result<T, Failure> {
     call.service.terminology.ask(question).await?.map_err(refuse)
 }
@@ -34,7 +35,9 @@ pub(super) fn refuse(error: ListError) -> Failure {
         | ListError::UnknownCodeSystem(_)
         | ListError::UnknownCode(_)
         | ListError::UnknownConceptMap(_) => (FailureKind::NotFound, IssueCode::NotFound),
-        ListError::TooCostly(_) => (FailureKind::Unprocessable, IssueCode::TooCostly),
+        ListError::TooCostly(_) | ListError::TooMuchWork => {
+            (FailureKind::Unprocessable, IssueCode::TooCostly)
+        }
         ListError::NotEnumerable(_) | ListError::Unsupported(_) => {
             (FailureKind::Unprocessable, IssueCode::NotSupported)
         }
@@ -90,6 +93,10 @@ pub(super) async fn given<D: Definition>(
     inline: &str,
 ) -> Result<Option<Arc<D>>, Failure> {
     if let Level::Instance(key) = level {
+        if input.text("url").is_some() || input.resource(inline).is_some() {
+            let text = format!("The path names the {}; another one is given as well.", D::TYPE);
+            return Err(Failure::invalid(text));
+        }
         return stored(call, key).await.map(Some);
     }
     let Some(resource) = input.resource(inline) else { return Ok(None) };
@@ -98,6 +105,8 @@ pub(super) async fn given<D: Definition>(
         let text = format!("The resource of this operation is a {}.", D::TYPE);
         return Err(Failure::new(FailureKind::Invalid, IssueCode::Invalid, text));
     }
+    // What comes along was not checked when it was written, as what is stored was.
+    validation::base(resource, Checked::Base)?;
     Ok(Some(Arc::new(D::read(resource))))
 }
 
@@ -110,6 +119,11 @@ async fn stored<D: Definition>(call: &Call, key: &ResourceKey) -> Result<Arc<D>,
 /// The codes that a call asks about: `code` with its system, `coding`, or `codeableConcept`.
 pub(super) fn codings(input: &Input<'_>, system: &str) -> Result<Vec<Coded>, Failure> {
     let text = |name| input.text(name).map(std::borrow::Cow::into_owned);
+    let given =
+        [text("code").is_some(), input.value("coding").is_some(), input.value("codeableConcept").is_some()];
+    if given.into_iter().filter(|is_given| *is_given).count() > 1 {
+        return Err(Failure::invalid("Of code, coding and codeableConcept one is given."));
+    }
     if let Some(code) = text("code") {
         let (system, display) = (text(system), text("display"));
         let version = text("systemVersion").or_else(|| text("version"));

@@ -61,7 +61,7 @@ async fn translated(call: &Call, invocation: Invocation) -> Result<Answer, Failu
         is_reverse: flag(&input, "reverse")?,
         depends_on: input.named("dependency").map(dependency).collect(),
     };
-    let found = ask(call, |engine| match &given {
+    let found = ask(call, move |engine| match &given {
         Some(map) => engine.translate_by(std::slice::from_ref(map), &asked),
         None => translate(engine.library(), &query, &asked),
     })

@@ -14,6 +14,7 @@ use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::operation::{Invocation, Level, Work};
 use crate::api::read;
+use crate::clock;
 use crate::error::{Failure, FailureKind, Issue, IssueCode, outcome};
 use crate::search_parameters;
 
@@ -118,6 +119,7 @@ async fn checked(
     let demands = Demands {
         profiles,
         unknown_profile: call.service.options.validation.unknown_profile(),
+        now: Some(clock::now().fixed_offset()),
         ..Demands::default()
     };
     let mut issues = placed(resource, mode, level);

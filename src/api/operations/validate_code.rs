@@ -67,7 +67,7 @@ async fn in_value_set(call: &Call, invocation: Invocation) -> Result<Answer, Fai
     let given: Option<Arc<ValueSet>> = given(call, &invocation.level, &input, "valueSet").await?;
     let url = address(&input, given.is_some())?;
     let (codings, terms) = (codings(&input, "system")?, terms(&input)?);
-    let verdict = ask(call, |engine| {
+    let verdict = ask(call, move |engine| {
         let set = match &given {
             Some(set) => Arc::clone(set),
             None => engine.value_set(&url)?,
@@ -88,7 +88,7 @@ async fn in_code_system(call: &Call, invocation: Invocation) -> Result<Answer, F
     if !is_named {
         return Err(required("A code system is needed: its url, its id in the path, or that of the coding."));
     }
-    let verdict = ask(call, |engine| {
+    let verdict = ask(call, move |engine| {
         best(&codings, |coded| match (&given, &url) {
             (Some(system), _) => engine.judge_in(system, coded, &terms),
             (None, url) => {

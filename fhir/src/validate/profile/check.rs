@@ -1,10 +1,11 @@
 //! Holds elements against the rules of a profile.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::pairs::Pairs;
 use super::slices::is_of_type;
 use super::table::{Invariant, Profile, Rules, TypeRule};
 use super::{Demands, Lookup, Surroundings, type_of_address};
@@ -20,6 +21,8 @@ const DEPTH_MAX: usize = 40;
 const STEPS_MAX: u64 = 250_000;
 /// Work that a constraint counts as, beside a part of the resource's size, over which it may go.
 const INVARIANT_WORK: usize = 20;
+/// Steps of a constraint that count as much as one element.
+const STEPS_PER_WORK: u64 = 10;
 /// Constraints that ask for profiles whose constraints ask for profiles.
 const ASKED_DEPTH_MAX: usize = 4;
 /// Constraints of one resource that may fail to evaluate before the rest is left out.
@@ -70,7 +73,9 @@ pub(super) struct Check<'w, 'a> {
     failures: usize,
     asked_depth: usize,
     /// What is known of an element and a profile, so that nothing is told twice and circles end.
-    verdicts: HashMap<(u32, usize), bool>,
+    pairs: Pairs,
+    /// Pairs that were met again and are known not to conform: their errors were told, or are not to be.
+    repeated: usize,
     /// Addresses that were told to be unknown.
     pub(super) told: BTreeSet<String>,
 }
@@ -86,7 +91,8 @@ impl<'w, 'a> Check<'w, 'a> {
             unknown_profile: demands.unknown_profile,
             failures: 0,
             asked_depth: 0,
-            verdicts: HashMap::new(),
+            pairs: Pairs::default(),
+            repeated: 0,
             told: BTreeSet::new(),
         }
     }
@@ -94,7 +100,8 @@ impl<'w, 'a> Check<'w, 'a> {
     /// Counts work; false where there has been too much.
     pub(super) fn may_go_on(&mut self, amount: usize) -> bool {
         let amount = amount as u64 + 1;
-        self.work.fetch_add(amount, Ordering::Relaxed).saturating_add(amount) <= self.demands.work_max
+        let work = self.work.fetch_add(amount, Ordering::Relaxed).saturating_add(amount);
+        work <= self.demands.work_max && !self.demands.stop.load(Ordering::Relaxed)
     }
 
     /// Holds an element against the profile at an address. An unknown profile is told and holds.
@@ -124,7 +131,16 @@ impl<'w, 'a> Check<'w, 'a> {
                 self.issues.add((severity, IssueCode::NotSupported), at.path, value, message);
             }
             _ => {
-                let message = format_args!("the profile {shown} is not known, so it was not checked");
+                // The version that is asked for is meant; which one is there helps whoever has to decide.
+                let known = address.split_once('|').map(|(url, _)| self.around.profiles.profile(url));
+                let known = match known {
+                    Some(Lookup::Known(profile)) => {
+                        profile.version().map(|version| format!(" (the version {} is)", printable(version)))
+                    }
+                    _ => None,
+                };
+                let known = known.unwrap_or_default();
+                let message = format_args!("the profile {shown} is not known{known}, so it was not checked");
                 self.issues.add((severity, IssueCode::NotFound), at.path, value, message);
             }
         }
@@ -142,18 +158,17 @@ impl<'w, 'a> Check<'w, 'a> {
     /// Holds an element against a profile; whether it conforms.
     pub(super) fn conforms(&mut self, profile: &Arc<Profile>, node: &Node<'a>, at: At<'_, 'a>) -> bool {
         let Some(value) = place(node) else { return true };
-        let key = (value.index(), Arc::as_ptr(profile) as usize);
-        if let Some(known) = self.verdicts.get(&key) {
-            return *known;
+        if let Some(known) = self.pairs.known(Pairs::of(value.index(), profile)) {
+            self.repeated += usize::from(!known);
+            return known;
         }
-        // Taken to conform while it is looked at: a circle of references proves nothing.
-        self.verdicts.insert(key, true);
+        let begun = self.pairs.begin(value.index(), profile);
         if at.depth >= DEPTH_MAX {
             let message = format_args!("profiles are nested deeper than {DEPTH_MAX} levels");
             self.issues.error(IssueCode::TooCostly, at.path, value, message);
-            return false;
+            return self.pairs.end(begun, false);
         }
-        let before = self.issues.errors();
+        let before = self.faults();
         let at = At { depth: at.depth + 1, ..at };
         if let Some(base) = &profile.base {
             self.conforms_to(base, node, at);
@@ -165,9 +180,13 @@ impl<'w, 'a> Check<'w, 'a> {
                 format_args!("must be a {}; profile {}", profile.structure.name, printable(&profile.url));
             self.issues.error(IssueCode::Structure, at.path, value, message);
         }
-        let holds = self.issues.errors() == before;
-        self.verdicts.insert(key, holds);
-        holds
+        let holds = self.faults() == before;
+        self.pairs.end(begun, holds)
+    }
+
+    /// How many errors there were, with those that are not told again.
+    fn faults(&self) -> usize {
+        self.issues.errors() + self.repeated
     }
 
     fn whole(&mut self, profile: &Profile, node: &Node<'a>, at: At<'_, 'a>) {
@@ -181,12 +200,14 @@ impl<'w, 'a> Check<'w, 'a> {
     /// Runs something without telling its issues; whether it gave no error.
     pub(super) fn silently(&mut self, work: impl FnOnce(&mut Self)) -> bool {
         let issues = std::mem::replace(&mut self.issues, Issues::new(0));
-        let (told, verdicts) = (self.told.clone(), std::mem::take(&mut self.verdicts));
+        let (told, repeated) = (self.told.clone(), std::mem::take(&mut self.repeated));
+        self.pairs.silence(true);
         work(self);
-        let holds = self.issues.errors() == 0;
+        self.pairs.silence(false);
+        let holds = self.faults() == 0;
         self.issues = issues;
         self.told = told;
-        self.verdicts = verdicts;
+        self.repeated = repeated;
         holds
     }
 
@@ -292,6 +313,9 @@ impl<'w, 'a> Check<'w, 'a> {
                 }
             }
         }
+        if !rule.aggregation.is_empty() && structure.name == "Reference" {
+            self.aggregation(profile, &rule.aggregation, node, at);
+        }
         if !rule.targets.is_empty() && structure.name == "Reference" {
             self.target(profile, &rule.targets, node, at);
         }
@@ -304,7 +328,18 @@ impl<'w, 'a> Check<'w, 'a> {
             return;
         }
         let url = printable(&profile.url);
-        match self.holds(rule, node, at) {
+        let compiled = match &rule.compiled {
+            Ok(compiled) => compiled,
+            Err(why) => {
+                // Whoever wrote it has to know, once for each check, and it may not use up what others may fail.
+                if self.told.insert(format!("{url} {}", rule.key)) {
+                    let message = format_args!("was not checked, as {why}; profile {url} ({})", rule.key);
+                    self.issues.warning(IssueCode::Invariant, at.path, value, message);
+                }
+                return;
+            }
+        };
+        match self.holds(compiled, node, at) {
             Ok(true) => {}
             Ok(false) => {
                 let severity = if rule.is_warning { Severity::Warning } else { Severity::Error };
@@ -319,7 +354,7 @@ impl<'w, 'a> Check<'w, 'a> {
         }
     }
 
-    fn holds(&self, rule: &Invariant, node: &Node<'a>, at: At<'_, 'a>) -> Result<bool, String> {
+    fn holds(&self, compiled: &fhirpath::Compiled, node: &Node<'a>, at: At<'_, 'a>) -> Result<bool, String> {
         let asked = Asked { check: (self.around, self.demands), depth: self.asked_depth, work: &self.work };
         let entries = targets_of(self.outermost);
         let limits = Limits { steps_max: STEPS_MAX, ..Limits::default() };
@@ -332,7 +367,11 @@ impl<'w, 'a> Check<'w, 'a> {
         if let Some(entries) = &entries {
             context = context.with_resolver(entries);
         }
-        let found = rule.compiled.evaluate_on(Collection::single(Item::Node(*node)), &context);
+        if let Some(now) = self.demands.now {
+            context = context.with_now(now);
+        }
+        let (found, steps) = compiled.evaluate_counting(Collection::single(Item::Node(*node)), &context);
+        self.work.fetch_add(steps / STEPS_PER_WORK, Ordering::Relaxed);
         let found = found.map_err(|error| error.to_string())?;
         // As with R4's own constraints: what cannot be compared breaks nothing.
         Ok(match (found.len(), found.first().and_then(Item::as_boolean)) {

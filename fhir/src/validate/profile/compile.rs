@@ -15,6 +15,9 @@ const STEPS_MAX: usize = 32;
 /// What an address of a type of R4 begins with.
 pub(super) const BASE: &str = "http://hl7.org/fhir/StructureDefinition/";
 
+/// The slice of all that is in no other one (R4 profiling.html#default-slice).
+const DEFAULT_SLICE: &str = "@default";
+
 /// Why a StructureDefinition cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -28,6 +31,9 @@ pub enum CompileError {
     /// It has neither snapshot nor differential.
     #[error("it has neither a snapshot nor a differential")]
     NoElements,
+    /// An element has no path.
+    #[error("one of its elements has no path")]
+    NoPath,
     /// It has a differential only, and the profile that it builds on is not at hand.
     #[error("it has no snapshot, and its base {0} is not known")]
     NoBase(String),
@@ -112,7 +118,7 @@ fn with_steps(list: Value<'_>) -> Result<Vec<(Vec<Step>, Value<'_>)>, CompileErr
     // The last element of each path: those below it follow it.
     let mut last: HashMap<String, Vec<Step>> = HashMap::new();
     for element in list.items() {
-        let Some(path) = element.get("path").and_then(Value::as_str) else { continue };
+        let path = element.get("path").and_then(Value::as_str).ok_or(CompileError::NoPath)?;
         let slice = element.get("sliceName").and_then(Value::as_str).map(|name| name.into_owned());
         let names: Vec<&str> = path.split('.').skip(1).collect();
         if names.len() > STEPS_MAX {
@@ -217,7 +223,11 @@ impl Builder {
         rules.is_choice = whole.is_choice;
         let index = self.add(rules)?;
         if let Some(whole) = self.rules.get_mut(group) {
-            whole.slices.push(Slice { rules: index, criteria: Vec::new() });
+            whole.slices.push(Slice {
+                rules: index,
+                criteria: Vec::new(),
+                is_default: name == DEFAULT_SLICE,
+            });
         }
         Ok(index)
     }
@@ -311,7 +321,8 @@ fn contexts(definition: Value<'_>, remarks: &mut Vec<String>) -> (Vec<UseContext
     let contexts = contexts.collect();
     let rules = list("contextInvariant").filter_map(|row| {
         let text = row.as_str()?;
-        element::invariant(("context", false, "the extension does not fit what it stands in"), &text, remarks)
+        let human = "the extension does not fit what it stands in";
+        Some(element::invariant(("context", false, human), &text, remarks))
     });
     (contexts, rules.collect())
 }

@@ -2,7 +2,7 @@
 
 use super::compile::{BASE, Builder};
 use super::slicing::{self, Discriminator};
-use super::table::{BindingRule, Invariant, Openness, Slicing, TypeRule, Wanted};
+use super::table::{Aggregation, BindingRule, Invariant, Openness, Slicing, TypeRule, Wanted};
 use crate::definitions::{BindingStrength, Element, ElementType, r4};
 use crate::fhirpath::{Checking, Compiled};
 use crate::json::{Document, Limits, Value};
@@ -63,8 +63,12 @@ pub(super) fn fill(builder: &mut Builder, index: usize, element: Value<'_>, base
 pub(super) fn set_type(builder: &mut Builder, index: usize, element_type: &'static ElementType) {
     if let Some(rules) = builder.rules.get_mut(index) {
         rules.structure = Some(r4().structure_of(element_type));
-        rules.types =
-            vec![TypeRule { code: element_type.code.into(), profiles: Vec::new(), targets: Vec::new() }];
+        rules.types = vec![TypeRule {
+            code: element_type.code.into(),
+            profiles: Vec::new(),
+            targets: Vec::new(),
+            aggregation: Vec::new(),
+        }];
     }
 }
 
@@ -94,7 +98,15 @@ fn types(element: Value<'_>) -> Vec<TypeRule> {
         if targets.iter().any(|target| target.strip_prefix(BASE) == Some("Resource")) {
             targets.clear();
         }
-        rules.push(TypeRule { code: code.as_ref().into(), profiles: texts(row, "profile"), targets });
+        let ways = texts(row, "aggregation");
+        let aggregation = ways.iter().filter_map(|way| match &**way {
+            "contained" => Some(Aggregation::Contained),
+            "referenced" => Some(Aggregation::Referenced),
+            "bundled" => Some(Aggregation::Bundled),
+            _ => None,
+        });
+        let (code, profiles) = (code.as_ref().into(), texts(row, "profile"));
+        rules.push(TypeRule { code, profiles, targets, aggregation: aggregation.collect() });
     }
     rules
 }
@@ -106,7 +118,8 @@ fn is_as_base(types: &[TypeRule], base: &Element) -> bool {
             |url: &str| url.strip_prefix(BASE).is_some_and(|name| Some(name) == row.profile);
         let is_target_of_base =
             |url: &str| url.strip_prefix(BASE).is_some_and(|name| row.targets.contains(&name));
-        rule.profiles.iter().all(|url| is_profile_of_base(url))
+        rule.aggregation.is_empty()
+            && rule.profiles.iter().all(|url| is_profile_of_base(url))
             && rule.targets.len() == row.targets.len()
             && rule.targets.iter().all(|url| is_target_of_base(url))
     };
@@ -178,7 +191,7 @@ fn invariants(element: Value<'_>, remarks: &mut Vec<String>) -> Vec<Invariant> {
         }
         let is_warning = text("severity").as_deref() == Some("warning");
         let human = text("human").unwrap_or_default();
-        found.extend(invariant((&key, is_warning, &human), &expression, remarks));
+        found.push(invariant((&key, is_warning, &human), &expression, remarks));
     }
     found
 }
@@ -201,14 +214,13 @@ pub(super) fn invariant(
     (key, is_warning, human): (&str, bool, &str),
     expression: &str,
     remarks: &mut Vec<String>,
-) -> Option<Invariant> {
-    match Compiled::with_checking(expression, None, Checking::Lenient) {
-        Ok(compiled) => Some(Invariant { key: key.into(), is_warning, human: human.into(), compiled }),
-        Err(error) => {
-            if remarks.len() < REMARKS_MAX {
-                remarks.push(format!("the constraint {key} is not checked: {error}"));
-            }
-            None
-        }
+) -> Invariant {
+    let compiled = Compiled::with_checking(expression, None, Checking::Lenient)
+        .map_err(|error| format!("its expression does not compile: {error}"));
+    if let Err(why) = &compiled
+        && remarks.len() < REMARKS_MAX
+    {
+        remarks.push(format!("the constraint {key} is not checked, as {why}"));
     }
+    Invariant { key: key.into(), is_warning, human: human.into(), compiled }
 }

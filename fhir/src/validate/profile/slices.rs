@@ -2,6 +2,7 @@
 
 use super::check::{At, Check, Verdict, indexed, place, printable};
 use super::table::{Criterion, Openness, Place, Profile, Rules};
+use super::{Lookup, type_of_address};
 use crate::definitions::{BindingStrength, Structure, StructureKind, r4};
 use crate::fhirpath::{Compiled, Item, Node, elements};
 use crate::validate::issues::IssueCode;
@@ -32,7 +33,11 @@ impl<'a> Check<'_, 'a> {
                 is_certain = false;
                 continue;
             };
-            self.order(profile, rules, slice, (&mut last, &mut behind_end), node, at);
+            let is_default =
+                slice.and_then(|slice| rules.slices.get(slice)).is_some_and(|slice| slice.is_default);
+            if !is_default {
+                self.order(profile, rules, slice, (&mut last, &mut behind_end), node, at);
+            }
             let Some(slice) = slice else { continue };
             if let (Some(own), Some(list)) = (rules.slices.get(slice), members.get_mut(slice)) {
                 list.push(*node);
@@ -60,7 +65,7 @@ impl<'a> Check<'_, 'a> {
         at: At<'_, 'a>,
     ) -> Result<Option<usize>, ()> {
         let mut is_certain = true;
-        for (index, slice) in rules.slices.iter().enumerate() {
+        for (index, slice) in rules.slices.iter().enumerate().filter(|(_, slice)| !slice.is_default) {
             if !self.may_go_on(slice.criteria.len()) {
                 return Err(());
             }
@@ -81,7 +86,8 @@ impl<'a> Check<'_, 'a> {
                 Verdict::Unknown => is_certain = false,
             }
         }
-        if is_certain { Ok(None) } else { Err(()) }
+        // What is in no other slice is in the default one, where there is one.
+        if is_certain { Ok(rules.slices.iter().position(|slice| slice.is_default)) } else { Err(()) }
     }
 
     /// Closed and ordered slicings.
@@ -147,7 +153,13 @@ impl<'a> Check<'_, 'a> {
             }
             Criterion::Profile { place, profiles } => {
                 let Some(placed) = self.placed(place, node, at) else { return Verdict::Unknown };
-                if !placed.unresolved.is_empty() {
+                // What is not at hand may conform, but only to a profile for its type.
+                let may = |structure: &Structure| {
+                    profiles
+                        .iter()
+                        .any(|url| self.profiled(url).is_none_or(|name| r4().is_a(structure.name, name)))
+                };
+                if placed.unresolved.iter().any(|structure| may(structure)) {
                     return Verdict::Unknown;
                 }
                 let mut pairs =
@@ -155,6 +167,14 @@ impl<'a> Check<'_, 'a> {
                 pairs.any(|(node, url)| self.silently(|check| _ = check.conforms_to(url, node, at))).into()
             }
         }
+    }
+
+    /// The type that a profile is for, where it is known.
+    fn profiled(&self, address: &str) -> Option<&'static str> {
+        type_of_address(address).or_else(|| match self.around.profiles.profile(address) {
+            Lookup::Known(profile) => Some(profile.structure.name),
+            _ => None,
+        })
     }
 
     /// What stands at a place; `None` where the expression cannot be evaluated.

@@ -75,9 +75,18 @@ pub(super) fn compile(builder: &mut Builder, base: Option<&Profile>) {
             continue;
         }
         let discriminators = discriminators_of(builder, group, base);
+        let is_default = |place: usize| {
+            let group = builder.rules.get(group);
+            group.and_then(|rules| rules.slices.get(place)).is_some_and(|slice| slice.is_default)
+        };
+        let defaults: Vec<bool> = (0..slices.len()).map(is_default).collect();
         let is_single = slices.len() == 1;
         let is_sliced = builder.rules.get(group).is_some_and(|rules| rules.slicing.is_some());
         for (place, slice) in slices.into_iter().enumerate() {
+            if defaults.get(place) == Some(&true) {
+                leave_out_repeated(builder, group, slice);
+                continue;
+            }
             let criteria: Vec<Criterion> =
                 discriminators.iter().map(|discriminator| criterion(builder, slice, discriminator)).collect();
             // A single slice of what is not said to be sliced is all there is.

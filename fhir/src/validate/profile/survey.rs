@@ -2,7 +2,7 @@
 
 use super::bundle::Bundled;
 use super::check::{At, Check};
-use super::{Demands, Lookup, Surroundings};
+use super::{CompileError, Demands, Lookup, Surroundings};
 use crate::definitions::{ElementMatch, Structure, r4};
 use crate::fhirpath::resource_node;
 use crate::json::{Kind, Value};
@@ -11,6 +11,9 @@ use crate::validate::path::Path;
 
 /// Deepest nesting that is walked; base validation has told what is deeper.
 const DEPTH_MAX: usize = 100;
+
+/// Remarks on one definition that are told.
+const REMARKS_MAX: usize = 20;
 
 /// Checks a resource and everything in it.
 pub(super) fn run(resource: Value<'_>, demands: &Demands, around: &Surroundings<'_>) -> Vec<Issue> {
@@ -94,7 +97,28 @@ impl<'a> Survey<'_, '_, 'a> {
         if structure.name == "Bundle" {
             super::bundle::check(self.check, value, at);
         }
+        if structure.name == "StructureDefinition" {
+            self.definition(value, at);
+        }
         self.members(value, structure, (at, &Line::root(structure)));
+    }
+
+    /// What of a definition could not be checked, for whoever writes one.
+    fn definition(&mut self, value: Value<'a>, at: At<'_, 'a>) {
+        let remark = |check: &mut Check<'_, 'a>, text: &dyn std::fmt::Display| {
+            check.issues.warning(IssueCode::NotSupported, at.path, value, format_args!("{text}"));
+        };
+        if !self.check.may_go_on(value.document().len()) {
+            return;
+        }
+        match super::compile(value, None) {
+            Ok(profile) => {
+                profile.remarks().iter().take(REMARKS_MAX).for_each(|text| remark(self.check, text))
+            }
+            // A logical model is no profile, and the base of a differential is looked for when it is used.
+            Err(CompileError::NoType | CompileError::NoBase(_)) => {}
+            Err(error) => remark(self.check, &format_args!("the definition cannot be used: {error}")),
+        }
     }
 
     /// The profiles that a resource says it conforms to.

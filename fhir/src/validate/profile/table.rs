@@ -161,6 +161,19 @@ pub(super) struct TypeRule {
     pub(super) profiles: Vec<Box<str>>,
     /// What a reference may point at, by address of types and profiles; empty for anything.
     pub(super) targets: Vec<Box<str>>,
+    /// How a reference may lead to its target; empty for any way.
+    pub(super) aggregation: Vec<Aggregation>,
+}
+
+/// How a reference leads to its target (ElementDefinition.type.aggregation).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Aggregation {
+    /// To a contained resource.
+    Contained,
+    /// To a resource elsewhere.
+    Referenced,
+    /// To an entry of the same Bundle.
+    Bundled,
 }
 
 /// A value that is asked for.
@@ -197,7 +210,8 @@ pub(super) struct Invariant {
     pub(super) key: Box<str>,
     pub(super) is_warning: bool,
     pub(super) human: Box<str>,
-    pub(super) compiled: Compiled,
+    /// Or why it does not compile.
+    pub(super) compiled: Result<Compiled, String>,
 }
 
 /// How an element is sliced.
@@ -223,6 +237,8 @@ pub(super) struct Slice {
     pub(super) rules: usize,
     /// One for each discriminator.
     pub(super) criteria: Vec<Criterion>,
+    /// Whether it is for whatever is in no other one (R4 profiling.html#default-slice).
+    pub(super) is_default: bool,
 }
 
 /// What a discriminator asks for.

@@ -1,7 +1,7 @@
 //! What references point at: the types and profiles that a profile allows, and the resources that are at hand.
 
 use super::check::{At, Check, place, printable};
-use super::table::Profile;
+use super::table::{Aggregation, Profile};
 use super::{Lookup, type_of_address};
 use crate::definitions::r4;
 use crate::fhirpath::{Node, Resolver, resource_node};
@@ -107,6 +107,34 @@ impl<'a> Check<'_, 'a> {
                 matching.join(", ")
             );
             self.issues.error(IssueCode::Structure, at.path, value, message);
+        }
+    }
+
+    /// Whether a reference leads to its target in one of the ways that a profile allows. A logical reference leads nowhere.
+    pub(super) fn aggregation(
+        &mut self,
+        profile: &Profile,
+        ways: &[Aggregation],
+        node: &Node<'a>,
+        at: At<'_, 'a>,
+    ) {
+        let Some(value) = place(node) else { return };
+        let Some(reference) = value.get("reference").and_then(Value::as_str) else { return };
+        let has = |way: Aggregation| ways.contains(&way);
+        let url = printable(&profile.url);
+        let wrong = if reference.starts_with('#') {
+            (!has(Aggregation::Contained)).then_some("must not point at a contained resource")
+        } else if !has(Aggregation::Referenced) && !has(Aggregation::Bundled) {
+            Some("must point at a contained resource")
+        } else {
+            // Whether a resource comes in a Bundle, only the Bundle shows.
+            let is_bundle = Entries::of(self.outermost).is_some();
+            let is_elsewhere =
+                is_bundle && !has(Aggregation::Referenced) && self.at_hand(&reference, at).is_none();
+            is_elsewhere.then_some("must point at an entry of the same Bundle")
+        };
+        if let Some(wrong) = wrong {
+            self.issues.error(IssueCode::Structure, at.path, value, format_args!("{wrong}; profile {url}"));
         }
     }
 

@@ -1,5 +1,8 @@
 //! What profiles ask for, kind by kind, with profiles made for the purpose and R4's own.
 
+mod circles;
+mod finer;
+
 use proptest::prelude::*;
 
 use super::*;

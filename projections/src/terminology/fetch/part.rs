@@ -1,7 +1,7 @@
 //! Parts of large code systems: a concept with all above it, with all below it, a page, the results of a filter.
 
 use anamnesis_fhir::json::{Document, Limits};
-use anamnesis_fhir::terminology::{CodeSystem, EXPANSION_CODES_MAX, Extent, words};
+use anamnesis_fhir::terminology::{CodeSystem, EXPANSION_CODES_MAX, Extent, PageTotal, words};
 use tokio_postgres::types::ToSql;
 
 use super::Fetcher;
@@ -14,7 +14,7 @@ const ABOVE_MAX: i64 = 50_000;
 /// Concepts right below one that are told.
 const CHILDREN_MAX: i64 = 500;
 /// Matches that are counted; of more it is only known that there are more.
-const COUNTED_MAX: i64 = 20_001;
+const COUNTED_MAX: usize = 20_001;
 
 type Parameters<'p> = [&'p (dyn ToSql + Sync)];
 
@@ -130,7 +130,11 @@ impl Fetcher<'_> {
             }
         };
         let mut system = self.linked(large, rows).await?;
-        system.page_total = usize::try_from(total).ok();
+        // One more than are counted stands for any number.
+        system.page_total = match usize::try_from(total) {
+            Ok(total) if asked.is_none() || total < COUNTED_MAX => Some(PageTotal::Exactly(total)),
+            _ => Some(PageTotal::Uncounted),
+        };
         Ok(system)
     }
 
