@@ -149,7 +149,8 @@ pub(super) async fn all(
     count_max: usize,
 ) -> Result<All, Failure> {
     let mut parameters = parameters.to_vec();
-    parameters.push(("_count".to_owned(), COUNT_MAX.to_string()));
+    let page_size = call.service.options.page_size_max.min(COUNT_MAX);
+    parameters.push(("_count".to_owned(), page_size.to_string()));
     let mut all = All { events: Vec::new(), applied: Vec::new(), issues: Vec::new() };
     let mut next: Option<String> = None;
     // As many pages as `count_max` has.
@@ -311,6 +312,8 @@ fn options(call: &Call) -> ParseOptions {
         handling,
         base_url: Some(call.base.clone()),
         date_equals: call.service.options.date_equals,
+        count_default: call.service.options.page_size,
+        count_max: call.service.options.page_size_max,
         ..ParseOptions::at(clock::now())
     }
 }
@@ -406,7 +409,7 @@ pub(crate) async fn matching(
     let index = call.service.index()?;
     let mut parameters = criteria.to_vec();
     parameters.push(("_count".to_owned(), count_max.to_string()));
-    let options = ParseOptions { handling: Handling::Strict, ..options(call) };
+    let options = ParseOptions { handling: Handling::Strict, count_max: COUNT_MAX, ..options(call) };
     let scope = Scope::Type(resource_type.to_owned());
     let (query, _) = read(call, index, &scope, &parameters, options).await?;
     let head = call.service.compartments.reads().head().await?;

@@ -1,7 +1,9 @@
 //! `GET /{type}?…`, `POST /{type}/_search`, `GET /Patient/x/Observation`, `GET /?…`
 
+use anamnesis::api::ApiOptions;
+
 use crate::searchset::{follow, ids, link, outcomes};
-use crate::support::{Answer, FHIR, Server, test};
+use crate::support::{Answer, FHIR, Server, Setup, test, test_with};
 
 async fn fill(server: &Server) {
     for (id, family) in [("a", "Adams"), ("b", "Brown"), ("c", "Clark")] {
@@ -209,6 +211,22 @@ fn criteria_that_are_no_identifier_are_searched() {
         assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 7, "{statuses:?}");
         assert_eq!(server.delete("/Patient?family:exact=Brown").await.status, 204);
         assert_eq!(server.get("/Patient/b").await.status, 410);
+    });
+}
+
+#[test]
+fn pages_are_as_large_as_is_configured() {
+    let api = ApiOptions { page_size: 1, page_size_max: 2, ..ApiOptions::default() };
+    test_with(Setup { api, ..Setup::default() }, |server| async move {
+        fill(&server).await;
+        assert_eq!(ids(&server.get("/Patient").await.json()).len(), 1);
+        let bundle = server.get("/Patient?_count=3&_sort=_id").await.json();
+        assert_eq!(ids(&bundle), ["a", "b"]);
+        assert!(link(&bundle, "self").unwrap().contains("_count=2"));
+        assert_eq!(outcomes(&bundle)[0]["issue"][0]["severity"], "information");
+        // What is deleted by criteria is no page.
+        let deleted = server.delete("/Patient?_id=a,b,c&_count=3").await;
+        assert_eq!((deleted.status.as_u16(), deleted.header("items-deleted")), (204, "3"));
     });
 }
 

@@ -73,19 +73,25 @@ pub struct ParseOptions {
     pub base_url: Option<String>,
     /// When a date is equal to another.
     pub date_equals: DateEquals,
+    /// Results on a page where the query does not say, at most [`COUNT_MAX`].
+    pub count_default: usize,
+    /// Results on a page at most, whatever the query says; at most [`COUNT_MAX`].
+    pub count_max: usize,
     /// Who lists the codes of value sets and code systems; without it the modifiers that ask for them are not supported.
     pub terminology: Option<Arc<dyn Terminology + Send + Sync>>,
 }
 
 impl fmt::Debug for ParseOptions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { handling, now, base_url, date_equals, terminology } = self;
+        let Self { handling, now, base_url, date_equals, count_default, count_max, terminology } = self;
         formatter
             .debug_struct("ParseOptions")
             .field("handling", handling)
             .field("now", now)
             .field("base_url", base_url)
             .field("date_equals", date_equals)
+            .field("count_default", count_default)
+            .field("count_max", count_max)
             .field("has_terminology", &terminology.is_some())
             .finish()
     }
@@ -96,7 +102,8 @@ impl ParseOptions {
     #[must_use]
     pub fn at(now: DateTime<Utc>) -> Self {
         let (handling, date_equals) = (Handling::default(), DateEquals::default());
-        Self { handling, now, base_url: None, date_equals, terminology: None }
+        let (count_default, count_max) = (COUNT_DEFAULT, COUNT_MAX);
+        Self { handling, now, base_url: None, date_equals, count_default, count_max, terminology: None }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The parameters that say how results are given, not which (R4 search.html#return).
 
-use super::{COUNT_DEFAULT, COUNT_MAX, PAGE_PARAMETER, Summary, Total};
+use super::{PAGE_PARAMETER, Summary, Total};
 use crate::search::include::{INCLUDES_COUNT_MAX, INCLUDES_PARAMETER};
 use crate::search::issue::{Issue, IssueKind, Severity};
 
@@ -33,6 +33,7 @@ pub fn is_of_results(name: &str) -> bool {
 
 pub(super) struct Control {
     pub(super) count: usize,
+    count_max: usize,
     pub(super) includes_count: usize,
     pub(super) total: Total,
     pub(super) summary: Summary,
@@ -43,10 +44,12 @@ pub(super) struct Control {
     given: Vec<(String, String)>,
 }
 
-impl Default for Control {
-    fn default() -> Self {
+impl Control {
+    /// Nothing asked for: pages of so many results, and of at most so many.
+    pub(super) fn new(count: usize, count_max: usize) -> Self {
         Self {
-            count: COUNT_DEFAULT,
+            count,
+            count_max,
             includes_count: INCLUDES_COUNT_MAX,
             total: Total::default(),
             summary: Summary::default(),
@@ -57,9 +60,7 @@ impl Default for Control {
             given: Vec::new(),
         }
     }
-}
 
-impl Control {
     /// Takes what it knows and gives back the rest. Of a parameter that comes twice the last counts.
     pub(super) fn take<'a>(
         &mut self,
@@ -119,9 +120,10 @@ impl Control {
         }
         // What does not fit is more than enough.
         let wanted = value.parse().unwrap_or(usize::MAX);
-        self.count = wanted.min(COUNT_MAX);
-        if wanted > COUNT_MAX {
-            let text = format!("_count: a page has at most {COUNT_MAX} results");
+        let most = self.count_max;
+        self.count = wanted.min(most);
+        if wanted > most {
+            let text = format!("_count: a page has at most {most} results");
             issues.push(Issue::new(Severity::Information, IssueKind::TooCostly, "_count", text));
         }
         Ok(())

@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use super::catalogue::AskedFor;
 use super::control::Control;
 use super::{
-    Catalogue, Handling, PAGE_PARAMETER, ParseOptions, Scope, SearchQuery, SortKey, Summary, chain, filter,
-    include, sort,
+    COUNT_MAX, Catalogue, Handling, PAGE_PARAMETER, ParseOptions, Scope, SearchQuery, SortKey, Summary,
+    chain, filter, include, sort,
 };
 use crate::search::Modifier;
 use crate::search::atom::{Atom, Criterion, Yield};
@@ -91,7 +91,8 @@ impl Parser<'_> {
             let text = format!("a query has at most {PARAMETERS_MAX} parameters");
             self.issues.push(Issue::new(Severity::Error, IssueKind::TooCostly, "", text));
         }
-        let mut control = Control::default();
+        let (default, max) = (self.options.count_default, self.options.count_max);
+        let mut control = Control::new(default.min(COUNT_MAX), max.min(COUNT_MAX));
         let rest = control.take(parameters.iter().take(PARAMETERS_MAX), &mut self.issues);
         self.types = self.types_of(scope, &control);
         let mut criteria: Vec<Criterion> = self.compartment(scope).into_iter().collect();
