@@ -87,6 +87,34 @@ where
     });
 }
 
+/// Serves HTTP on a thread of its own until the handle stops it.
+fn serve(
+    services: Services,
+) -> (std::net::SocketAddr, actix_web::dev::ServerHandle, std::thread::JoinHandle<()>) {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        actix_web::rt::System::new().block_on(async move {
+            let server = HttpServer::new(move || {
+                App::new()
+                    .wrap(actix_web::middleware::Compress::default())
+                    .wrap(actix_web::middleware::from_fn(anamnesis::telemetry::observe))
+                    .configure(api::configure(services.clone()))
+                    .default_service(actix_web::web::to(api::not_found))
+            })
+            .workers(2)
+            .disable_signals()
+            .bind(("127.0.0.1", 0))
+            .unwrap();
+            let address = *server.addrs().first().unwrap();
+            let running = server.run();
+            sender.send((address, running.handle())).unwrap();
+            running.await.unwrap();
+        });
+    });
+    let (address, handle) = receiver.recv().unwrap();
+    (address, handle, thread)
+}
+
 impl Server {
     async fn start(setup: Setup) -> Server {
         let url = testing::postgres().await.fresh_database().await;
@@ -152,27 +180,7 @@ impl Server {
             service = service.with_subscriptions(subscriptions.clone());
         }
         let services = Services::new(vec![service]);
-        let (sender, receiver) = std::sync::mpsc::channel();
-        let thread = std::thread::spawn(move || {
-            actix_web::rt::System::new().block_on(async move {
-                let server = HttpServer::new(move || {
-                    App::new()
-                        .wrap(actix_web::middleware::Compress::default())
-                        .wrap(actix_web::middleware::from_fn(anamnesis::telemetry::observe))
-                        .configure(api::configure(services.clone()))
-                        .default_service(actix_web::web::to(api::not_found))
-                })
-                .workers(2)
-                .disable_signals()
-                .bind(("127.0.0.1", 0))
-                .unwrap();
-                let address = *server.addrs().first().unwrap();
-                let running = server.run();
-                sender.send((address, running.handle())).unwrap();
-                running.await.unwrap();
-            });
-        });
-        let (address, handle) = receiver.recv().unwrap();
+        let (address, handle, thread) = serve(services);
         let root = format!("http://{address}");
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let base = format!("{root}/default/fhir");
