@@ -61,6 +61,8 @@ pub enum Command {
     Purge {
         /// Of which resource.
         key: ResourceKey,
+        /// What the client expects to find.
+        expected: Expected,
     },
 }
 
@@ -70,7 +72,7 @@ impl Command {
     pub fn key(&self) -> &ResourceKey {
         match self {
             Self::Create { candidate, .. } | Self::Update { candidate, .. } => &candidate.key,
-            Self::Delete { key, .. } | Self::Purge { key } => key,
+            Self::Delete { key, .. } | Self::Purge { key, .. } => key,
         }
     }
 
@@ -213,7 +215,7 @@ pub enum Refusal {
     #[error("this service does not create resources by update; create it with POST")]
     CreateNotAllowed,
     /// The type's versioning demands If-Match.
-    #[error("resources of this type are updated only with the header If-Match")]
+    #[error("resources of this type are updated only with their version in the header If-Match")]
     VersionRequired,
     /// The new id is in use.
     #[error("the id is in use")]
@@ -265,7 +267,7 @@ pub fn decide(
             let delete = delete::Delete { key, expected, hard: *hard };
             delete::decide(&delete, current, rules, provenance)
         }
-        Command::Purge { key } => Ok(purge::decide(key, current, provenance)),
+        Command::Purge { key, expected } => purge::decide(key, expected, current, provenance),
     }
 }
 

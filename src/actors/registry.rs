@@ -110,7 +110,7 @@ impl Compartments {
             Command::Create { candidate, .. } | Command::Update { candidate, .. } => {
                 candidate.placement.home.clone()
             }
-            Command::Delete { key, .. } | Command::Purge { key } => match self.home(key).await? {
+            Command::Delete { key, .. } | Command::Purge { key, .. } => match self.home(key).await? {
                 Some(home) => home,
                 None => crate::decide::placement::shared(key),
             },

@@ -92,7 +92,7 @@ async fn many(
 }
 
 fn count(query: &Query) -> Result<Option<usize>, Failure> {
-    let Some(text) = query.get("_count") else { return Ok(None) };
+    let Some(text) = query.once(&["_count"])? else { return Ok(None) };
     let count = text.parse().ok().filter(|count| (1..=COUNT_MAX).contains(count));
     let bad =
         || Failure::invalid(format!("_count of a conditional delete is a number from 1 to {COUNT_MAX}."));

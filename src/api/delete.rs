@@ -25,17 +25,9 @@ pub(crate) const HARD: [&str; 2] = ["hardDelete", "_hardDelete"];
 /// Whether the client wants no version to be kept.
 ///
 /// # Errors
-/// 400 for what is neither yes nor no: a typo must not decide whether a patient's record can be had again.
+/// 400 for what is neither yes nor no, or both: a typo must not decide whether a patient's record can be had again.
 pub(crate) fn hard(query: &Query) -> Result<bool, Failure> {
-    let mut hard = false;
-    for (name, value) in query.0.iter().filter(|(name, _)| HARD.contains(&name.as_str())) {
-        hard |= match value.as_str() {
-            "true" => true,
-            "false" => false,
-            _ => return Err(Failure::invalid(format!("{name} is true or false."))),
-        };
-    }
-    Ok(hard)
+    Ok(query.flag(&HARD)?.unwrap_or(false))
 }
 
 /// 204, with the version and position of the delete where there is one.

@@ -51,13 +51,9 @@ pub(super) fn check(call: &Call, interaction: Interaction) -> Result<(), Failure
 /// Whether the version before is kept where only `meta` changes.
 ///
 /// # Errors
-/// 400 for what is neither yes nor no.
+/// 400 for what is neither yes nor no, or both.
 pub(crate) fn meta_history(query: &Query) -> Result<bool, Failure> {
-    match query.get(META_HISTORY) {
-        None | Some("true") => Ok(true),
-        Some("false") => Ok(false),
-        Some(_) => Err(Failure::invalid(format!("{META_HISTORY} is true or false."))),
-    }
+    Ok(query.flag(&[META_HISTORY])?.unwrap_or(true))
 }
 
 /// The criteria of a conditional write: its query without what says how to write.

@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
-use crate::error::Failure;
+use crate::error::{Failure, FailureKind, IssueCode};
 
 /// Parameters in the order in which they came; a name may come more than once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,6 +28,37 @@ impl Query {
     /// The first value of a parameter.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The value of a parameter that is given once, under one of its names.
+    ///
+    /// # Errors
+    /// 400 where it is given again: of two values one would go unheard.
+    pub(crate) fn once(&self, names: &[&str]) -> Result<Option<&str>, Failure> {
+        let mut given = self.0.iter().filter(|(name, _)| names.contains(&name.as_str()));
+        match (given.next(), given.next()) {
+            (Some((name, _)), Some(_)) => {
+                let text = format!("{name} is given more than once.");
+                Err(Failure::new(FailureKind::Invalid, IssueCode::Duplicate, text))
+            }
+            (first, _) => Ok(first.map(|(_, value)| value.as_str())),
+        }
+    }
+
+    /// Whether a parameter says yes or no; `None` where it is not given.
+    ///
+    /// # Errors
+    /// 400 for what is neither, and for what is said more than once.
+    pub(crate) fn flag(&self, names: &[&str]) -> Result<Option<bool>, Failure> {
+        match self.once(names)? {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(_) => {
+                let name = names.first().copied().unwrap_or_default();
+                Err(Failure::invalid(format!("{name} is true or false.")))
+            }
+        }
     }
 
     /// The parameters that are not among `names`.

@@ -26,12 +26,13 @@ impl Own {
         let parsed = || Query::parse(query).map_err(|_bad| "The query of this url is malformed.");
         let names: &[&str] = match method {
             Method::Delete => {
-                own.hard = delete::hard(&parsed()?).map_err(|_bad| "hardDelete is true or false.")?;
+                own.hard =
+                    delete::hard(&parsed()?).map_err(|_bad| "hardDelete is true or false, and said once.")?;
                 &delete::HARD
             }
             Method::Put | Method::Patch => {
                 let asked = parameters::meta_history(&parsed()?);
-                own.meta_history = asked.map_err(|_bad| "_meta-history is true or false.")?;
+                own.meta_history = asked.map_err(|_bad| "_meta-history is true or false, and said once.")?;
                 &[parameters::META_HISTORY]
             }
             Method::Post | Method::Get | Method::Head => &[],
@@ -70,7 +71,12 @@ mod tests {
         assert_eq!(query, "a=b&_meta-history=false");
         let (url, own) = take(Method::Get, "Patient?_meta-history=x&hardDelete=y").unwrap();
         assert_eq!((url.as_str(), own.hard), ("Patient?_meta-history=x&hardDelete=y", false));
-        for (method, url) in [(Method::Delete, "P/1?hardDelete=1"), (Method::Patch, "P/1?_meta-history=no")] {
+        for (method, url) in [
+            (Method::Delete, "P/1?hardDelete=1"),
+            (Method::Delete, "P/1?hardDelete=true&_hardDelete=false"),
+            (Method::Patch, "P/1?_meta-history=no"),
+            (Method::Put, "P/1?_meta-history=false&_meta-history=true"),
+        ] {
             assert!(take(method, url).is_err(), "{url}");
         }
     }

@@ -2,15 +2,22 @@
 
 use anamnesis_events::{Draft, Erases, Operation, ResourceKey};
 
-use super::{Current, Decision, Provenance, without_body};
+use super::precondition::Expected;
+use super::{Current, Decision, Provenance, Refusal, without_body};
 
-pub(super) fn decide(key: &ResourceKey, current: Option<&Current>, provenance: &Provenance) -> Decision {
+pub(super) fn decide(
+    key: &ResourceKey,
+    expected: &Expected,
+    current: Option<&Current>,
+    provenance: &Provenance,
+) -> Result<Decision, Refusal> {
+    expected.check(current)?;
     // Where no version is left, there is none to take away.
-    let Some(current) = current.filter(|current| !current.erased) else { return Decision::Absent };
-    Decision::Append(Box::new(Draft {
+    let Some(current) = current.filter(|current| !current.erased) else { return Ok(Decision::Absent) };
+    Ok(Decision::Append(Box::new(Draft {
         operation: Operation::Purge,
         erases: Erases::Earlier,
         version: current.version,
         ..without_body(key, current, provenance)
-    }))
+    })))
 }

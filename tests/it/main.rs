@@ -45,6 +45,7 @@ mod races;
 mod read;
 mod rebuild;
 mod reindex;
+mod said_twice;
 mod search;
 mod search_chain;
 mod search_explain;

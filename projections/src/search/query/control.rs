@@ -42,6 +42,8 @@ pub(super) struct Control {
     pub(super) types: Vec<String>,
     pub(super) page: Option<String>,
     given: Vec<(String, String)>,
+    /// The same, as it was sent.
+    said: Vec<(String, String)>,
 }
 
 impl Control {
@@ -58,10 +60,12 @@ impl Control {
             types: Vec::new(),
             page: None,
             given: Vec::new(),
+            said: Vec::new(),
         }
     }
 
-    /// Takes what it knows and gives back the rest. Of a parameter that comes twice the last counts.
+    /// Takes what it knows and gives back the rest. A parameter that comes twice has to say the same, but for `_type`: what
+    /// is searched is of all its lists (R4 search.html#combining).
     pub(super) fn take<'a>(
         &mut self,
         parameters: impl Iterator<Item = &'a (String, String)>,
@@ -70,6 +74,11 @@ impl Control {
         let mut rest = Vec::new();
         for parameter in parameters {
             let (name, value) = parameter;
+            if name != "_type" && self.contradicts(name, value) {
+                let text = format!("{name}: is given more than once, with different values");
+                issues.push(Issue::new(Severity::Error, IssueKind::Invalid, name, text));
+                continue;
+            }
             let understood = match name.as_str() {
                 "_count" => self.count(value, issues),
                 "_includesCount" => self.includes_count(value),
@@ -77,7 +86,7 @@ impl Control {
                 "_summary" => self.summary(value),
                 "_elements" => replace(&mut self.elements, value),
                 "_sort" => replace(&mut self.sort, value),
-                "_type" => replace(&mut self.types, value),
+                "_type" => self.types(value),
                 PAGE_PARAMETER => {
                     self.page = Some(value.clone());
                     continue;
@@ -90,9 +99,12 @@ impl Control {
             };
             match understood {
                 Ok(()) => {
-                    self.given.retain(|(given, _)| given != name);
                     let shown = if name == "_count" { self.count.to_string() } else { value.clone() };
-                    self.given.push((name.clone(), shown));
+                    let parameter = (name.clone(), shown);
+                    if !self.given.contains(&parameter) {
+                        self.given.push(parameter);
+                    }
+                    self.said.push((name.clone(), value.clone()));
                 }
                 Err(text) => issues.push(Issue::new(Severity::Error, IssueKind::Invalid, name, text)),
             }
@@ -111,6 +123,24 @@ impl Control {
         given.iter_mut().filter(|(name, _)| name == "_sort").for_each(|(_, value)| value.clone_from(&sort));
         given.retain(|(name, value)| name != "_sort" || !value.is_empty());
         given
+    }
+
+    /// Whether another value of this parameter has been taken already.
+    fn contradicts(&self, name: &str, value: &str) -> bool {
+        let is_page = name == PAGE_PARAMETER && self.page.as_ref().is_some_and(|page| page != value);
+        is_page || self.said.iter().any(|(known, said)| known == name && said != value)
+    }
+
+    fn types(&mut self, value: &str) -> Result<(), String> {
+        let before = std::mem::take(&mut self.types);
+        replace(&mut self.types, value)?;
+        if !before.is_empty() {
+            self.types.retain(|name| before.contains(name));
+            if self.types.is_empty() {
+                return Err("_type: no type is in all of its lists".to_owned());
+            }
+        }
+        Ok(())
     }
 
     fn count(&mut self, value: &str, issues: &mut Vec<Issue>) -> Result<(), String> {
