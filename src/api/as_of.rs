@@ -15,6 +15,7 @@ pub(super) use compartment::search;
 use super::answer::Answer;
 use super::call::Call;
 use super::interaction::Interaction;
+use super::query::encode;
 use super::read;
 use crate::clock;
 use crate::error::{Failure, FailureKind, Issue, IssueCode};
@@ -30,6 +31,9 @@ pub(super) const DOCUMENTATION: &str = "Reads, histories, $everything and search
 /// # Errors
 /// 400 for an interaction that does not understand it.
 pub(super) fn refuse_elsewhere(call: &Call, interaction: Interaction) -> Result<(), Failure> {
+    if let Some((name, _)) = call.query.0.iter().find(|(name, _)| is_nearly(name)) {
+        return Err(misspelt(name));
+    }
     let is_asked = call.query.get(PARAMETER).is_some();
     let is_understood = match interaction {
         Interaction::Read
@@ -47,13 +51,35 @@ pub(super) fn refuse_elsewhere(call: &Call, interaction: Interaction) -> Result<
     Err(Failure::new(FailureKind::Invalid, IssueCode::NotSupported, text))
 }
 
+/// Whether a name is that of the parameter but for case and underscores.
+pub(super) fn is_nearly(name: &str) -> bool {
+    name != PARAMETER && name.replace('_', "").eq_ignore_ascii_case("asOf")
+}
+
+/// Who misspells the past would be given the present.
+pub(super) fn misspelt(name: &str) -> Failure {
+    let text = format!("The parameter {} is not known; {PARAMETER} is.", encode(name));
+    Failure::new(FailureKind::Invalid, IssueCode::NotSupported, text)
+}
+
 /// The position that a client asks for; `None` for the present. One inside of a transaction, where the log never stood,
 /// becomes the position before the transaction.
 ///
 /// # Errors
 /// 400 for what is neither a position nor an instant, and for what lies in the future.
 pub(super) async fn asked(call: &Call) -> Result<Option<Position>, Failure> {
-    let mut values = call.query.0.iter().filter(|(name, _)| name == PARAMETER).map(|(_, value)| value);
+    let values = call.query.0.iter().filter(|(name, _)| name == PARAMETER);
+    asked_by(call, values.map(|(_, value)| value.as_str())).await
+}
+
+/// [`asked`] where the parameter may stand elsewhere than in the query.
+///
+/// # Errors
+/// As [`asked`].
+pub(super) async fn asked_by(
+    call: &Call,
+    mut values: impl Iterator<Item = &str>,
+) -> Result<Option<Position>, Failure> {
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
         return Err(Failure::invalid("_asOf is given once."));
@@ -96,8 +122,10 @@ fn malformed() -> Failure {
 
 /// `GET /Patient/1?_asOf=`
 pub(super) async fn read(call: &Call, key: &ResourceKey, position: Position) -> Result<Answer, Failure> {
-    let event = call.service.log.current_at(key, position).await?.filter(|event| !event.is_gone());
-    let event = event.ok_or_else(|| missing(position))?;
+    let event = call.service.log.current_at(key, position).await?;
+    let Some(event) = event.filter(|event| !event.is_gone()) else {
+        return Err(unreadable(call, key, position).await?);
+    };
     let answer = read::answer(call, &event).map_err(|failure| failure.at_position(position))?;
     Ok(Answer { position: Some(position), ..answer })
 }
@@ -113,8 +141,23 @@ pub(super) fn erased_since() -> Issue {
     Issue::warning(IssueCode::Incomplete, text)
 }
 
-/// 404 for what did not exist yet.
+/// Why there is nothing to be read of then: 410 where the resource is there still and its version of then is not. Of what
+/// was erased altogether not even that it was there is told.
+async fn unreadable(call: &Call, key: &ResourceKey, position: Position) -> Result<Failure, Failure> {
+    let then = call.service.log.current_at(key, position).await?;
+    let was_there = then.is_some_and(|event| is_erased_since(&event, position));
+    let now = call.service.compartments.reads().current(key.clone()).await?;
+    if !was_there || now.is_none_or(|event| event.is_gone()) {
+        return Ok(missing(position));
+    }
+    let text = format!("The version of position {position} has been erased since.");
+    Ok(Failure::new(FailureKind::Gone, IssueCode::Deleted, text).at_position(position))
+}
+
+/// 404 for what did not exist yet, and for what has been erased since.
 pub(super) fn missing(position: Position) -> Failure {
-    let text = format!("At position {position} of the log there was no resource of this type and id.");
+    let text = format!(
+        "At position {position} of the log there was no resource of this type and id, or all of it has been erased since."
+    );
     Failure::not_found(text).at_position(position)
 }

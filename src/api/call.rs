@@ -11,7 +11,7 @@ use anamnesis_projections::search::SearchIndex;
 use super::idempotency::Once;
 use super::negotiate::{self, Prefer};
 use super::provenance::{self, Sent};
-use super::query::Query;
+use super::query::{self, GENERAL, Query};
 use super::service::Service;
 use super::turns::Held;
 use crate::actors::{Kept, Outcome, Terms, WriteError};
@@ -119,6 +119,16 @@ impl Call {
     /// The address of a resource, as it stands in `fullUrl`.
     pub(crate) fn full_url(&self, key: &ResourceKey) -> String {
         format!("{}/{key}", self.base)
+    }
+
+    /// The address of a page. It goes on in the form that the client has asked for in its query (R4 http.html#paging).
+    pub(crate) fn link<'a>(
+        &'a self,
+        address: &str,
+        parameters: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> String {
+        let form = self.query.0.iter().filter(|(name, _)| GENERAL.contains(&name.as_str()));
+        query::url(address, parameters.chain(form.map(|(name, value)| (name.as_str(), value.as_str()))))
     }
 
     /// The addresses that mean this service: the configured ones and the one that the client uses.

@@ -283,3 +283,63 @@ fn what_has_been_erased_since_is_told() {
         }
     });
 }
+
+#[test]
+fn the_past_is_asked_for_in_parameters_too_and_never_misspelt() {
+    test(|server| async move {
+        server.put("/Patient/a", patient("a", true)).await;
+        server.put("/Observation/1", observation("1", "Patient/a", "final")).await;
+        let post = async |path: &str, name: &str, value: serde_json::Value| {
+            let mut parameter = serde_json::json!({"name": name});
+            parameter.as_object_mut().unwrap().extend(value.as_object().unwrap().clone());
+            let body = serde_json::json!({"resourceType": "Parameters", "parameter": [parameter]});
+            server.post(path, body.to_string()).await
+        };
+        for value in [serde_json::json!({"valueString": "1"}), serde_json::json!({"valueInteger": 1})] {
+            let then = post("/Patient/a/$everything", "_asOf", value).await;
+            assert_eq!(versions(&then.json()), ["Patient/a/1"], "{}", then.text());
+            assert_eq!(then.header("x-anamnesis-position"), "1");
+            assert!(then.json()["link"][0]["url"].as_str().unwrap().contains("_asOf=1"));
+        }
+        let twice =
+            post("/Patient/a/$everything?_asOf=2", "_asOf", serde_json::json!({"valueString": "1"})).await;
+        assert_eq!(twice.status, 400);
+        let misspelt = post("/Patient/a/$everything", "asOf", serde_json::json!({"valueString": "1"})).await;
+        assert_eq!((misspelt.status.as_u16(), misspelt.outcome().as_str()), (400, "not-supported"));
+        for path in
+            ["/Patient/a", "/Patient/a/_history", "/Patient/a/$everything", "/Patient/a/*", "/Patient"]
+        {
+            for name in ["_asof", "_ASOF", "asOf", "_as_of"] {
+                let answer = server.get(&format!("{path}?{name}=1")).await;
+                assert_eq!(
+                    (answer.status.as_u16(), answer.outcome().as_str()),
+                    (400, "not-supported"),
+                    "{path} {name}"
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn a_read_of_what_was_erased_since_says_so() {
+    test(|server| async move {
+        server.put("/Patient/a", patient("a", true)).await;
+        server.put("/Patient/a", patient("a", false)).await;
+        server.delete("/Patient/a/$purge-history").await;
+        let purged = server.get("/Patient/a?_asOf=1").await;
+        assert_eq!(
+            (purged.status.as_u16(), purged.outcome().as_str()),
+            (410, "deleted"),
+            "{}",
+            purged.text()
+        );
+        assert!(purged.text().contains("erased since"));
+        assert_eq!(server.get("/Patient/a?_asOf=2").await.status, 200);
+        assert_eq!(server.get("/Patient/a?_asOf=0").await.status, 404, "not there yet");
+        server.delete("/Patient/a?hardDelete=true").await;
+        let gone = server.get("/Patient/a?_asOf=2").await;
+        assert_eq!((gone.status.as_u16(), gone.outcome().as_str()), (404, "not-found"));
+        assert!(gone.text().contains("erased since"), "{}", gone.text());
+    });
+}

@@ -22,7 +22,7 @@ use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::operation::{Invocation, Level, Work};
 use crate::api::page::{Head, Link, Page};
-use crate::api::{as_of, query, read};
+use crate::api::{as_of, read};
 use crate::error::{Failure, FailureKind, Issue, IssueCode};
 
 /// The parameter that carries the token of a page, as in searches.
@@ -44,7 +44,8 @@ async fn everything(call: &Call, invocation: Invocation) -> Result<Answer, Failu
         Some(text) => Some(Token::decode(&text).ok_or_else(bad_token)?),
         None => None,
     };
-    let then = as_of::asked(call).await?;
+    let positions = input.texts(as_of::PARAMETER);
+    let then = as_of::asked_by(call, positions.iter().map(AsRef::as_ref)).await?;
     asked.given.extend(then.map(|position| (as_of::PARAMETER.to_owned(), position.to_string())));
     let head = call.service.compartments.reads().head().await?;
     let at = match (&token, then) {
@@ -136,7 +137,7 @@ fn links(
     let address = |token: Option<&str>| {
         let given = asked.given.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let page = token.map(|token| (PAGE_PARAMETER, token));
-        query::url(&format!("{}/$everything", call.full_url(patient)), given.chain(page))
+        call.link(&format!("{}/$everything", call.full_url(patient)), given.chain(page))
     };
     let mut links = vec![Link { relation: "self", url: address(own) }];
     if let Some(place) = next {

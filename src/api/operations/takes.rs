@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::Input;
+use crate::api::as_of;
 use crate::api::call::Call;
 use crate::api::query::{GENERAL, encode};
 use crate::error::{Failure, FailureKind, Issue, IssueCode};
@@ -51,6 +52,9 @@ impl Takes {
             }
             if self.has(&name) {
                 continue;
+            }
+            if as_of::is_nearly(&name) {
+                return Err(as_of::misspelt(&name));
             }
             let shown = encode(&name);
             if self.refused.contains(&name.as_str()) || call.refuses_unknown() {
