@@ -3,6 +3,8 @@
 //! Roles come with sign-in; until then whoever reaches the server may ask, but no web page and no entry of a bundle, and
 //! nobody where `search.explain` is off. Values of the query are shown to who asks for them only.
 
+use std::borrow::Cow;
+
 use anamnesis_events::Position;
 use anamnesis_projections::search::{ExplainOptions, Explained, Ran, Scope, explained};
 use serde_json::{Value, json};
@@ -15,9 +17,20 @@ use crate::error::Failure;
 
 /// The parameter: `true`, or what else is wanted, separated by commas.
 const PARAMETER: &str = "_explain";
+/// Its value where nothing is wanted.
+const NOT: &str = "false";
 
 pub(super) fn is_asked(call: &Call) -> bool {
-    call.query.get(PARAMETER).is_some()
+    call.query.get(PARAMETER).is_some_and(|wanted| wanted != NOT)
+}
+
+/// The parameters of a search that nobody is to be told of how it is done.
+pub(super) fn without(parameters: &[(String, String)]) -> Cow<'_, [(String, String)]> {
+    let says_no = |(name, wanted): &(String, String)| name == PARAMETER && wanted == NOT;
+    match parameters.iter().any(says_no) {
+        false => Cow::Borrowed(parameters),
+        true => parameters.iter().filter(|parameter| !says_no(parameter)).cloned().collect(),
+    }
 }
 
 /// Refuses what is not answered by the index alone.

@@ -95,7 +95,7 @@ async fn page(call: &Call, scope: HistoryScope, path: &str) -> Result<Made, Fail
     let here = format!("{}{path}/_history", call.base);
     if counts {
         let total = call.service.log.history_count(scope, range).await?;
-        let links = [Link { relation: "self", url: url(&here, &applied, None) }];
+        let links = [Link { relation: "self", url: url(call, &here, &applied, None) }];
         let head = Head { kind: "history", id: &call.correlation_id, total: Some(total), links: &links };
         return Ok(Made { bundle: Page::new(&head, 0).finish(), is_empty: total == 0, as_of });
     }
@@ -104,10 +104,10 @@ async fn page(call: &Call, scope: HistoryScope, path: &str) -> Result<Made, Fail
     let HistoryPage { mut events, is_cut } = call.service.log.history(scope, range).await?;
     let has_more = is_cut || events.len() > count;
     events.truncate(count);
-    let mut links = vec![Link { relation: "self", url: url(&here, &applied, call.query.get("_page")) }];
+    let mut links = vec![Link { relation: "self", url: url(call, &here, &applied, call.query.get("_page")) }];
     if let (true, Some(last)) = (has_more, events.last()) {
         let page = last.position.to_string();
-        links.push(Link { relation: "next", url: url(&here, &applied, Some(&page)) });
+        links.push(Link { relation: "next", url: url(call, &here, &applied, Some(&page)) });
     }
     let capacity = events.iter().map(|event| event.payload.len() + 384).sum();
     let head = Head { kind: "history", id: &call.correlation_id, total: None, links: &links };
@@ -120,28 +120,34 @@ async fn page(call: &Call, scope: HistoryScope, path: &str) -> Result<Made, Fail
 
 /// One version: a delete has no resource, but says so in its request (R4 http.html section 3.1.0.9).
 fn entry(bundle: &mut Page, call: &Call, event: &Event) {
-    let Event { key, version, operation, .. } = event;
+    let Event { key, version, .. } = event;
     let full_url = call.full_url(key);
     let resource = (!event.payload.is_empty()).then_some(&event.payload[..]);
-    // A resource that begins under an id of the client's, or anew after a delete, was made by an update.
-    let (method, url, status) = match operation {
-        Operation::Create if version.get() == 1 && clock::is_server_made(&key.id) => {
-            ("POST", key.resource_type.to_string(), "201")
-        }
-        Operation::Create => ("PUT", key.to_string(), "201"),
-        Operation::Update => ("PUT", key.to_string(), "200"),
-        // The log shows no purge in a history.
-        Operation::Delete | Operation::Purge => ("DELETE", key.to_string(), "204"),
-    };
+    let (method, url, status) = request_of(event);
     let request = format!(r#"{{"method":"{method}","url":"{url}"}}"#);
     let modified = event.recorded_at.to_rfc3339_opts(SecondsFormat::Micros, true);
     let response = format!(r#"{{"status":"{status}","etag":"W/\"{version}\"","lastModified":"{modified}"}}"#);
     bundle.entry(Some(&full_url), resource, &[("request", &request), ("response", &response)]);
 }
 
-fn url(here: &str, applied: &[(String, String)], page: Option<&str>) -> String {
+/// The request that made a version, as an entry of a history has it: method, url and status.
+pub(crate) fn request_of(event: &Event) -> (&'static str, String, &'static str) {
+    let Event { key, version, operation, .. } = event;
+    // A resource that begins under an id of the client's, or anew after a delete, was made by an update.
+    match operation {
+        Operation::Create if version.get() == 1 && clock::is_server_made(&key.id) => {
+            ("POST", key.resource_type.to_string(), "201")
+        }
+        Operation::Create => ("PUT", key.to_string(), "201"),
+        Operation::Update => ("PUT", key.to_string(), "200"),
+        // No purge is shown to anybody.
+        Operation::Delete | Operation::Purge => ("DELETE", key.to_string(), "204"),
+    }
+}
+
+fn url<'a>(call: &'a Call, here: &str, applied: &'a [(String, String)], page: Option<&'a str>) -> String {
     let parameters = applied.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    query::url(here, parameters.chain(page.map(|page| ("_page", page))))
+    call.link(here, parameters.chain(page.map(|page| ("_page", page))))
 }
 
 fn asked(call: &Call) -> Result<Asked, Failure> {

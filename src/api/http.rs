@@ -124,6 +124,10 @@ async fn receive(
     }
     let headers = request.headers();
     let arriving = &service.options.arriving;
+    if place.is_search() && body::is_empty(headers) {
+        // All that is asked for stands in the query.
+        return Ok(Received::Body(Body::None));
+    }
     if place.is_search() {
         negotiate::form_type(headers)?;
         let form = body::read(headers, payload, FORM_BYTES_MAX, arriving).await?;

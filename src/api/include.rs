@@ -12,7 +12,6 @@ use anamnesis_projections::search::{
 };
 
 use super::call::Call;
-use super::query;
 use super::search::refuse_strangers;
 use crate::error::{Failure, Issue, IssueCode};
 
@@ -79,7 +78,7 @@ pub(super) fn address(call: &Call, scope: &Scope, query: &SearchQuery, at: Posit
     let token = IncludesToken { fingerprint, position: at, skip, owner, page }.encode();
     let applied = query.applied().iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let parameters = applied.chain([(INCLUDES_PARAMETER, token.as_str())]);
-    query::url(&format!("{}{path}/$includes", call.base), parameters)
+    call.link(&format!("{}{path}/$includes", call.base), parameters)
 }
 
 /// The token of the page of matches: of a search its own, of a further portion the one that it names.

@@ -39,8 +39,18 @@ const OFFERS: [Offer; 6] = [
 const FORMATS: &str =
     "application/fhir+json, application/fhir+xml, application/json, application/xml, text/json and text/xml";
 
+/// A media type by the name that it is offered under: DSTU2 had others, which some clients still use.
+fn modern(media: &str) -> &str {
+    let old = [
+        ("application/json+fhir", "application/fhir+json"),
+        ("application/xml+fhir", "application/fhir+xml"),
+    ];
+    old.iter().find(|(old, _)| old.eq_ignore_ascii_case(media)).map_or(media, |(_, new)| new)
+}
+
 /// The offer with this media type.
 pub(crate) fn offered(media: &str) -> Option<Offer> {
+    let media = modern(media);
     OFFERS.into_iter().find(|offer| offer.media.eq_ignore_ascii_case(media))
 }
 
@@ -74,10 +84,13 @@ pub(crate) fn prefer(headers: &HeaderMap) -> Prefer {
     let values = lines.filter_map(|line| line.to_str().ok());
     for preference in values.flat_map(|line| line.split([',', ';'])) {
         let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
-        match (name.trim(), value.trim().trim_matches('"')) {
+        // Names are the same in any case (RFC 7240 section 2); these values are words of R4, and nobody means others.
+        let (name, value) =
+            (name.trim().to_ascii_lowercase(), value.trim().trim_matches('"').to_ascii_lowercase());
+        match (name.as_str(), value.as_str()) {
             ("return", "minimal") => prefer.answer = Return::Minimal,
             ("return", "representation") => prefer.answer = Return::Representation,
-            ("return", "OperationOutcome") => prefer.answer = Return::Outcome,
+            ("return", "operationoutcome") => prefer.answer = Return::Outcome,
             ("handling", handling) => {
                 (prefer.strict, prefer.lenient) = (handling == "strict", handling == "lenient");
             }
@@ -105,8 +118,10 @@ pub(crate) fn answer_type(headers: &HeaderMap, format: Option<&str>) -> Result<O
     }
     let lines: Vec<&str> =
         headers.get_all(header::ACCEPT).map(|line| line.to_str().unwrap_or_default()).collect();
-    // What nearly every request says needs no reading.
-    if matches!(lines.as_slice(), [] | ["*/*" | "application/fhir+json"]) {
+    // What nearly every request says needs no reading. An empty list prefers nothing (RFC 9110 section 12.5.1).
+    if matches!(lines.as_slice(), ["*/*" | "application/fhir+json"])
+        || lines.iter().all(|line| line.trim().is_empty())
+    {
         return Ok(FHIR_JSON);
     }
     let ranges: Vec<MediaRange<'_>> =
@@ -152,7 +167,7 @@ impl MediaRange<'_> {
 /// Reads a range; `None` for one of another version of FHIR.
 fn media_range((place, range): (usize, &str)) -> Option<MediaRange<'_>> {
     let mut parts = range.split(';').map(str::trim);
-    let media = parts.next().unwrap_or_default();
+    let media = modern(parts.next().unwrap_or_default());
     let mut weight = 1000;
     for parameter in parts {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));

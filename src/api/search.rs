@@ -19,7 +19,6 @@ use super::call::Call;
 use super::explain;
 use super::include;
 use super::page::{Head, Link, Page};
-use super::query;
 use super::subset::Subset;
 use crate::clock;
 use crate::error::{Failure, FailureKind, Issue, IssueCode};
@@ -59,7 +58,8 @@ async fn search(call: &Call, scope: Scope, path: &str) -> Result<Answer, Failure
     if explain::is_asked(call) {
         return explain::answer(call, &scope).await;
     }
-    of_parameters(call, scope, path, &call.query.0, Vec::new()).await
+    let parameters = explain::without(&call.query.0);
+    of_parameters(call, scope, path, &parameters, Vec::new()).await
 }
 
 /// A search with these parameters instead of those of the request, and with what there is to say already.
@@ -223,7 +223,8 @@ pub(super) fn bundle_of(
     matches: &[Event],
     issues: &[Issue],
 ) -> Result<Answer, Failure> {
-    let entries = Entries { matches, included: &[] };
+    let shown = if Subset::parse(&call.query)? == Subset::Count { &[] } else { matches };
+    let entries = Entries { matches: shown, included: &[] };
     bundle(call, links, Some(matches.len() as u64), &entries, issues)
 }
 
@@ -337,7 +338,7 @@ fn links(call: &Call, path: &str, query: &SearchQuery, page: &SearchPage) -> Vec
     let address = |token: Option<&str>| {
         let applied = query.applied().iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let page = token.map(|token| (PAGE_PARAMETER, token));
-        query::url(&format!("{}{path}", call.base), applied.chain(page))
+        call.link(&format!("{}{path}", call.base), applied.chain(page))
     };
     let mut links = vec![Link { relation: "self", url: address(call.query.get(PAGE_PARAMETER)) }];
     for (relation, token) in [("next", &page.next), ("previous", &page.previous)] {
@@ -394,6 +395,25 @@ fn refuse(issues: Vec<SearchIssue>) -> Failure {
     Failure::with_issues(FailureKind::Invalid, issues.into_iter().map(Issue::from).collect())
 }
 
+/// The query for the resources of a type that criteria match. Every criterion must be understood.
+///
+/// # Errors
+/// 400 for criteria that are not understood.
+pub(crate) async fn of_criteria(
+    call: &Call,
+    resource_type: &str,
+    criteria: &[(String, String)],
+    count_max: usize,
+) -> Result<SearchQuery, Failure> {
+    let mut parameters = criteria.to_vec();
+    parameters.push(("_count".to_owned(), count_max.to_string()));
+    let options = ParseOptions { handling: Handling::Strict, count_max: COUNT_MAX, ..options(call) };
+    let scope = Scope::Type(resource_type.to_owned());
+    // Never one that is being built: what it lacks would be created twice.
+    let index = call.service.index()?;
+    Ok(read(call, index, &scope, &parameters, options).await?.0)
+}
+
 /// The resources of a type that criteria match, with the positions of the versions that do; at most `count_max`. Every
 /// criterion must be understood, and the index must have all that the log has.
 ///
@@ -405,13 +425,8 @@ pub(crate) async fn matching(
     criteria: &[(String, String)],
     count_max: usize,
 ) -> Result<Vec<(String, Position)>, Failure> {
-    // Never one that is being built: what it lacks would be created twice.
     let index = call.service.index()?;
-    let mut parameters = criteria.to_vec();
-    parameters.push(("_count".to_owned(), count_max.to_string()));
-    let options = ParseOptions { handling: Handling::Strict, count_max: COUNT_MAX, ..options(call) };
-    let scope = Scope::Type(resource_type.to_owned());
-    let (query, _) = read(call, index, &scope, &parameters, options).await?;
+    let query = of_criteria(call, resource_type, criteria, count_max).await?;
     let head = call.service.compartments.reads().head().await?;
     // Whether it was in time, the page itself tells.
     let _ = index.wait_for(head, call.service.options.criteria_wait).await;

@@ -24,11 +24,8 @@ pub enum ConditionalUpdate {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConditionalRefusal {
     /// 412.
-    #[error("the criteria match {found} resources; they must match at most one")]
-    Many {
-        /// How many were found; a lower bound.
-        found: usize,
-    },
+    #[error("the criteria match more than one resource; they must match one at most")]
+    Many,
     /// 400.
     #[error("the criteria match a resource with another id than the one in the body")]
     OtherId,
@@ -45,7 +42,7 @@ pub fn create(matches: &[String]) -> Result<ConditionalCreate, ConditionalRefusa
     match matches {
         [] => Ok(ConditionalCreate::Create),
         [one] => Ok(ConditionalCreate::Found(one.clone())),
-        many => Err(ConditionalRefusal::Many { found: many.len() }),
+        _ => Err(ConditionalRefusal::Many),
     }
 }
 
@@ -59,7 +56,7 @@ pub fn update(matches: &[String], body_id: Option<&str>) -> Result<ConditionalUp
         ([], Some(id)) => Ok(ConditionalUpdate::CreateAs(id.to_owned())),
         ([one], Some(id)) if one != id => Err(ConditionalRefusal::OtherId),
         ([one], _) => Ok(ConditionalUpdate::Update(one.clone())),
-        (many, _) => Err(ConditionalRefusal::Many { found: many.len() }),
+        _ => Err(ConditionalRefusal::Many),
     }
 }
 
@@ -71,7 +68,7 @@ pub fn patch(matches: &[String]) -> Result<String, ConditionalRefusal> {
     match matches {
         [] => Err(ConditionalRefusal::None),
         [one] => Ok(one.clone()),
-        many => Err(ConditionalRefusal::Many { found: many.len() }),
+        _ => Err(ConditionalRefusal::Many),
     }
 }
 
@@ -81,7 +78,7 @@ pub fn patch(matches: &[String]) -> Result<String, ConditionalRefusal> {
 /// More matches than the client allows to delete, where it did not give a count.
 pub fn delete(matches: &[String], count_max: Option<usize>) -> Result<&[String], ConditionalRefusal> {
     match count_max {
-        None if matches.len() > 1 => Err(ConditionalRefusal::Many { found: matches.len() }),
+        None if matches.len() > 1 => Err(ConditionalRefusal::Many),
         None => Ok(matches),
         Some(count) => Ok(matches.get(..count.min(matches.len())).unwrap_or(matches)),
     }

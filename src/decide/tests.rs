@@ -183,7 +183,7 @@ fn identifiers_are_those_with_a_value() {
 #[test]
 fn conditional_interactions_follow_the_number_of_matches() {
     let ids = |count: usize| (0..count).map(|n| n.to_string()).collect::<Vec<_>>();
-    let many = ConditionalRefusal::Many { found: 2 };
+    let many = ConditionalRefusal::Many;
     assert_eq!(conditional::create(&ids(0)), Ok(ConditionalCreate::Create));
     assert_eq!(conditional::create(&ids(1)), Ok(ConditionalCreate::Found("0".into())));
     assert_eq!(conditional::create(&ids(2)), Err(many.clone()));

@@ -49,7 +49,7 @@ impl From<ConditionalRefusal> for Failure {
     fn from(refusal: ConditionalRefusal) -> Self {
         let text = sentence(&refusal);
         match refusal {
-            ConditionalRefusal::Many { .. } => {
+            ConditionalRefusal::Many => {
                 Self::new(FailureKind::PreconditionFailed, IssueCode::MultipleMatches, text)
             }
             ConditionalRefusal::OtherId => Self::invalid(text),

@@ -106,3 +106,26 @@ fn what_r4_demands_must_be_given() {
         assert_eq!(server.get("/Patient/$lastn?patient=a&code=x").await.status, 404);
     });
 }
+
+#[test]
+fn what_says_how_to_show_is_heard_or_told_of() {
+    test(|server| async move {
+        observation(&server, "a", &[(LOINC, "1")], json!({})).await;
+        observation(&server, "b", &[(LOINC, "2")], json!({})).await;
+        let query = "/Observation/$lastn?patient=a&category=vital-signs";
+        let counted = server.get(&format!("{query}&_summary=count")).await.json();
+        assert_eq!((&counted["total"], counted.get("entry")), (&json!(2), None), "{counted}");
+        let cut = server.get(&format!("{query}&_elements=status")).await.json();
+        assert_eq!(cut["entry"][0]["resource"]["category"], Value::Null);
+        for name in ["_count=1", "_sort=date", "_include=Observation:subject"] {
+            let told = server.get(&format!("{query}&{name}")).await;
+            let name = name.split('=').next().unwrap();
+            assert!(told.text().contains(&format!("parameter {name}, which is left out")), "{}", told.text());
+            assert_eq!(told.json()["total"], 2);
+            let strict = [("Prefer", "handling=strict")];
+            assert_eq!(server.send("GET", &format!("{query}&{name}=1"), &strict, "").await.status, 400);
+        }
+        let everything = server.get("/Patient/a/$everything?_summary=count").await;
+        assert_eq!(everything.status, 400, "{}", everything.text());
+    });
+}

@@ -23,6 +23,7 @@ mod docref;
 mod erasure;
 mod everything;
 mod feed;
+mod forms;
 mod full;
 mod gone;
 mod group;

@@ -12,8 +12,8 @@ use anamnesis_projections::search::{Evaluator, PAGE_PARAMETER, Scope, SearchQuer
 use super::super::answer::Answer;
 use super::super::call::Call;
 use super::super::page::Link;
+use super::super::search as present;
 use super::super::service::Service;
-use super::super::{query, search as present};
 use super::{PARAMETER, erased_since, is_erased_since};
 use crate::error::{Failure, FailureKind, Issue, IssueCode};
 
@@ -165,7 +165,7 @@ impl Asked {
                 Some((PARAMETER, at.as_str())),
                 behind.as_deref().map(|behind| (PAGE_PARAMETER, behind)),
             ];
-            query::url(&format!("{}{path}", call.base), applied.chain(own.into_iter().flatten()))
+            call.link(&format!("{}{path}", call.base), applied.chain(own.into_iter().flatten()))
         };
         let mut links = vec![Link { relation: "self", url: address(self.behind) }];
         links.extend(next.map(|next| Link { relation: "next", url: address(Some(next)) }));

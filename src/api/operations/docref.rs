@@ -13,7 +13,7 @@ use crate::api::call::Call;
 use crate::api::operation::{Invocation, Work};
 use crate::api::page::Link;
 use crate::api::route::is_id;
-use crate::api::{query, search};
+use crate::api::search;
 use crate::error::{Failure, FailureKind, Issue, IssueCode};
 
 const TAKES: Takes = Takes {
@@ -89,7 +89,7 @@ fn types(input: &Input<'_>) -> Vec<String> {
 fn nothing_on_demand(call: &Call, input: &Input<'_>, mut issues: Vec<Issue>) -> Result<Answer, Failure> {
     let given = ["patient", "start", "end", "on-demand"].map(|name| (name, input.text(name)));
     let given = given.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
-    let url = query::url(&format!("{}/DocumentReference/$docref", call.base), given);
+    let url = call.link(&format!("{}/DocumentReference/$docref", call.base), given);
     issues.push(Issue::information(
         "This server makes no documents on demand; leave on-demand out to get those that there are.",
     ));

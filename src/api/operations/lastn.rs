@@ -14,8 +14,8 @@ use super::{Input, Takes};
 use crate::api::call::Call;
 use crate::api::operation::{Invocation, Work};
 use crate::api::page::Link;
-use crate::api::{query, search};
-use crate::error::{Failure, FailureKind, IssueCode};
+use crate::api::search;
+use crate::error::{Failure, FailureKind, Issue, IssueCode};
 
 /// Observations that are looked through for one answer. A patient who was measured more often names codes.
 const OBSERVATIONS_MAX: usize = 20_000;
@@ -34,7 +34,8 @@ const TAKES: Takes = Takes {
 pub(in crate::api) fn run(call: &Call, invocation: Invocation) -> Work<'_> {
     Box::pin(async {
         let input = Input::read(call, invocation.body).await?;
-        let left_out = TAKES.check(call, &input)?;
+        let mut said = TAKES.check(call, &input)?;
+        said.extend(left_out(call)?);
         let max = max(&input)?;
         let parameters = criteria(call, &input)?;
         let scope = Scope::Type("Observation".to_owned());
@@ -42,12 +43,12 @@ pub(in crate::api) fn run(call: &Call, invocation: Invocation) -> Work<'_> {
         let last = last(found.events, max);
         let given = found.applied.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let max = max.to_string();
-        let own = query::url(
+        let own = call.link(
             &format!("{}/Observation/$lastn", call.base),
             given.chain(std::iter::once(("max", max.as_str()))),
         );
         let links = [Link { relation: "self", url: own }];
-        found.issues.extend(left_out);
+        found.issues.extend(said);
         search::bundle_of(call, &links, &last, &found.issues)
     })
 }
@@ -67,7 +68,8 @@ fn max(input: &Input<'_>) -> Result<usize, Failure> {
 /// # Errors
 /// 400 where R4 demands more of them.
 fn criteria(call: &Call, input: &Input<'_>) -> Result<Vec<(String, String)>, Failure> {
-    let of_query = call.query.0.iter().filter(|(name, _)| !OWN.contains(&name.as_str()));
+    let is_criterion = |name: &str| !OWN.contains(&name) && !LEFT_OUT.contains(&base_name(name));
+    let of_query = call.query.0.iter().filter(|(name, _)| is_criterion(name));
     let mut parameters: Vec<(String, String)> = of_query.cloned().collect();
     for name in ["patient", "subject", "category", "code"] {
         if !parameters.iter().any(|(known, _)| base_name(known) == name) {
@@ -87,8 +89,27 @@ fn criteria(call: &Call, input: &Input<'_>) -> Result<Vec<(String, String)>, Fai
     Err(Failure::new(FailureKind::Invalid, IssueCode::Required, text))
 }
 
-/// Parameters that are the operation's own, or those of a page, which there is none of.
-const OWN: [&str; 4] = ["max", "_count", "_sort", "ct"];
+/// Parameters that are no criteria.
+const OWN: [&str; 3] = ["max", "_summary", "_elements"];
+
+/// Parameters of searches that mean nothing here: there is one page, in an order of its own, of observations alone.
+const LEFT_OUT: [&str; 7] = ["_count", "_sort", "_total", "_include", "_revinclude", "_includesCount", "ct"];
+
+/// What there is to say of those.
+///
+/// # Errors
+/// 400 where the client wants that.
+fn left_out(call: &Call) -> Result<Vec<Issue>, Failure> {
+    let given = call.query.0.iter().map(|(name, _)| base_name(name)).filter(|name| LEFT_OUT.contains(name));
+    let told = given.map(|name| {
+        let text = format!("$lastn does not know the parameter {name}");
+        match call.refuses_unknown() {
+            true => Err(Failure::new(FailureKind::Invalid, IssueCode::NotSupported, format!("{text}."))),
+            false => Ok(Issue::warning(IssueCode::NotSupported, format!("{text}, which is left out."))),
+        }
+    });
+    told.collect()
+}
 
 /// `code:text` is a `code`, `subject:Patient.name` a `subject`.
 fn base_name(name: &str) -> &str {

@@ -9,7 +9,7 @@ use crate::api::answer::Answer;
 use crate::api::operation::{Invocation, Level, Work};
 use crate::api::operations::{Input, Takes};
 use crate::api::page::{Head, Page};
-use crate::api::{Call, query, read};
+use crate::api::{Call, read};
 use crate::error::{Failure, FailureKind, IssueCode};
 use crate::subscriptions::notification::{Kind, Told, status};
 use crate::subscriptions::{Content, Status, Subscriptions, is_canonical};
@@ -54,7 +54,7 @@ async fn statuses(call: &Call, invocation: Invocation) -> Result<Answer, Failure
 }
 
 fn own_address(call: &Call, ids: &[String]) -> String {
-    query::url(&format!("{}/Subscription/$status", call.base), ids.iter().map(|id| ("id", id.as_str())))
+    call.link(&format!("{}/Subscription/$status", call.base), ids.iter().map(|id| ("id", id.as_str())))
 }
 
 /// The subscriptions of this service.

@@ -66,6 +66,10 @@ impl Asked {
             given.push(("_type".to_owned(), value.into_owned()));
         }
         let subset = Subset::parse(&call.query)?;
+        if subset == Subset::Count {
+            let text = "$everything does not count: a record is known when it has been read.";
+            return Err(Failure::new(FailureKind::Invalid, IssueCode::NotSupported, text).at("_summary"));
+        }
         for name in ["_summary", "_elements"] {
             given.extend(call.query.get(name).map(|value| (name.to_owned(), value.to_owned())));
         }
