@@ -1,11 +1,12 @@
 //! Notifications: what is sent to a receiver, and what `$status` and `$events` answer.
 
-use anamnesis_events::{Event, Operation, ResourceKey};
+use anamnesis_events::{Event, ResourceKey};
 use chrono::SecondsFormat;
 use serde_json::{Value, json};
 use url::Url;
 
 use super::definition::{Content, Definition, Status};
+use crate::api::history;
 use crate::api::page::{Head, Page};
 use crate::clock;
 
@@ -98,12 +99,7 @@ pub(crate) fn bundle(told: &Told<'_>, content: Content, events: &[(i64, Event)])
 
 fn entry(page: &mut Page, base: &str, content: Content, event: &Event) {
     let key = &event.key;
-    let (method, url, status) = match event.operation {
-        Operation::Create => ("POST", key.resource_type.to_string(), "201"),
-        Operation::Update => ("PUT", key.to_string(), "200"),
-        // A purge makes no version that a subscription could be told of.
-        Operation::Delete | Operation::Purge => ("DELETE", key.to_string(), "204"),
-    };
+    let (method, url, status) = history::request_of(event);
     let resource = (content == Content::Full && !event.payload.is_empty()).then_some(&event.payload[..]);
     let request = json!({"method": method, "url": url}).to_string();
     let response = json!({"status": status}).to_string();

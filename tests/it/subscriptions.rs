@@ -295,6 +295,7 @@ fn a_topic_is_told_with_a_handshake_and_numbered_events() {
                 assert_eq!(kind(&bundle), "event-notification");
                 for entry in bundle["entry"].as_array().unwrap().iter().skip(1) {
                     assert!(entry.get("resource").is_none(), "{bundle}");
+                    assert_eq!(entry["request"]["method"], "PUT", "as its history has it: {bundle}");
                     focuses.push(entry["fullUrl"].as_str().unwrap().rsplit('/').next().unwrap().to_owned());
                 }
             }
