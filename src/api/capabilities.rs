@@ -113,7 +113,7 @@ fn resource(name: &str, rules: &Rules, catalogue: &Catalogue) -> Value {
             _ => None,
         }),
         "versioning": versioning,
-        "readHistory": true,
+        "readHistory": rules.versioning_of(name) != Versioning::NoVersion,
         "updateCreate": rules.update_creates,
         "conditionalCreate": true,
         "conditionalRead": "full-support",

@@ -59,7 +59,7 @@ pub fn decide(
         return Err(PatchRefusal::Gone { current: current.version });
     }
     expected.check(Some(current))?;
-    if versioning == Versioning::VersionedUpdate && !expected.is_condition() {
+    if versioning == Versioning::VersionedUpdate && !expected.names_versions() {
         return Err(Refusal::VersionRequired.into());
     }
     let recorded = Document::parse(current.payload.to_vec(), &Limits::default())

@@ -28,6 +28,12 @@ impl Expected {
         *self != Self::Anything
     }
 
+    /// Whether it is about versions, so that nothing is overwritten that the client has not seen.
+    #[must_use]
+    pub fn names_versions(&self) -> bool {
+        matches!(self, Self::Versions(_))
+    }
+
     /// What a conditional update that matched nothing expects of the id in its body, unless the client said itself.
     #[must_use]
     pub fn or_unmatched(self) -> Self {

@@ -33,7 +33,7 @@ pub(super) fn decide(
         Some(current) => current,
     };
     let versioning = rules.versioning_of(&candidate.key.resource_type);
-    if versioning == Versioning::VersionedUpdate && !expected.is_condition() {
+    if versioning == Versioning::VersionedUpdate && !expected.names_versions() {
         return Err(Refusal::VersionRequired);
     }
     let recorded = Document::parse(current.payload.to_vec(), &Limits::default())

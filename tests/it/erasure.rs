@@ -197,6 +197,12 @@ fn of_a_type_without_versions_only_the_current_one_is_kept() {
         assert_eq!(server.get("/Patient/a").await.status, 410, "it is known that it was there");
         assert_nothing_is_left(&server).await;
         assert_eq!(put(&server, "a", "Again").await, "W/\"5\"");
+        let statement = server.get("/metadata").await.json();
+        let reads_history = |name: &str| {
+            let resources = statement["rest"][0]["resource"].as_array().unwrap();
+            resources.iter().find(|resource| resource["type"] == name).unwrap()["readHistory"].clone()
+        };
+        assert_eq!((reads_history("Patient"), reads_history("Basic")), (json!(false), json!(true)));
         let body = r#"{"resourceType":"Basic","id":"a","code":{"text":"1"}}"#;
         server.put("/Basic/a", body).await;
         server.put("/Basic/a", body.replace('1', "2")).await;

@@ -130,6 +130,10 @@ fn policies_are_kept() {
         let changed = format!(r#"{{"resourceType":"Group","id":"{id}","type":"animal","actual":true}}"#);
         let bare = server.put(&format!("/Group/{id}"), changed.clone()).await;
         assert_eq!((bare.status.as_u16(), bare.outcome().as_str()), (400, "required"));
+        // Whichever version there is, the client has not seen it.
+        let any = [FHIR, ("If-Match", "*")];
+        let any = server.send("PUT", &format!("/Group/{id}"), &any, changed.clone()).await;
+        assert_eq!((any.status.as_u16(), any.outcome().as_str()), (400, "required"));
         let guarded = [FHIR, ("If-Match", "W/\"1\"")];
         let answer = server.send("PUT", &format!("/Group/{id}"), &guarded, changed).await;
         assert_eq!(answer.status, 200);
