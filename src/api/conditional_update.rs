@@ -70,7 +70,7 @@ pub(crate) async fn update(call: &Call, resource_type: &Arc<str>, body: Body) ->
 pub(crate) async fn turn_of(call: &Call, key: &ResourceKey, matches: &Matches) -> Result<Arc<Held>, Failure> {
     match matches.held.as_ref().filter(|held| !held.is_empty()) {
         Some(held) => Ok(Arc::clone(held)),
-        None => call.service.turns.wait_for(key).await.map(Arc::new),
+        None => call.service.turns.wait_for([key]).await.map(Arc::new),
     }
 }
 

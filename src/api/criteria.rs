@@ -36,7 +36,7 @@ pub struct Matches {
 }
 
 /// Criteria in one order, so that the same ones are told to be the same.
-pub(super) fn sorted(criteria: &Query) -> Vec<(String, String)> {
+pub(crate) fn sorted(criteria: &Query) -> Vec<(String, String)> {
     let mut criteria: Vec<(String, String)> = criteria.others(&GENERAL).cloned().collect();
     criteria.sort();
     criteria.dedup();
@@ -139,7 +139,7 @@ fn is_hidden(call: &Call, resource_type: &str) -> bool {
 
 /// The identifier that criteria consist of, if they are one: `identifier=system|value`, not a list, no modifier, of a
 /// type that can be searched by it.
-pub(super) fn one_identifier(resource_type: &str, criteria: &[(String, String)]) -> Option<Identifier> {
+pub(crate) fn one_identifier(resource_type: &str, criteria: &[(String, String)]) -> Option<Identifier> {
     let [(name, value)] = criteria else { return None };
     if name != "identifier" || value.contains(['\\', ',']) {
         return None;

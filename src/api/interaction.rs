@@ -1,8 +1,9 @@
 //! The table of interactions: what is served where. `Allow`, the dispatcher and `/metadata` follow it.
 
 use actix_web::http::Method;
+use anamnesis_events::ResourceKey;
 
-use super::operation::Operation;
+use super::operation::{Level, Operation};
 use super::route::Place;
 
 /// Something that a client can do (R4 http.html).
@@ -176,6 +177,32 @@ pub(super) fn find(method: &Method, place: &Place) -> Option<Interaction> {
     }
     let kind = place.kind();
     TABLE.iter().find(|row| row.place == kind && row.method == *method).map(|row| row.interaction)
+}
+
+/// What an entry of a bundle asks for by POST or DELETE that is no interaction with a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Called {
+    /// `$purge-history`
+    Purge(ResourceKey),
+    /// A search by POST.
+    Search,
+    /// An operation that writes nothing.
+    Operation,
+}
+
+/// What is called at a path; `None` for what is not served there, and for operations that write something else.
+pub(crate) fn called(method: &Method, path: &str) -> Option<Called> {
+    let place = Place::parse(path).ok()?;
+    match (find(method, &place)?, place) {
+        (Interaction::Operation(operation), Place::Operation(_, level)) => match level {
+            Level::Instance(key) if operation.name == "$purge-history" => Some(Called::Purge(key)),
+            _ => (!operation.writes).then_some(Called::Operation),
+        },
+        (Interaction::SearchSystem | Interaction::SearchType | Interaction::SearchCompartment, _) => {
+            Some(Called::Search)
+        }
+        _ => None,
+    }
 }
 
 /// The methods that are served at a place, for the header `Allow`.

@@ -31,7 +31,7 @@ pub(super) const TRIES_MAX: usize = 20;
 pub(crate) async fn patch(call: &Call, key: ResourceKey, body: Body) -> Result<Answer, Failure> {
     let expected = call.expected()?;
     let patch = read(body).await?;
-    let turn = Arc::new(call.service.turns.wait_for(&key).await?);
+    let turn = Arc::new(call.service.turns.wait_for([&key]).await?);
     for _ in 0..TRIES_MAX {
         match once(call, &key, &patch, &expected, Some(&turn)).await {
             Ok(answer) => return Ok(answer),

@@ -27,13 +27,22 @@ const TURN_WAIT: Duration = Duration::from_secs(60);
 /// transaction with a thousand conditions holds no more than these. Servers of one log must agree on it.
 const LOCKS: u16 = 256;
 
-/// Who may match and write under which criteria: a fixed number of locks, by hash of the criteria.
+/// Who may match and write under which criteria, and who changes which resource: a fixed number of locks each, by hash.
+///
+/// Turns of criteria are taken before those of resources, and never while one of those is held: so nobody who waits
+/// keeps waiting for himself.
 #[derive(Debug, Clone)]
-pub struct Turns(Arc<[Arc<Mutex<()>>]>);
+pub struct Turns {
+    criteria: Locks,
+    resources: Locks,
+}
+
+type Locks = Arc<[Arc<Mutex<()>>]>;
 
 impl Default for Turns {
     fn default() -> Self {
-        Self((0..LOCKS).map(|_| Arc::default()).collect())
+        let locks = || (0..LOCKS).map(|_| Arc::default()).collect();
+        Self { criteria: locks(), resources: locks() }
     }
 }
 
@@ -49,6 +58,13 @@ impl Held {
     /// Whether nobody is kept waiting: all criteria were identifiers.
     pub(crate) fn is_empty(&self) -> bool {
         self.turns.is_empty()
+    }
+
+    /// Both together.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        debug_assert!(other.claim.is_none(), "turns of resources are claimed by nobody");
+        self.turns.extend(other.turns);
+        self
     }
 
     /// Whether the database has ended the claim: clients of other servers may have their turn already.
@@ -74,34 +90,45 @@ impl Turns {
             .filter(|(resource_type, criteria)| one_identifier(resource_type, criteria).is_none())
             .map(|(resource_type, criteria)| slot(resource_type, &criteria))
             .collect();
-        let turns = self.take(&wanted).await?;
+        let turns = take(&self.criteria, &wanted).await?;
         let claim = if wanted.is_empty() { None } else { Some(log.claim(&wanted).await?) };
         Ok(Held { claim, turns })
     }
 
-    /// Takes the turn of one resource within this server: who changes what is there waits instead of trying in vain.
+    /// Takes the turns of these resources within this server: who changes what is there waits instead of trying in vain.
     /// What other servers do is left to the log's compare-and-set.
     ///
     /// # Errors
     /// 503 where it takes too long.
-    pub(crate) async fn wait_for(&self, key: &ResourceKey) -> Result<Held, Failure> {
-        let criteria = [("_id".to_owned(), key.id.clone())];
-        let turns = self.take(&BTreeSet::from([slot(&key.resource_type, &criteria)])).await?;
+    pub(crate) async fn wait_for(
+        &self,
+        keys: impl IntoIterator<Item = &ResourceKey>,
+    ) -> Result<Held, Failure> {
+        let wanted: BTreeSet<u16> = keys.into_iter().map(slot_of).collect();
+        let turns = take(&self.resources, &wanted).await?;
         Ok(Held { claim: None, turns })
     }
 
-    async fn take(&self, wanted: &BTreeSet<u16>) -> Result<Vec<OwnedMutexGuard<()>>, Failure> {
-        let take = async {
-            let mut held = Vec::with_capacity(wanted.len());
-            for lock in wanted.iter().filter_map(|slot| self.0.get(usize::from(*slot))) {
-                held.push(lock.clone().lock_owned().await);
-            }
-            held
-        };
-        let too_long =
-            |_| Failure::unavailable("Too many clients wait for the same criteria; try again later.");
-        timeout(TURN_WAIT, take).await.map_err(too_long)
+    /// Whether somebody has the turn of this resource now, so that who wants to change it had better wait for his own.
+    pub(crate) fn is_taken(&self, key: &ResourceKey) -> bool {
+        self.resources.get(usize::from(slot_of(key))).is_some_and(|lock| lock.try_lock().is_err())
     }
+}
+
+async fn take(locks: &Locks, wanted: &BTreeSet<u16>) -> Result<Vec<OwnedMutexGuard<()>>, Failure> {
+    let take = async {
+        let mut held = Vec::with_capacity(wanted.len());
+        for lock in wanted.iter().filter_map(|slot| locks.get(usize::from(*slot))) {
+            held.push(lock.clone().lock_owned().await);
+        }
+        held
+    };
+    let too_long = |_| Failure::unavailable("Too many clients wait for the same criteria; try again later.");
+    timeout(TURN_WAIT, take).await.map_err(too_long)
+}
+
+fn slot_of(key: &ResourceKey) -> u16 {
+    slot(&key.resource_type, &[("_id".to_owned(), key.id.clone())])
 }
 
 fn slot(resource_type: &str, criteria: &[(String, String)]) -> u16 {

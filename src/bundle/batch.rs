@@ -1,6 +1,5 @@
 //! A batch: every entry is a request of its own, and fails by itself (R4 http.html#brules).
 
-use actix_web::http::Method as HttpMethod;
 use futures::StreamExt;
 
 use super::Outcome;
@@ -18,13 +17,13 @@ const SIDE_BY_SIDE: usize = 32;
 pub(super) async fn run(call: &Call, entries: Vec<EntryRead<'_>>) -> Outcome {
     let side_by_side = if call.parallel { SIDE_BY_SIDE } else { 1 };
     let done = entries.into_iter().map(async |entry| match entry {
-        Ok(entry) => dispatch(call, &entry).await,
+        Ok(entry) => Ok((entry.method, dispatch(call, &entry).await?)),
         Err(failure) => Err(failure),
     });
     let outcomes: Vec<_> = futures::stream::iter(done).buffered(side_by_side).collect().await;
-    let last = outcomes.iter().flatten().filter_map(|answer| answer.position).max();
+    let last = outcomes.iter().flatten().filter_map(|(_, answer)| answer.position).max();
     let answers = outcomes.into_iter().map(|outcome| match outcome {
-        Ok(answer) => answered(call, answer),
+        Ok((method, answer)) => answered(call, method, answer),
         Err(failure) => Answer::refused(&failure, &call.correlation_id),
     });
     (answers.collect(), last)
@@ -40,7 +39,7 @@ pub(super) async fn dispatch(call: &Call, entry: &Entry<'_>) -> Result<api::Answ
         (_, Some(resource)) => Body::Bytes(resource.raw().as_bytes().to_vec()),
     };
     let request = Request {
-        method: http_method(entry.method),
+        method: entry.method.http(),
         path,
         query,
         conditions: Conditions {
@@ -65,10 +64,11 @@ pub(super) async fn dispatch(call: &Call, entry: &Entry<'_>) -> Result<api::Answ
     Box::pin(api::dispatch(&call.service, request)).await
 }
 
-/// An answer as an entry of the response.
-pub(super) fn answered(call: &Call, answer: api::Answer) -> Answer {
+/// An answer as an entry of the response; that of a HEAD has no body (RFC 9110 section 9.3.2).
+pub(super) fn answered(call: &Call, method: Method, answer: api::Answer) -> Answer {
     let is_write = answer.position.is_some();
     let (resource, outcome) = match call.prefer.answer {
+        _ if method == Method::Head => (None, None),
         Return::Outcome if is_write => (None, answer.body),
         _ => (answer.body, None),
     };
@@ -79,16 +79,5 @@ pub(super) fn answered(call: &Call, answer: api::Answer) -> Answer {
         modified: answer.modified,
         resource,
         outcome,
-    }
-}
-
-fn http_method(method: Method) -> HttpMethod {
-    match method {
-        Method::Delete => HttpMethod::DELETE,
-        Method::Post => HttpMethod::POST,
-        Method::Put => HttpMethod::PUT,
-        Method::Patch => HttpMethod::PATCH,
-        Method::Get => HttpMethod::GET,
-        Method::Head => HttpMethod::HEAD,
     }
 }

@@ -1,13 +1,16 @@
 //! The conditions of a transaction, matched together: `ifNoneExist`, conditional updates and deletes, and conditional
 //! references.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anamnesis_events::{Identifier, Version};
 
 use super::entry::{Entry, Method};
+use super::own_resources::OwnResources;
+use super::plan::Reading;
 use super::resolve::ConditionalReference;
 use super::target::Target;
+use super::transaction::Tried;
 use crate::api::conditional_create::contended;
 use crate::api::criteria;
 use crate::api::turns::Held;
@@ -17,13 +20,15 @@ use crate::error::{Failure, FailureKind, IssueCode};
 /// What a condition matched.
 #[derive(Debug, Clone)]
 pub(super) struct Matched {
-    /// The ids; at most two are looked for.
+    /// The ids of what was there before; of many not all.
     pub(super) ids: Vec<String>,
     /// The version that matches, where exactly one resource does and it is to be written: the write is of that version
     /// or of none.
     pub(super) version: Option<Version>,
     /// What must hold when a resource is created because nothing matched.
     pub(super) unless_held: Vec<Identifier>,
+    /// For a conditional reference: the entries, by their place, whose resources match as they are sent.
+    pub(super) own: Vec<usize>,
 }
 
 /// Conditions of one transaction: each is a look-up of its own.
@@ -36,6 +41,17 @@ pub(super) struct Wanted {
     pub(super) path: String,
     /// Whether what matches is to be written.
     pub(super) writes: bool,
+    /// Whether a reference has it, which may lead to what the transaction itself writes.
+    pub(super) is_reference: bool,
+    /// How many matches are looked for: two are too many, beside those that the transaction itself deletes or replaces.
+    pub(super) count: usize,
+}
+
+impl Wanted {
+    /// A condition that is to be met by one resource at most.
+    pub(super) fn at(path: String) -> Self {
+        Self { path, writes: false, is_reference: false, count: 2 }
+    }
 }
 
 /// A condition: a resource type and a query.
@@ -52,57 +68,87 @@ pub(super) fn condition(entry: &Entry<'_>) -> Option<Condition> {
     }
 }
 
-/// Matches every condition once. Other writers with the same criteria are kept waiting until the guard is dropped.
+/// The turns of all conditions: other writers with the same criteria are kept waiting until they are dropped.
+///
+/// # Errors
+/// Criteria that are no query, with the place of the first entry that has them; 503 where it takes too long.
+pub(super) async fn turns(call: &Call, wanted: &BTreeMap<Condition, Wanted>) -> Result<Held, Failure> {
+    let queries = parsed(wanted)?;
+    // All at once and in one order, so that two transactions cannot wait for each other.
+    let all = queries.iter().map(|(kind, query)| (*kind, query));
+    call.service.turns.wait_for_all(&call.service.log, all).await
+}
+
+/// Matches every condition once, for a caller that holds their turns.
 ///
 /// # Errors
 /// Criteria that are not understood, with the place of the first entry that has them.
 pub(super) async fn match_all(
     call: &Call,
+    reading: &Reading<'_>,
     wanted: &BTreeMap<Condition, Wanted>,
-) -> Result<(HashMap<Condition, Matched>, Held), Failure> {
-    let mut queries = Vec::with_capacity(wanted.len());
-    for ((kind, query), place) in wanted {
-        let query = criteria::parse(query).map_err(|failure| failure.at(place.path.clone()))?;
-        queries.push((kind.as_str(), query));
-    }
-    // All at once and in one order, so that two transactions cannot wait for each other.
-    let all = queries.iter().map(|(kind, query)| (*kind, query));
-    let held = call.service.turns.wait_for_all(&call.service.log, all).await?;
+) -> Result<HashMap<Condition, Matched>, Tried> {
+    let queries = parsed(wanted).map_err(Tried::Refused)?;
+    let mut own = OwnResources::new(call, reading);
     let mut matched = HashMap::with_capacity(wanted.len());
     for ((condition, place), (kind, query)) in wanted.iter().zip(&queries) {
-        let found = match_one(call, kind, query, place.writes).await.map_err(|f| f.at(place.path.clone()))?;
+        let failed = |failure: Failure| Tried::Refused(failure.at(place.path.clone()));
+        let found = match_one(call, kind, query, place).await.map_err(failed)?;
+        let mut found =
+            found.ok_or_else(|| Tried::Again { key: None, failure: contended().at(place.path.clone()) })?;
+        if place.is_reference {
+            found.own = own.matching(kind, query).await.map_err(failed)?;
+        }
         matched.insert(condition.clone(), found);
     }
-    Ok((matched, held))
+    Ok(matched)
 }
 
-/// Matches a condition, again where what it matched has changed before its version was known.
-async fn match_one(call: &Call, kind: &str, query: &Query, writes: bool) -> Result<Matched, Failure> {
+fn parsed(wanted: &BTreeMap<Condition, Wanted>) -> Result<Vec<(&str, Query)>, Failure> {
+    wanted
+        .iter()
+        .map(|((kind, query), place)| {
+            Ok((kind.as_str(), criteria::parse(query).map_err(|failure| failure.at(place.path.clone()))?))
+        })
+        .collect()
+}
+
+/// Matches a condition, again where what it matched has changed before its version was known; `None` where that happens
+/// again and again.
+async fn match_one(
+    call: &Call,
+    kind: &str,
+    query: &Query,
+    wanted: &Wanted,
+) -> Result<Option<Matched>, Failure> {
+    let Wanted { writes, count, .. } = *wanted;
     for _ in 0..criteria::TRIES_MAX {
-        let found = criteria::matches_in_turn(call, kind, query, 2).await?;
+        let found = criteria::matches_in_turn(call, kind, query, count).await?;
         let version = match found.ids.len() {
             1 if writes => found.version(call, 0).await?,
             _ => None,
         };
         if version.is_some() || !writes || found.ids.len() != 1 {
-            return Ok(Matched { ids: found.ids, version, unless_held: found.unless_held });
+            let (ids, unless_held) = (found.ids, found.unless_held);
+            return Ok(Some(Matched { ids, version, unless_held, own: Vec::new() }));
         }
     }
-    Err(contended())
+    Ok(None)
 }
 
-/// The local reference for a conditional one: to the one resource that matches.
+/// The local reference for a conditional one: to the one resource that matches when everything is written.
 ///
 /// # Errors
 /// 400 where none matches, 412 where many do.
-pub(super) fn one_match(reference: &ConditionalReference, matched: &Matched) -> Result<String, Failure> {
-    match matched.ids.as_slice() {
-        [id] => Ok(format!("{}/{id}", reference.resource_type)),
-        [] => {
-            let text = "No resource matches this conditional reference.";
+pub(super) fn one_match(reference: &ConditionalReference, ids: &BTreeSet<&str>) -> Result<String, Failure> {
+    let mut all = ids.iter();
+    match (all.next(), all.next()) {
+        (Some(id), None) => Ok(format!("{}/{id}", reference.resource_type)),
+        (None, _) => {
+            let text = "No resource matches this conditional reference when everything is written.";
             Err(Failure::new(FailureKind::Invalid, IssueCode::NotFound, text).at(reference.path.clone()))
         }
-        _ => {
+        (Some(_), Some(_)) => {
             let text = "More than one resource matches this conditional reference.";
             let failure = Failure::new(FailureKind::PreconditionFailed, IssueCode::MultipleMatches, text);
             Err(failure.at(reference.path.clone()))

@@ -1,9 +1,17 @@
 //! Reads the entries of a batch or transaction, and says what is wrong with them, all at once.
 
+use std::time::SystemTime;
+
+use actix_web::http::Method as HttpMethod;
+use actix_web::http::header::HttpDate;
+use anamnesis_fhir::datetime::DateTime as FhirDateTime;
 use anamnesis_fhir::json::{Kind, Value};
+use chrono::{TimeZone, Utc};
 
 use super::own::Own;
 use super::target::Target;
+use crate::api::Query;
+use crate::api::interaction::{Called, called};
 use crate::error::{Failure, FailureKind, Issue, IssueCode};
 
 /// What kind of bundle it is.
@@ -45,6 +53,18 @@ impl Method {
         })
     }
 
+    /// The same as HTTP has it.
+    pub(super) fn http(self) -> HttpMethod {
+        match self {
+            Self::Delete => HttpMethod::DELETE,
+            Self::Post => HttpMethod::POST,
+            Self::Put => HttpMethod::PUT,
+            Self::Patch => HttpMethod::PATCH,
+            Self::Get => HttpMethod::GET,
+            Self::Head => HttpMethod::HEAD,
+        }
+    }
+
     fn has_body(self) -> bool {
         matches!(self, Self::Post | Self::Put | Self::Patch)
     }
@@ -69,7 +89,7 @@ pub(super) struct Entry<'a> {
     pub if_match: Option<String>,
     /// `request.ifNoneMatch`
     pub if_none_match: Option<String>,
-    /// `request.ifModifiedSince`
+    /// `request.ifModifiedSince`, as the header has it.
     pub if_modified_since: Option<String>,
     /// `request.ifNoneExist`: the criteria, without a leading `?`.
     pub if_none_exist: Option<String>,
@@ -139,10 +159,10 @@ pub(super) fn read<'a>(
         return Err(Failure::new(FailureKind::Invalid, IssueCode::TooLong, what).at("Bundle.entry"));
     }
     let entries = bundle.get("entry").into_iter().flat_map(Value::items);
-    Ok((kind, entries.enumerate().map(|(index, entry)| read_entry(index, entry, base)).collect()))
+    Ok((kind, entries.enumerate().map(|(index, entry)| read_entry(kind, index, entry, base)).collect()))
 }
 
-fn read_entry<'a>(index: usize, entry: Value<'a>, base: &str) -> EntryRead<'a> {
+fn read_entry<'a>(kind: BundleKind, index: usize, entry: Value<'a>, base: &str) -> EntryRead<'a> {
     let fail = |(code, what, element): Problem| {
         let mut issue = Issue::error(code, what);
         issue.expression.push(format!("{}.{element}", path(index)));
@@ -168,6 +188,10 @@ fn read_entry<'a>(index: usize, entry: Value<'a>, base: &str) -> EntryRead<'a> {
         let what = "This url is not below this service's address.";
         return Err(fail((IssueCode::Value, what, "request.url")));
     };
+    let since = text("ifModifiedSince").map(|instant| {
+        let what = "This is an instant: a date, a time with seconds, and a time zone.";
+        http_date(&instant).ok_or_else(|| fail((IssueCode::Value, what, "request.ifModifiedSince")))
+    });
     let entry = Entry {
         index,
         full_url: entry.get("fullUrl").and_then(|value| value.as_str()).map(std::borrow::Cow::into_owned),
@@ -177,13 +201,22 @@ fn read_entry<'a>(index: usize, entry: Value<'a>, base: &str) -> EntryRead<'a> {
         resource: entry.get("resource"),
         if_match: text("ifMatch"),
         if_none_match: text("ifNoneMatch"),
-        if_modified_since: text("ifModifiedSince"),
+        if_modified_since: since.transpose()?,
         if_none_exist: text("ifNoneExist").map(|criteria| criteria.trim_start_matches('?').to_owned()),
     };
-    match problem(&entry) {
+    let of_transaction =
+        || if kind == BundleKind::Transaction { problem_in_transaction(&entry) } else { None };
+    match problem(&entry).or_else(of_transaction) {
         Some(problem) => Err(fail(problem)),
         None => Ok(entry),
     }
+}
+
+/// An instant as the header If-Modified-Since has it, in whole seconds.
+fn http_date(instant: &str) -> Option<String> {
+    let microseconds = FhirDateTime::parse_instant(instant).ok()?.interval().low;
+    let time = Utc.timestamp_micros(microseconds).single()?;
+    Some(HttpDate::from(SystemTime::from(time)).to_string())
 }
 
 /// The first thing about an entry that cannot be carried out.
@@ -191,6 +224,10 @@ fn problem(entry: &Entry<'_>) -> Option<Problem> {
     let resource_type =
         entry.resource.and_then(|resource| resource.get("resourceType")).and_then(|t| t.as_str());
     match (entry.method, &entry.target) {
+        (Method::Post, Target::Other(path, query)) => problem_of_call(entry, path, query),
+        (Method::Delete, Target::Other(path, query)) if calls(entry.method, path).is_some() => {
+            problem_of_call(entry, path, query)
+        }
         _ if entry.method.has_body() && entry.resource.is_none() => {
             Some((IssueCode::Required, "This method needs a resource.", "resource"))
         }
@@ -217,9 +254,45 @@ fn problem(entry: &Entry<'_>) -> Option<Problem> {
         (Method::Patch, _) => {
             Some((IssueCode::Value, "PATCH goes to Type/id or Type?criteria.", "request.url"))
         }
-        (Method::Post, _) => Some((IssueCode::Value, "POST goes to a resource type.", "request.url")),
+        (Method::Post, _) => Some((IssueCode::Value, POST_GOES_TO, "request.url")),
         (Method::Put | Method::Delete, _) => {
             Some((IssueCode::Value, "PUT and DELETE go to Type/id or Type?criteria.", "request.url"))
         }
     }
+}
+
+const POST_GOES_TO: &str =
+    "POST goes to a resource type, to an operation that is offered there, or to _search.";
+
+/// What an entry calls that is no interaction with a resource.
+pub(super) fn calls(method: Method, path: &str) -> Option<Called> {
+    called(&method.http(), path)
+}
+
+/// The first thing about a call of an operation, or a search by POST, that cannot be carried out.
+fn problem_of_call(entry: &Entry<'_>, path: &str, query: &str) -> Option<Problem> {
+    match calls(entry.method, path) {
+        None => Some((IssueCode::Value, POST_GOES_TO, "request.url")),
+        Some(Called::Search) if entry.resource.is_some() => {
+            Some((IssueCode::Invalid, "The parameters of a search stand in its url.", "resource"))
+        }
+        Some(Called::Purge(_)) if entry.resource.is_some() => {
+            Some((IssueCode::Invalid, "$purge-history takes no resource.", "resource"))
+        }
+        Some(Called::Purge(_)) if !query.is_empty() || entry.own.hard => {
+            Some((IssueCode::NotSupported, "$purge-history takes no parameters.", "request.url"))
+        }
+        _ if entry.if_none_exist.is_some() => {
+            Some((IssueCode::NotSupported, "This is a condition of creates.", "request.ifNoneExist"))
+        }
+        _ => None,
+    }
+}
+
+/// The first thing that a batch can do and a transaction cannot.
+fn problem_in_transaction(entry: &Entry<'_>) -> Option<Problem> {
+    let (Method::Delete, Target::Conditional(_, query)) = (entry.method, &entry.target) else { return None };
+    let counts = Query::parse(query).is_ok_and(|query| query.get("_count").is_some());
+    let what = "An entry of a transaction is about one resource: _count is taken alone and in a batch.";
+    counts.then_some((IssueCode::NotSupported, what, "request.url"))
 }

@@ -73,8 +73,9 @@ pub(super) async fn carried_out(
         let Some(Patching { key, expected, patch, meta_history }) = patching(step) else { continue };
         let command =
             api::patch::command(call, key, patch, current.next().flatten(), (expected, *meta_history)).await;
+        let key = key.clone();
         *step = Step::Write(command.map_err(|refused| match refused {
-            Refused::By(PatchRefusal::Refused(refusal)) => transaction::refused(refusal, entry),
+            Refused::By(PatchRefusal::Refused(refusal)) => transaction::refused(refusal, entry, &key),
             refused => Tried::Refused(Failure::from(refused).at(entry.path())),
         })?);
     }

@@ -1,17 +1,20 @@
 //! The plan of a transaction: which resource each entry is about, and the command it comes to. Pure.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use anamnesis_events::ResourceKey;
 use anamnesis_fhir::json::{Document, Limits, Value};
 use anamnesis_fhir::patch::Patch;
+use anamnesis_projections::search::COUNT_MAX;
 
 use super::conditions::{CONDITIONS_MAX, Condition, Matched, Wanted, condition, one_match};
-use super::entry::{Entry, Method};
+use super::entry::{Entry, Method, calls};
 use super::patch;
 use super::resolve::{ConditionalReference, Identities, conditional_references, rewrite};
 use super::target::Target;
+use crate::api::interaction::Called;
+use crate::api::turns::Turns;
 use crate::api::{self, Body, Conditions, route};
 use crate::decide::conditional::{self, ConditionalCreate, ConditionalUpdate};
 use crate::decide::{Candidate, Command, Expected};
@@ -92,15 +95,44 @@ impl<'a> Reading<'a> {
         for entry in &self.entries {
             if let Some(condition) = condition(entry) {
                 let writes = entry.method != Method::Post;
-                let place = wanted.entry(condition).or_insert_with(|| Wanted { path: entry.path(), writes });
+                let place = wanted.entry(condition).or_insert_with(|| Wanted::at(entry.path()));
                 place.writes |= writes;
             }
         }
         for reference in &self.references {
             let condition = (reference.resource_type.clone(), reference.query.clone());
-            wanted.entry(condition).or_insert_with(|| Wanted { path: reference.path.clone(), writes: false });
+            let count = 2 + self.writers_of(&reference.resource_type);
+            let place = wanted.entry(condition).or_insert_with(|| Wanted::at(reference.path.clone()));
+            (place.is_reference, place.count) = (true, count.min(COUNT_MAX));
         }
         wanted
+    }
+
+    /// How many entries may change what a condition on this type has matched.
+    fn writers_of(&self, kind: &str) -> usize {
+        let writes = |entry: &&Entry<'_>| match (entry.method, &entry.target) {
+            (Method::Put | Method::Delete, Target::Instance(name, _) | Target::Conditional(name, _)) => {
+                name == kind
+            }
+            _ => false,
+        };
+        self.entries.iter().filter(writes).count()
+    }
+
+    /// The id of the resource that an entry makes, if it makes one.
+    pub(super) fn new_id(&self, index: usize) -> &str {
+        self.new_ids.get(index).map_or("", String::as_str)
+    }
+
+    /// The resources that are changed and that somebody else is changing now.
+    pub(super) fn taken(&self, turns: &Turns) -> BTreeSet<ResourceKey> {
+        let changed = self.entries.iter().filter_map(|entry| match (entry.method, &entry.target) {
+            (Method::Put | Method::Patch | Method::Delete, Target::Instance(kind, id)) => {
+                Some(ResourceKey::new(kind.as_str(), id.as_str()))
+            }
+            _ => None,
+        });
+        changed.filter(|key| turns.is_taken(key)).collect()
     }
 
     /// The steps of all entries, in their order.
@@ -125,7 +157,7 @@ impl<'a> Reading<'a> {
 
     /// R4 http.html#trules: a resource is written by one entry at most.
     fn refuse_overlaps(&self, targets: &[Planned]) -> Result<(), Failure> {
-        let mut written = HashSet::new();
+        let (mut written, mut made, mut held) = (HashSet::new(), HashSet::new(), HashSet::new());
         let deleted: HashSet<_> = targets.iter().filter_map(Planned::deleted).collect();
         for (entry, target) in self.entries.iter().zip(targets) {
             if let Planned::Found(key) = target
@@ -133,6 +165,16 @@ impl<'a> Reading<'a> {
             {
                 let text = "Another entry of the transaction deletes what this condition matches.";
                 return Err(duplicate(text, format!("{}.request.ifNoneExist", entry.path())));
+            }
+            // What nothing matched is made, and is what another entry with these criteria would have to match.
+            if let (Planned::Put(key, _, unless_held, _), Some(condition)) = (target, condition(entry))
+                && self.is_made(key)
+                && (!made.insert(condition)
+                    || unless_held.iter().any(|one| !held.insert((key.resource_type.clone(), one.clone()))))
+            {
+                let text =
+                    "Another entry of the transaction makes the resource that these criteria are about.";
+                return Err(duplicate(text, format!("{}.request.url", entry.path())));
             }
             if let Some(key) = target.written()
                 && !written.insert(key.clone())
@@ -142,6 +184,11 @@ impl<'a> Reading<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a resource gets its id here.
+    fn is_made(&self, key: &ResourceKey) -> bool {
+        self.new_ids.contains(&key.id)
     }
 
     fn identities(&self, targets: &[Planned]) -> Identities {
@@ -154,7 +201,8 @@ impl<'a> Reading<'a> {
         identities
     }
 
-    /// Conditional references: to what an entry of this bundle makes on the same condition, else to the one match.
+    /// Conditional references: to what an entry of this bundle makes on the same condition, else to the one that matches
+    /// when everything is written (R4 http.html#trules, step 5).
     fn matched_references(
         &self,
         matched: &HashMap<Condition, Matched>,
@@ -166,12 +214,23 @@ impl<'a> Reading<'a> {
                 made.insert(condition, key.to_string());
             }
         }
+        // What these match now is not what they match in the end.
+        let changed: HashSet<&ResourceKey> =
+            targets.iter().filter_map(|target| target.deleted().or(target.put())).collect();
         let mut local = HashMap::new();
         for reference in &self.references {
             let condition = (reference.resource_type.clone(), reference.query.clone());
             let found = match (made.get(&condition), matched.get(&condition)) {
                 (Some(key), _) => key.clone(),
-                (None, Some(matched)) => one_match(reference, matched)?,
+                (None, Some(matched)) => {
+                    let is_left = |id: &&str| {
+                        let key = ResourceKey::new(reference.resource_type.as_str(), *id);
+                        !changed.contains(&key)
+                    };
+                    let before = matched.ids.iter().map(String::as_str).filter(is_left);
+                    let own = matched.own.iter().filter_map(|index| targets.get(*index)?.put());
+                    one_match(reference, &before.chain(own.map(|key| key.id.as_str())).collect())?
+                }
                 (None, None) => return Err(Failure::internal()),
             };
             local.insert(reference.text.clone(), found);
@@ -187,6 +246,7 @@ enum Planned {
     Patch(ResourceKey, Expected),
     Found(ResourceKey),
     Delete(ResourceKey, Expected, bool),
+    Purge(ResourceKey, Expected),
     Nothing,
     Read,
 }
@@ -194,7 +254,9 @@ enum Planned {
 impl Planned {
     fn written(&self) -> Option<&ResourceKey> {
         match self {
-            Self::Put(key, ..) | Self::Patch(key, _) | Self::Delete(key, ..) => Some(key),
+            Self::Put(key, ..) | Self::Patch(key, _) | Self::Delete(key, ..) | Self::Purge(key, _) => {
+                Some(key)
+            }
             Self::Found(_) | Self::Nothing | Self::Read => None,
         }
     }
@@ -206,11 +268,19 @@ impl Planned {
         }
     }
 
+    /// The resource that is as the entry brings it when everything is written.
+    fn put(&self) -> Option<&ResourceKey> {
+        match self {
+            Self::Put(key, ..) => Some(key),
+            _ => None,
+        }
+    }
+
     /// The resource that the entry's `fullUrl` stands for.
     fn named(&self) -> Option<&ResourceKey> {
         match self {
             Self::Put(key, ..) | Self::Patch(key, _) | Self::Found(key) => Some(key),
-            Self::Delete(..) | Self::Nothing | Self::Read => None,
+            Self::Delete(..) | Self::Purge(..) | Self::Nothing | Self::Read => None,
         }
     }
 }
@@ -262,6 +332,10 @@ fn target(
         (Method::Patch, Target::Conditional(kind, _)) => {
             Planned::Patch(key(kind, &conditional::patch(ids)?)?, pin(expected, found))
         }
+        (Method::Post | Method::Delete, Target::Other(path, _)) => match calls(entry.method, path) {
+            Some(Called::Purge(key)) => Planned::Purge(key, expected),
+            _ => Planned::Read,
+        },
         (Method::Delete, Target::Instance(kind, id)) => {
             Planned::Delete(key(kind, id)?, expected, entry.own.hard)
         }
@@ -298,6 +372,7 @@ fn step(
         Planned::Found(key) => Step::Found(key),
         Planned::Nothing => Step::Nothing,
         Planned::Delete(key, expected, hard) => Step::Write(Command::Delete { key, expected, hard }),
+        Planned::Purge(key, expected) => Step::Write(Command::Purge { key, expected }),
         Planned::Read => {
             let (path, query) = entry.target.path_and_query();
             Step::Read(path, identities.rewrite_query(&query))

@@ -41,13 +41,20 @@ enum Noted {
 /// recorded.
 ///
 /// # Errors
-/// 413 where the reads among the entries are longer than is kept.
+/// 400 for what cannot be done again from a note; 413 where the reads among the entries are longer than is kept.
 pub(super) fn note(
     entries: &[Entry<'_>],
     steps: &[Step],
     of_draft: impl Iterator<Item = usize>,
     current: &HashMap<ResourceKey, Arc<Current>>,
 ) -> Result<Vec<u8>, Failure> {
+    let posted =
+        |(entry, step): &(&Entry<'_>, &Step)| matches!(step, Step::Read(..)) && entry.method == Method::Post;
+    if let Some((entry, _)) = entries.iter().zip(steps).find(posted) {
+        let text = "An operation or a search by POST is not kept under an Idempotency-Key.";
+        let failure = Failure::new(FailureKind::Invalid, IssueCode::NotSupported, text);
+        return Err(failure.at(format!("{}.request", entry.path())));
+    }
     let event_of: HashMap<usize, usize> = of_draft.enumerate().map(|(event, entry)| (entry, event)).collect();
     let version = |key: &ResourceKey| current.get(key).map(|current| current.version.get());
     let standing = |key: &ResourceKey| {
@@ -57,7 +64,7 @@ pub(super) fn note(
         Step::Write(_) if event_of.contains_key(&index) => {
             Noted::Event(event_of.get(&index).copied().unwrap_or_default())
         }
-        Step::Write(Command::Delete { key, .. }) => Noted::Nothing(version(key)),
+        Step::Write(Command::Delete { key, .. } | Command::Purge { key, .. }) => Noted::Nothing(version(key)),
         Step::Write(command) => standing(command.key()),
         Step::Found(key) => standing(key),
         Step::Patch(patching) => standing(&patching.key),

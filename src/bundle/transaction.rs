@@ -1,29 +1,37 @@
 //! A transaction: all entries are recorded as one group of events, or none is (R4 http.html#trules).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use anamnesis_events::{AppendError, Draft, Group, Operation, Position, Recorded, ResourceKey};
+use anamnesis_events::{AppendError, ConflictKind, Draft, Group, Operation, Position, Recorded, ResourceKey};
 use anamnesis_fhir::json::Document;
 
-use super::conditions::match_all;
+use super::conditions::{self, Condition, Wanted, condition, match_all};
 use super::entry::{Entry, EntryRead, Method};
 use super::plan::{Reading, Step};
+use super::reads::Foreseen;
 use super::response::Answer;
 use super::target::Target;
-use super::{Outcome, batch, patch, replay};
+use super::{Outcome, patch, reads, replay};
 use crate::actors::WriteError;
 use crate::api::conditional_create::contended;
-use crate::api::criteria::TRIES_MAX;
 use crate::api::turns::Held;
 use crate::api::{Call, Return, validation};
 use crate::clock;
 use crate::decide::{Command, Current, Decision, Refusal, decide};
-use crate::error::{Failure, Issue, outcome};
+use crate::error::{Failure, FailureKind, Issue, IssueCode, outcome};
 use crate::search_parameters;
 
-/// Carries out a transaction; again from its conditions on where others changed what they matched.
+/// How often a transaction is decided again. Who has lost a resource to somebody waits for its turn, so each time another
+/// server, or an update of that resource alone, was quicker.
+const TRIES_MAX: u32 = 20;
+
+/// How long a transaction is decided again: about as long as clients wait.
+const TRIED_FOR: Duration = Duration::from_secs(30);
+
+/// Carries out a transaction; again from its conditions on where others changed what they matched or what it writes.
 pub(super) async fn run(
     call: &Call,
     document: &Document,
@@ -44,34 +52,45 @@ pub(super) async fn run(
         call.service.parameters.refresh().await?;
     }
     let conditions = reading.conditions();
-    let mut tries = 0;
+    let mut contested = reading.taken(&call.service.turns);
+    let (mut tries, begun) = (0, clock::elapsed());
     loop {
         tries += 1;
-        let (matched, held) = match_all(call, &conditions).await?;
-        // Kept until the write has been answered, also where the client goes away meanwhile.
-        let held = Arc::new(held);
-        let steps = reading.plan(&matched, &call.own_addresses())?;
-        let (steps, written) = match patch::carried_out(call, &reading.entries, steps).await {
-            Ok(steps) => {
-                let written = write(call, &reading.entries, &steps, &held).await;
-                (steps, written)
-            }
-            Err(tried) => (Vec::new(), Err(tried)),
-        };
-        match written {
-            Err(Tried::Again(_) | Tried::Unmatched(_)) if tries < TRIES_MAX => {}
-            // The version that moved is not one that the client named.
-            Err(Tried::Again(WriteError::Refused(_))) => return Err(contended()),
-            Err(Tried::Again(error)) => return Err(error.into()),
-            Err(Tried::Refused(failure) | Tried::Unmatched(failure)) => return Err(failure),
-            Ok(written) => {
+        match attempt(call, &reading, &conditions, &contested).await {
+            Ok(done) => {
                 if is_of_parameters {
                     call.service.follow_parameters().await;
                 }
-                return answer(call, &reading.entries, &steps, written).await;
+                return answer(call, &reading.entries, done).await;
             }
+            Err(Tried::Refused(failure)) => return Err(failure),
+            Err(Tried::Again { failure, .. })
+                if tries >= TRIES_MAX || clock::elapsed().saturating_sub(begun) > TRIED_FOR =>
+            {
+                return Err(failure);
+            }
+            Err(Tried::Again { key, .. }) => contested.extend(key),
         }
     }
+}
+
+/// Carries out a transaction once: in the turns of its criteria, and of the resources that others want to change too.
+async fn attempt(
+    call: &Call,
+    reading: &Reading<'_>,
+    conditions: &BTreeMap<Condition, Wanted>,
+    contested: &BTreeSet<ResourceKey>,
+) -> Result<Done, Tried> {
+    let criteria = conditions::turns(call, conditions).await.map_err(Tried::Refused)?;
+    let resources = call.service.turns.wait_for(contested).await.map_err(Tried::Refused)?;
+    // Kept until the write has been answered, also where the client goes away meanwhile.
+    let held = Arc::new(criteria.and(resources));
+    let matched = match_all(call, reading, conditions).await?;
+    let steps = reading.plan(&matched, &call.own_addresses()).map_err(Tried::Refused)?;
+    let steps = patch::carried_out(call, &reading.entries, steps).await?;
+    let foreseen = reads::foresee(call, &reading.entries, &steps).await.map_err(Tried::Refused)?;
+    let written = write(call, &reading.entries, &steps, &held).await?;
+    Ok(Done { steps, written, foreseen })
 }
 
 /// All entries, or everything that is wrong with them.
@@ -94,12 +113,37 @@ fn all(entries: Vec<EntryRead<'_>>) -> Result<Vec<Entry<'_>>, Failure> {
     }
 }
 
+/// Why one attempt came to nothing.
 pub(super) enum Tried {
-    /// Others were quicker; from the conditions on once more.
-    Again(WriteError),
-    /// The id in the body of a conditional update is in use. What has it may match by now; if not, this is the answer.
-    Unmatched(Failure),
+    /// From the conditions on once more.
+    Again {
+        /// The resource in whose turn that is, where others were quicker with it.
+        key: Option<ResourceKey>,
+        /// The answer where it was tried often enough.
+        failure: Failure,
+    },
     Refused(Failure),
+}
+
+impl Tried {
+    /// Others were quicker with the resource of an entry.
+    pub(super) fn moved(entry: &Entry<'_>, key: &ResourceKey) -> Self {
+        let failure = match condition(entry) {
+            Some(_) => contended(),
+            None => {
+                let text = "Others changed the resource at the same time, again and again.";
+                Failure::new(FailureKind::Conflict, IssueCode::Conflict, text).retry_after(1)
+            }
+        };
+        Self::Again { key: Some(key.clone()), failure: failure.at(entry.path()) }
+    }
+}
+
+/// A transaction that was carried out.
+struct Done {
+    steps: Vec<Step>,
+    written: Written,
+    foreseen: Foreseen,
 }
 
 /// What became of the entries that write, by their place in the bundle.
@@ -118,12 +162,12 @@ async fn write(
     held: &Arc<Held>,
 ) -> Result<Written, Tried> {
     let current = load(call, steps).await.map_err(|error| Tried::Refused(error.into()))?;
-    for step in steps {
+    for (entry, step) in entries.iter().zip(steps) {
         // What a condition found may have been deleted since.
         if let Step::Found(key) = step
             && current.get(key).is_none_or(|current| current.deleted)
         {
-            return Err(Tried::Again(WriteError::Contended { tries: 1 }));
+            return Err(Tried::moved(entry, key));
         }
     }
     let mut order: Vec<usize> = (0..steps.len()).collect();
@@ -137,7 +181,7 @@ async fn write(
         };
         let known = current.get(command.key()).map(AsRef::as_ref);
         let decision = decide(command, known, call.service.compartments.rules(), &provenance)
-            .map_err(|refusal| refused(refusal, entry))?;
+            .map_err(|refusal| refused(refusal, entry, command.key()))?;
         if let Decision::Append(draft) = decision {
             of_entry.push((index, draft.key.clone(), draft.operation));
             drafts.push(*draft);
@@ -155,14 +199,24 @@ async fn write(
     };
     let group = Group { drafts, transaction: Some(clock::new_transaction_id()), idempotency };
     if held.is_lost() {
-        return Err(Tried::Again(WriteError::TurnLost));
+        return Err(Tried::Again { key: None, failure: WriteError::TurnLost.into() });
     }
     let recorded = match call.service.compartments.commit(&home, group, Some(held.clone())).await {
         Ok(recorded) if recorded.iter().any(|one| one.replayed) => {
             return Err(Tried::Refused(WriteError::AlreadyRecorded.into()));
         }
         Ok(recorded) => recorded,
-        Err(error @ WriteError::Log(AppendError::Conflict { .. })) => return Err(Tried::Again(error)),
+        Err(WriteError::Log(AppendError::Conflict { index, kind })) => {
+            let lost = of_entry.get(index).and_then(|(place, key, _)| Some((entries.get(*place)?, key)));
+            return Err(match (lost, kind) {
+                (Some((entry, key)), ConflictKind::HeadMoved { .. }) => Tried::moved(entry, key),
+                (_, kind) => {
+                    let failure = Failure::from(AppendError::Conflict { index, kind });
+                    let path = lost.map(|(entry, _)| entry.path());
+                    Tried::Again { key: None, failure: failure.at(path.unwrap_or("Bundle".to_owned())) }
+                }
+            });
+        }
         Err(error) => return Err(Tried::Refused(error.into())),
     };
     let last = recorded.last().map(|recorded| recorded.position);
@@ -175,13 +229,15 @@ async fn write(
 }
 
 /// A refusal with its entry. Where the version was that of a condition's match or of a patch, it is looked for again.
-pub(super) fn refused(refusal: Refusal, entry: &Entry<'_>) -> Tried {
+pub(super) fn refused(refusal: Refusal, entry: &Entry<'_>, key: &ResourceKey) -> Tried {
     let follows = matches!(entry.target, Target::Conditional(..)) || entry.method == Method::Patch;
     let is_pinned = follows && entry.if_match.is_none();
+    let failure = |refusal| Failure::from(refusal).at(entry.path());
     match refusal {
-        Refusal::VersionMismatch { .. } if is_pinned => Tried::Again(WriteError::Refused(refusal)),
-        Refusal::Unmatched { .. } => Tried::Unmatched(Failure::from(refusal).at(entry.path())),
-        refusal => Tried::Refused(Failure::from(refusal).at(entry.path())),
+        Refusal::VersionMismatch { .. } if is_pinned => Tried::moved(entry, key),
+        // The id in the body of a conditional update is in use. What has it may match by now.
+        Refusal::Unmatched { .. } => Tried::Again { key: None, failure: failure(refusal) },
+        refusal => Tried::Refused(failure(refusal)),
     }
 }
 
@@ -212,27 +268,27 @@ fn busiest_home(drafts: &[Draft]) -> Option<String> {
 }
 
 /// The answers in the order of the entries; reads are done now, when everything is written.
-async fn answer(
-    call: &Call,
-    entries: &[Entry<'_>],
-    steps: &[Step],
-    mut written: Written,
-) -> Result<Outcome, Failure> {
+async fn answer(call: &Call, entries: &[Entry<'_>], done: Done) -> Result<Outcome, Failure> {
+    let Done { steps, mut written, mut foreseen } = done;
     let mut answers = Vec::with_capacity(entries.len());
-    for (index, (entry, step)) in entries.iter().zip(steps).enumerate() {
+    for (index, (entry, step)) in entries.iter().zip(&steps).enumerate() {
         answers.push(match step {
             Step::Nothing => Answer::new(StatusCode::NO_CONTENT),
             Step::Found(key) => unchanged(call, key, &written.current),
             Step::Patch(patching) => unchanged(call, &patching.key, &written.current),
             Step::Write(command) => match written.recorded.remove(&index) {
                 Some((key, operation, recorded)) => recorded_answer(call, &key, operation, recorded),
-                None if matches!(command, Command::Delete { .. }) => {
-                    let version = written.current.get(command.key()).map(|current| current.version);
+                None if matches!(command, Command::Delete { .. } | Command::Purge { .. }) => {
+                    let current = written.current.get(command.key()).filter(|current| !current.erased);
+                    let version = current.map(|current| current.version);
                     Answer { version, ..Answer::new(StatusCode::NO_CONTENT) }
                 }
                 None => unchanged(call, command.key(), &written.current),
             },
-            Step::Read(path, query) => read(call, entry, path, query).await,
+            Step::Read(path, query) => match foreseen.remove(&index) {
+                Some(answer) => answer,
+                None => read(call, entry, path, query).await,
+            },
         });
     }
     Ok((answers, written.last))
@@ -283,13 +339,9 @@ pub(super) fn unchanged(
     }
 }
 
-/// A read that fails is told in its entry: everything else has been recorded by then.
+/// A read that is done when everything has been recorded. It did not fail before; where it fails now, as when the index
+/// is late, that is told in its entry.
 pub(super) async fn read(call: &Call, entry: &Entry<'_>, path: &str, query: &str) -> Answer {
-    debug_assert!(matches!(entry.method, Method::Get | Method::Head), "only reads are left");
-    let mut entry = entry.clone();
-    entry.target = Target::Other(path.to_owned(), query.to_owned());
-    match batch::dispatch(call, &entry).await {
-        Ok(answer) => batch::answered(call, answer),
-        Err(failure) => Answer::refused(&failure, &call.correlation_id),
-    }
+    let answer = reads::read(call, entry, path, query).await;
+    answer.unwrap_or_else(|failure| Answer::refused(&failure, &call.correlation_id))
 }
