@@ -20,11 +20,26 @@ mod transaction;
 
 use actix_web::http::StatusCode;
 use anamnesis_events::{Position, Remembered};
-use anamnesis_fhir::json::{Document, Limits};
+use anamnesis_fhir::json::{Document, Limits, Value};
 
 use crate::api::{Answer, Body, Call, idempotency};
-use crate::error::{Failure, FailureKind, IssueCode};
+use crate::error::{Failure, FailureKind, Issue, IssueCode};
 use entry::BundleKind;
+
+/// What would keep the entries of a Bundle from being carried out, if it is to be; beside what any Bundle has to be.
+pub(crate) fn faults(bundle: Value<'_>, call: &Call) -> Vec<Issue> {
+    let kind = bundle.get("type").and_then(Value::as_str).unwrap_or_default();
+    if !matches!(&*kind, "batch" | "transaction") {
+        return Vec::new();
+    }
+    match entry::read(bundle, &call.base, call.service.options.bundle_entries_max) {
+        Err(failure) => failure.issues().to_vec(),
+        Ok((_, entries)) => {
+            let refused = entries.into_iter().filter_map(Result::err);
+            refused.flat_map(|failure| failure.issues().to_vec()).collect()
+        }
+    }
+}
 
 /// `POST /` with a Bundle.
 ///

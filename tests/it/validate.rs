@@ -323,3 +323,63 @@ fn what_an_unknown_version_of_a_profile_is_told_about() {
         assert!(text.contains("|7 is not known (the version 1 is)"), "{text}");
     });
 }
+
+#[test]
+fn the_type_of_what_a_urn_names_is_checked() {
+    test(|server| async move {
+        let named = "urn:uuid:05ef1f3c-3ad8-4b6e-9b8f-1d9f3a0f6f11";
+        let entry = |resource: Value, name: &str| {
+            let kind = resource["resourceType"].clone();
+            json!({"fullUrl": name, "resource": resource, "request": {"method": "POST", "url": kind}})
+        };
+        let observation = |reference: &str| {
+            json!({"resourceType": "Observation", "status": "final", "code": {"text": "x"},
+                "subject": {"reference": reference}})
+        };
+        let bundle = |of: &str, reference: &str| {
+            let entries = json!([
+                entry(json!({"resourceType": of}), named),
+                entry(observation(reference), "urn:uuid:15ef1f3c-3ad8-4b6e-9b8f-1d9f3a0f6f11")
+            ]);
+            json!({"resourceType": "Bundle", "type": "transaction", "entry": entries})
+        };
+        for reference in [named.to_owned(), named.to_uppercase().replace("URN:UUID", "urn:uuid")] {
+            let wrong = server.post("", bundle("Medication", &reference).to_string()).await;
+            assert_eq!(wrong.status, 400, "{}", wrong.text());
+            assert_eq!(told(&wrong), ["error structure Bundle.entry[1].resource.subject"]);
+            assert!(wrong.text().contains("must not point at Medication"), "{}", wrong.text());
+        }
+        assert_eq!(server.events().await, 0);
+        assert_eq!(server.post("", bundle("Patient", named).to_string()).await.status, 200);
+        let checked = validated(&server, "/Bundle/$validate", &bundle("Medication", named)).await;
+        assert!(
+            checked.contains(&"error structure Bundle.entry[1].resource.subject".to_owned()),
+            "{checked:?}"
+        );
+    });
+}
+
+#[test]
+fn a_bundle_that_could_not_be_carried_out_is_not_valid() {
+    test(|server| async move {
+        let patient = json!({"resourceType": "Patient"});
+        for (entry, place) in [
+            (json!({"resource": patient, "request": {"method": "PUT", "url": "Patient"}}), "request.url"),
+            (json!({"request": {"method": "POST", "url": "Patient"}}), "resource"),
+            (
+                json!({"resource": patient, "request": {"method": "POST", "url": "Observation"}}),
+                "request.url",
+            ),
+            (json!({"resource": patient, "request": {"method": "POST", "url": "Foo?x"}}), "request.url"),
+        ] {
+            let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": [entry]});
+            let checked = validated(&server, "/Bundle/$validate", &bundle).await;
+            let told = format!("Bundle.entry[0].{place}");
+            assert!(
+                checked.iter().any(|issue| issue.starts_with("error") && issue.ends_with(&told)),
+                "{checked:?}"
+            );
+            assert_eq!(server.post("", bundle.to_string()).await.status, 400);
+        }
+    });
+}

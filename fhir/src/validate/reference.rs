@@ -1,5 +1,7 @@
 //! References: their form, where `#…` leads, and whether the type of the target is allowed.
 
+use std::collections::HashMap;
+
 use super::hint;
 use super::issues::IssueCode;
 use super::primitive::is_id;
@@ -48,7 +50,7 @@ pub(super) fn check<'a>(walk: &mut Walk<'_>, value: Value<'a>, found: ElementMat
                 let message = format_args!("a conditional reference is allowed in a transaction only");
                 walk.issues.error(IssueCode::Value, &path, *member, message);
             }
-            Form::Absolute => {}
+            Form::Absolute => target_type = walk.names.get(&normal(text)).cloned(),
             Form::Bad(why) => {
                 let meant = text.split('/').next().map(|name| hint::for_resource_type(walk, name));
                 let message = format_args!("the reference {why}{}", meant.unwrap_or_default());
@@ -64,6 +66,24 @@ pub(super) fn check<'a>(walk: &mut Walk<'_>, value: Value<'a>, found: ElementMat
         let message = format_args!("must not point at {name}; allowed: {allowed}");
         walk.issues.error(IssueCode::Structure, at.path, member, message);
     }
+}
+
+/// The types of the resources that the entries of a Bundle name by a URN (R4 bundle.html#references). An address has its
+/// type in itself.
+pub(super) fn names(resource: Value<'_>) -> HashMap<String, String> {
+    let is_bundle = resource.get("resourceType").and_then(Value::as_str).is_some_and(|name| name == "Bundle");
+    let entries = resource.get("entry").filter(|_| is_bundle).into_iter().flat_map(Value::items);
+    let named = entries.filter_map(|entry| {
+        let name = entry.get("fullUrl")?.as_str().filter(|name| name.starts_with("urn:"))?;
+        let of = entry.get("resource")?.get("resourceType")?.as_str()?;
+        Some((normal(&name), of.into_owned()))
+    });
+    named.collect()
+}
+
+/// UUIDs are the same in capital letters (RFC 9562).
+fn normal(name: &str) -> String {
+    if name.starts_with("urn:uuid:") { name.to_ascii_lowercase() } else { name.to_owned() }
 }
 
 /// `Reference.type` must be a resource type and agree with the reference (R4 references.html#Reference).

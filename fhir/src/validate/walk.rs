@@ -1,5 +1,7 @@
 //! The walk over a resource: names, kinds of JSON, numbers of occurrences; the rest is handed to its checker.
 
+use std::collections::HashMap;
+
 use smallvec::SmallVec;
 
 use super::issues::{Issue, IssueCode, Issues};
@@ -15,7 +17,13 @@ use crate::json::{Kind, Value};
 /// Checks a resource and everything below it.
 pub(super) fn run(resource: Value<'_>, options: &Options) -> Vec<Issue> {
     let definitions = r4();
-    let mut walk = Walk { definitions, options, issues: Issues::new(options.issues_max), failures: 0 };
+    let mut walk = Walk {
+        definitions,
+        options,
+        issues: Issues::new(options.issues_max),
+        names: reference::names(resource),
+        failures: 0,
+    };
     let type_name = resource.get("resourceType").and_then(Value::as_str);
     let root =
         type_name.as_deref().and_then(|name| definitions.resource(name)).map_or("Resource", |row| row.name);
@@ -60,6 +68,8 @@ pub(super) struct Walk<'w> {
     pub(super) definitions: &'static Definitions,
     pub(super) options: &'w Options,
     pub(super) issues: Issues,
+    /// What the URNs of a Bundle's entries name, see [`reference::names`].
+    pub(super) names: HashMap<String, String>,
     /// How many invariants could not be evaluated.
     pub(super) failures: usize,
 }

@@ -14,6 +14,7 @@ use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::operation::{Invocation, Level, Work};
 use crate::api::read;
+use crate::bundle;
 use crate::clock;
 use crate::error::{Failure, FailureKind, Issue, IssueCode, outcome};
 use crate::search_parameters;
@@ -124,6 +125,9 @@ async fn checked(
     };
     let mut issues = placed(resource, mode, level);
     issues.extend(validate(resource, &options).into_iter().map(Issue::from));
+    if resource.get("resourceType").and_then(Value::as_str).is_some_and(|name| name == "Bundle") {
+        issues.extend(bundle::faults(resource, call));
+    }
     if resource.kind() == Kind::Object {
         let terminology = &call.service.terminology;
         issues.extend(
