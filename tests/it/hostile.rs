@@ -53,6 +53,7 @@ fn odd_paths_are_4xx() {
             "/default/fhir/Patient/a/_history/99999999999999999999",
             "/default/fhir/Patient/a/_history/-1",
             "/default/fhir/Patient/a/_history/1%20",
+            "/default/fhir/Patient?_id=a%20b",
             "/default/fhir/Patient?_id=%FF",
             "/default/fhir/Patient?%00=a",
             "/default/fhir/Patient?ct=%00",
@@ -71,7 +72,6 @@ fn odd_paths_are_4xx() {
         for path in [
             "/default/fhir/_history?_page=18446744073709551615",
             "/default/fhir/_history?_since=9999-12-31T23:59:60Z",
-            "/default/fhir/Patient?_id=a%20b",
             "/default/fhir?",
         ] {
             let status = raw(&server, &request("GET", path, &[HOST], "")).await;
