@@ -52,7 +52,7 @@ async fn filters_find_what_their_operators_say() {
             ("Patient?_sort=_id&_filter=organization.name eq \"ward, north|1\"", "a b"),
             ("Patient?_sort=_id&_filter=organization.name eq ward", ""),
             ("Patient?_sort=_id&_filter=_has:Observation:patient:code eq loinc|y", "b"),
-            ("Patient?_sort=_id&_filter=_id eq a,b", ""),
+            ("Patient?_sort=_id&_filter=given eq a,b", ""),
             ("Observation?_sort=_id&_filter=code eq http://loinc.org|x and value-quantity gt 60", "2"),
             ("Observation?_sort=_id&_filter=value-quantity ne 70", "1 3"),
             ("Observation?_sort=_id&_filter=subject:Patient.family eq oneil", "1"),
@@ -96,6 +96,8 @@ async fn what_a_filter_cannot_answer_is_an_error_that_names_the_operator() {
         ("Patient?_filter=gender ne male", "ne"),
         ("Patient?_filter=name gt x", "gt"),
         ("Patient?_filter=gender pr maybe", "pr"),
+        // A comma makes no list, and no id has one.
+        ("Patient?_filter=_id eq secretvalue,b", "eq"),
         ("Patient?_filter=nonsense eq secretvalue", "eq"),
         ("Patient?_filter=gender:not eq secretvalue", "eq"),
         ("Patient?_filter=gender eq x and name secretvalue x", "(no operator)"),
