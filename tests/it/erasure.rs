@@ -34,6 +34,9 @@ async fn kinds(server: &Server) -> Vec<Kind> {
 
 /// The marker in any column of any table, in any body of the log, and in what the feed tells.
 async fn assert_nothing_is_left(server: &Server) {
+    // The index follows the log by a moment.
+    let head = server.log.head().await.unwrap();
+    server.projection.active().wait_for(head, std::time::Duration::from_secs(60)).await.unwrap();
     let (client, connection) =
         tokio_postgres::connect(&server.database, tokio_postgres::NoTls).await.unwrap();
     let driver = tokio::spawn(connection);
