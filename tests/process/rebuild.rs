@@ -220,7 +220,7 @@ fn a_rebuild_goes_on_after_a_kill_in_its_middle() {
 
     let server = Server::start_with(serve_at(&address, folder.path()), folder.path());
     let (code, said) = watching.end();
-    assert!(code == 0 && said.contains(&format!("Searches use version {version} now")), "{said}");
+    assert!(code == 0 && said.contains(&format!("Version {version} of search is used now")), "{said}");
     assert_eq!(runtime.block_on(client.versions()).unwrap().0, version);
     until("searches go on", || (meanwhile.searches.load(Ordering::SeqCst) > before + 5).then_some(()));
     meanwhile.is_over.store(true, Ordering::SeqCst);
@@ -288,7 +288,7 @@ fn operators_rebuild_and_unpark_from_the_command_line() {
     assert!(code == 1 && said.contains("1 resource(s) are still parked"), "{said}");
     // Both versions park it, so that nothing is lost by the switch.
     let (code, said) = run(&["rebuild", "search"]);
-    assert!(code == 0 && said.contains("Searches use version 3 now"), "{said}");
+    assert!(code == 0 && said.contains("Version 3 of search is used now"), "{said}");
     let (code, said) = run(&["rebuild", "other"]);
     assert!(code == 2 && said.contains("possible values: search"), "{said}");
     server.stop();
