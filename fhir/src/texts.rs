@@ -39,7 +39,8 @@ pub enum Text<'a> {
 
 /// Hands over the texts of a resource in the order of its JSON, those of contained resources with them, but none of
 /// resources that stand in the entries of a Bundle or in Parameters: those are resources of their own. Elements that the
-/// definitions do not know are passed over, and so are the ids of elements.
+/// definitions do not know are passed over, and so are the ids of elements and
+/// the addresses of references.
 pub fn each_text<'a>(root: Value<'a>, resource_type: &str, each: &mut impl FnMut(Text<'a>)) {
     if let Some(structure) = r4().resource(resource_type) {
         in_object(root, structure, each);
@@ -49,7 +50,8 @@ pub fn each_text<'a>(root: Value<'a>, resource_type: &str, each: &mut impl FnMut
 /// The depth of the recursion is that of the document, which the parser bounds.
 fn in_object<'a>(object: Value<'a>, structure: &'static Structure, each: &mut impl FnMut(Text<'a>)) {
     for (name, value) in object.members() {
-        if name == "id" {
+        // Nobody reads the address of a reference, though its type is string.
+        if name == "id" || (name == "reference" && structure.name == "Reference") {
             continue;
         }
         let Some(found) = structure.element(&name) else { continue };

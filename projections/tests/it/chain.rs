@@ -143,13 +143,14 @@ async fn pages_of_a_chain_are_of_one_moment_whatever_is_written() {
                 )])
                 .await;
         }
-        for query in [
-            "Observation?patient.name=adams,brown&_count=3&_sort=_id",
-            "Observation?patient.organization.name=ward&_count=3",
-            "Patient?_has:Observation:patient:code=x&_count=1&_sort=_id",
+        for (all, count) in [
+            ("Observation?patient.name=adams,brown&_sort=_id", 3),
+            ("Observation?patient.organization.name=ward", 3),
+            ("Patient?_has:Observation:patient:code=x&_sort=_id", 1),
         ] {
-            let expected = world.ids(&format!("{query}&_count=1000")).await;
-            let mut page = world.search(query).await;
+            let expected = world.ids(&format!("{all}&_count=1000")).await;
+            let query = format!("{all}&_count={count}");
+            let mut page = world.search(&query).await;
             let mut found: Vec<String> = Vec::new();
             for step in 0.. {
                 found.extend(page.matches.iter().map(|found| found.id.clone()));

@@ -51,7 +51,7 @@ pub(super) fn patient() -> Json {
             {"reference": "Practitioner/1"},
             {"reference": "http://example.org/fhir/Organization/2/_history/3"},
             {"type": "Practitioner", "identifier": {"system": "http://example.org", "value": "7"}},
-            {"reference": "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"}
+            {"reference": "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e1"}
         ],
         "managingOrganization": {"reference": "#o1"}
     })
