@@ -11,9 +11,9 @@ pub const WORK_MAX: u64 = 1_000_000;
 ///
 /// ```
 /// use anamnesis_fhir::terminology::{Budget, Engine, ListError, Published};
+/// let genders = Engine::new(&Published).value_set("http://hl7.org/fhir/ValueSet/administrative-gender").unwrap();
 /// let budget = Budget::new(2);
 /// let engine = Engine::within(&Published, &budget);
-/// let genders = engine.value_set("http://hl7.org/fhir/ValueSet/administrative-gender").unwrap();
 /// assert_eq!(engine.expand(&genders, &Default::default()).unwrap_err(), ListError::TooMuchWork);
 /// assert!(budget.is_spent());
 /// ```
