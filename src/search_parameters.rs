@@ -13,7 +13,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use anamnesis_events::{Event, Log, LogError, ResourceKey};
 use anamnesis_fhir::json::Value;
 use anamnesis_fhir::search::custom::{Fault, FaultKind, Standing, Submitted, compose};
-use anamnesis_projections::search::{INCLUDES_PARAMETER, PAGE_PARAMETER};
+use anamnesis_projections::search::{INCLUDES_PARAMETER, PAGE_PARAMETER, PARAMETERS_MAX};
 
 pub(crate) use catalog::{Current, Stored};
 pub(crate) use keeper::Begun;
@@ -32,9 +32,8 @@ pub(crate) const TYPE: &str = "SearchParameter";
 const RESERVED: [&str; 3] = [PAGE_PARAMETER, INCLUDES_PARAMETER, "hardDelete"];
 /// SearchParameters whose status is active or draft; a national guide has some hundred.
 const IN_USE_MAX: usize = 5000;
-/// Those of them that add something to R4's, which an index has to be built with.
-const ADDED_MAX: usize = 1000;
-/// The text of their definitions.
+/// The text of the definitions of those that add something to R4's: some less than an index can be built with, because it is
+/// reckoned and not written out.
 const ADDED_BYTES_MAX: usize = 768 << 10;
 
 /// The search parameters of a log.
@@ -102,7 +101,9 @@ impl StoredParameters {
         let bytes: usize = added.iter().map(|one| catalog::bytes(one)).sum();
         let too_many = match &standing {
             Standing::Unused(_) if !submitted.is_in_use() => None,
-            Standing::Added(_) if added.len() >= ADDED_MAX => Some(format!("{ADDED_MAX} of its own")),
+            Standing::Added(_) if added.len() >= PARAMETERS_MAX => {
+                Some(format!("{PARAMETERS_MAX} of its own"))
+            }
             Standing::Added(new) if bytes + catalog::bytes(new) > ADDED_BYTES_MAX => {
                 Some(format!("{ADDED_BYTES_MAX} bytes of definitions"))
             }

@@ -22,8 +22,7 @@ mod find;
 mod narrative;
 mod target;
 
-pub(crate) use narrative::entity_at;
-pub use target::{Conditional, Target};
+pub use target::{Conditional, Target, is_id};
 
 use std::borrow::Cow;
 use std::ops::Range;

@@ -82,7 +82,7 @@ pub use index::{
     Drawn, ExplainOptions, Explained, Ran, SearchIndex, SearchLimits, SearchMatch, SearchPage, explained,
 };
 pub use issue::{Issue, IssueKind, Severity};
-pub use parameters::{CustomParameter, CustomParameters, ParametersError};
+pub use parameters::{CustomParameter, CustomParameters, PARAMETERS_MAX, ParametersError};
 pub use query::{
     CHAIN_DEPTH_MAX, COUNT_DEFAULT, COUNT_MAX, Catalogue, Handling, PAGE_PARAMETER, ParseOptions, Scope,
     SearchQuery, Summary, Total, is_of_results,

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use anamnesis_events::{ResourceKey, Version};
 use anamnesis_fhir::json::Document;
+use anamnesis_fhir::references;
 
 use super::answer::Answer;
 use super::call::{Body, Call};
 use super::conditional_create::contended;
 use super::criteria::Matches;
 use super::turns::Held;
-use super::{criteria, parameters, resource, route, write};
+use super::{criteria, parameters, resource, write};
 use crate::actors::{Outcome, WriteError};
 use crate::clock;
 use crate::decide::conditional::{self, ConditionalUpdate};
@@ -99,7 +100,7 @@ fn check_client(expected: &Expected, current: Version) -> Result<(), Failure> {
 fn body_id(document: &Document) -> Result<Option<String>, Failure> {
     let id = document.root().get("id").and_then(|id| id.as_str()).map(std::borrow::Cow::into_owned);
     match id {
-        Some(id) if !route::is_id(&id) => {
+        Some(id) if !references::is_id(&id) => {
             let text = "An id has 1 to 64 characters out of A-Z, a-z, 0-9, '-' and '.'.";
             Err(Failure::new(FailureKind::Invalid, IssueCode::Value, text).at("id"))
         }

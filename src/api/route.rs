@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use anamnesis_events::{ResourceKey, Version};
 use anamnesis_fhir::definitions::r4;
+use anamnesis_fhir::references::is_id;
 use percent_encoding::percent_decode_str;
 
 use super::interaction::PlaceKind;
@@ -156,12 +157,6 @@ pub(crate) fn resource_type(name: &str) -> Result<Arc<str>, Failure> {
             "R4 has no resource type of this name.",
         )),
     }
-}
-
-/// Whether a text is an R4 `id`: `[A-Za-z0-9\-\.]{1,64}`.
-pub(crate) fn is_id(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.')
 }
 
 fn key(name: &str, id: &str) -> Result<ResourceKey, Failure> {

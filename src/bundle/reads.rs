@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use anamnesis_events::ResourceKey;
+use anamnesis_fhir::references;
 
 use super::batch;
 use super::entry::{Entry, Method};
@@ -77,7 +78,7 @@ fn about(path: &str) -> Option<About> {
     let path = path.trim_matches('/');
     let mut parts = path.splitn(3, '/');
     let (kind, id) = (parts.next()?, parts.next()?);
-    if !route::is_id(id) {
+    if !references::is_id(id) {
         return None;
     }
     let key = ResourceKey::new(route::resource_type(kind).ok()?, id);

@@ -1,8 +1,7 @@
 //! What an entry's `request.url` points at.
 
 use anamnesis_fhir::definitions::r4;
-
-use crate::api::route::is_id;
+use anamnesis_fhir::references::is_id;
 
 /// The target of an entry, below the service's base.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -74,8 +74,9 @@ impl<'t> Conditional<'t> {
     }
 }
 
-/// R4 datatypes.html#id.
-fn is_id(text: &str) -> bool {
+/// Whether a text is an `id`: 1 to 64 letters, digits, `-` and `.` (R4 datatypes.html#id).
+#[must_use]
+pub fn is_id(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
 }

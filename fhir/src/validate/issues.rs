@@ -32,7 +32,7 @@ impl Issue {
             return None;
         }
         let key = self.diagnostics.strip_suffix(')')?.rsplit_once('(')?.1;
-        super::primitive::is_id(key).then_some(key)
+        crate::references::is_id(key).then_some(key)
     }
 }
 

@@ -2,10 +2,10 @@
 
 use crate::datetime::{DateTime, DateTimeError, Time};
 use crate::definitions::PrimitiveKind;
+use crate::references::is_id;
 
 /// A string holds at most 1 MB (datatypes.html#string).
 const STRING_BYTES_MAX: usize = 1024 * 1024;
-const ID_LENGTH_MAX: usize = 64;
 
 /// What is wrong with a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,12 +70,6 @@ pub(super) fn text(kind: PrimitiveKind, text: &str) -> Checked {
         // Narrative has its own checker, and the rest are no strings.
         _ => Ok(()),
     }
-}
-
-/// Whether a text is an `id`: 1 to 64 letters, digits, `-` and `.`.
-pub(super) fn is_id(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
-    (1..=ID_LENGTH_MAX).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 fn require(holds: bool, form: &'static str) -> Checked {

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use super::hint;
 use super::issues::IssueCode;
-use super::primitive::is_id;
 use super::scope::Target;
 use super::walk::{At, Walk};
 use crate::definitions::{Definitions, ElementMatch, PrimitiveKind};
 use crate::json::Value;
+use crate::references::is_id;
 
 /// What a literal reference is (R4 references.html#literal).
 #[derive(Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use super::query::is_of_results;
 use crate::Inputs;
 
 /// Parameters of one index. R4 itself has 1,400; every one of a type makes each of its resources dearer to write.
-const PARAMETERS_MAX: usize = 1000;
+pub const PARAMETERS_MAX: usize = 1000;
 /// The text of all of them, in bytes.
 const BYTES_MAX: usize = 1 << 20;
 /// Characters of a code.

@@ -2,7 +2,7 @@
 
 use anamnesis_fhir::definitions;
 use anamnesis_fhir::json::Value;
-use anamnesis_fhir::references::{self, each_reference};
+use anamnesis_fhir::references::{self, each_reference, is_id};
 use anamnesis_fhir::search::Extracted;
 
 use super::Modifier;
@@ -12,9 +12,6 @@ use super::key::{Class, ParameterKey};
 use super::label;
 use super::target::Target;
 use super::value::{Asked, Refusal, split, unescape};
-
-/// R4 datatypes.html#id.
-const ID_LENGTH_MAX: usize = 64;
 
 /// Adds what a value is found by.
 pub(super) fn index(key: &ParameterKey, extracted: Extracted<'_>, entries: &mut Entries) {
@@ -157,9 +154,4 @@ fn is_local(reference: &str) -> bool {
 pub(super) fn relative_to<'a>(base: &str, address: &'a str) -> &'a str {
     let rest = address.strip_prefix(base.trim_end_matches('/')).and_then(|rest| rest.strip_prefix('/'));
     rest.unwrap_or(address)
-}
-
-pub(super) fn is_id(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
-    (1..=ID_LENGTH_MAX).contains(&text.len()) && text.bytes().all(allowed)
 }

@@ -1,13 +1,14 @@
 //! What every resource has: `_id`, `_lastUpdated`, whether a parameter has a value, and compartments.
 
 use anamnesis_fhir::definitions;
+use anamnesis_fhir::references::is_id;
 use anamnesis_fhir::search::{SearchParameter, SearchParameterKind, SearchRegistry};
 
 use super::Modifier;
 use super::atom::{Atom, Criterion, Yield};
 use super::date;
 use super::key::{Class, ParameterKey};
-use super::reference::{is_id, target_token};
+use super::reference::target_token;
 use super::span::{Family, SpanBox};
 use super::target::Target;
 use super::value::{Asked, Refusal, unescape};

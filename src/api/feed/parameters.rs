@@ -3,6 +3,7 @@
 use actix_web::HttpRequest;
 use actix_web::http::header::{ACCEPT, HeaderName};
 use anamnesis_events::{Event, Position};
+use anamnesis_fhir::references;
 
 use super::line::Form;
 use crate::api::Query;
@@ -88,7 +89,7 @@ fn types(list: &str) -> Result<Vec<String>, Failure> {
 fn compartment(name: &str) -> Result<String, Failure> {
     let is_named = name.split_once('/').is_some_and(|(kind, id)| {
         route::resource_type(kind).is_ok()
-            && (route::is_id(id) || id.strip_prefix('~').is_some_and(route::is_id))
+            && (references::is_id(id) || id.strip_prefix('~').is_some_and(references::is_id))
     });
     if is_named {
         return Ok(name.to_owned());

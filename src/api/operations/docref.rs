@@ -12,9 +12,9 @@ use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::operation::{Invocation, Work};
 use crate::api::page::Link;
-use crate::api::route::is_id;
 use crate::api::search;
 use crate::error::{Failure, FailureKind, Issue, IssueCode};
+use anamnesis_fhir::references::is_id;
 
 const TAKES: Takes = Takes {
     operation: "$docref",
