@@ -304,6 +304,8 @@ async fn who_asks_for_it_is_answered_by_what_is_not_complete_and_told_so() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_query_that_was_read_before_a_switch_means_the_same_after_it_or_is_refused() {
     let world = world_that_runs().await;
+    // What is asked before the switch is asked of all that is there, as after it.
+    world.settle().await;
     let (sender, active) = watch::channel(Some(world.runner.progress()));
     let index = SearchIndex::new(world.database.clone(), world.log.number(), Active::new(active));
     let known = read(&world, &index, "Patient?name=doe&_sort=birthdate&_count=8").unwrap();
