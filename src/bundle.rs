@@ -7,6 +7,7 @@
 mod batch;
 mod conditions;
 mod entry;
+mod named;
 mod own;
 mod own_resources;
 mod patch;

@@ -39,6 +39,8 @@ pub(super) const CONDITIONS_MAX: usize = 1000;
 pub(super) struct Wanted {
     /// The FHIRPath of the first place that has it.
     pub(super) path: String,
+    /// What is asked of the index: names of entries stand for their resources.
+    pub(super) criteria: Query,
     /// Whether what matches is to be written.
     pub(super) writes: bool,
     /// Whether a reference has it, which may lead to what the transaction itself writes.
@@ -49,8 +51,8 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// A condition that is to be met by one resource at most.
-    pub(super) fn at(path: String) -> Self {
-        Self { path, writes: false, is_reference: false, count: 2 }
+    pub(super) fn at(path: String, criteria: Query) -> Self {
+        Self { path, criteria, writes: false, is_reference: false, count: 2 }
     }
 }
 
@@ -71,11 +73,10 @@ pub(super) fn condition(entry: &Entry<'_>) -> Option<Condition> {
 /// The turns of all conditions: other writers with the same criteria are kept waiting until they are dropped.
 ///
 /// # Errors
-/// Criteria that are no query, with the place of the first entry that has them; 503 where it takes too long.
+/// 503 where it takes too long.
 pub(super) async fn turns(call: &Call, wanted: &BTreeMap<Condition, Wanted>) -> Result<Held, Failure> {
-    let queries = parsed(wanted)?;
     // All at once and in one order, so that two transactions cannot wait for each other.
-    let all = queries.iter().map(|(kind, query)| (*kind, query));
+    let all = wanted.iter().map(|((kind, _), wanted)| (kind.as_str(), &wanted.criteria));
     call.service.turns.wait_for_all(&call.service.log, all).await
 }
 
@@ -88,42 +89,30 @@ pub(super) async fn match_all(
     reading: &Reading<'_>,
     wanted: &BTreeMap<Condition, Wanted>,
 ) -> Result<HashMap<Condition, Matched>, Tried> {
-    let queries = parsed(wanted).map_err(Tried::Refused)?;
     let mut own = OwnResources::new(call, reading);
     let mut matched = HashMap::with_capacity(wanted.len());
-    for ((condition, place), (kind, query)) in wanted.iter().zip(&queries) {
+    for (condition, place) in wanted {
+        let (kind, as_sent) = condition;
         let failed = |failure: Failure| Tried::Refused(failure.at(place.path.clone()));
-        let found = match_one(call, kind, query, place).await.map_err(failed)?;
+        let found = match_one(call, kind, place).await.map_err(failed)?;
         let mut found =
             found.ok_or_else(|| Tried::Again { key: None, failure: contended().at(place.path.clone()) })?;
         if place.is_reference {
-            found.own = own.matching(kind, query).await.map_err(failed)?;
+            // Resources are tested as they are sent, with the names that they have for each other.
+            let as_sent = criteria::parse(as_sent).map_err(failed)?;
+            found.own = own.matching(kind, &as_sent).await.map_err(failed)?;
         }
         matched.insert(condition.clone(), found);
     }
     Ok(matched)
 }
 
-fn parsed(wanted: &BTreeMap<Condition, Wanted>) -> Result<Vec<(&str, Query)>, Failure> {
-    wanted
-        .iter()
-        .map(|((kind, query), place)| {
-            Ok((kind.as_str(), criteria::parse(query).map_err(|failure| failure.at(place.path.clone()))?))
-        })
-        .collect()
-}
-
 /// Matches a condition, again where what it matched has changed before its version was known; `None` where that happens
 /// again and again.
-async fn match_one(
-    call: &Call,
-    kind: &str,
-    query: &Query,
-    wanted: &Wanted,
-) -> Result<Option<Matched>, Failure> {
-    let Wanted { writes, count, .. } = *wanted;
+async fn match_one(call: &Call, kind: &str, wanted: &Wanted) -> Result<Option<Matched>, Failure> {
+    let Wanted { writes, count, ref criteria, .. } = *wanted;
     for _ in 0..criteria::TRIES_MAX {
-        let found = criteria::matches_in_turn(call, kind, query, count).await?;
+        let found = criteria::matches_in_turn(call, kind, criteria, count).await?;
         let version = match found.ids.len() {
             1 if writes => found.version(call, 0).await?,
             _ => None,

@@ -1,6 +1,6 @@
 //! The plan of a transaction: which resource each entry is about, and the command it comes to. Pure.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, btree_map};
 use std::sync::Arc;
 
 use anamnesis_events::ResourceKey;
@@ -10,12 +10,13 @@ use anamnesis_projections::search::COUNT_MAX;
 
 use super::conditions::{CONDITIONS_MAX, Condition, Matched, Wanted, condition, one_match};
 use super::entry::{Entry, Method, calls};
+use super::named::Named;
 use super::patch;
 use super::resolve::{ConditionalReference, Identities, conditional_references, rewrite};
 use super::target::Target;
 use crate::api::interaction::Called;
 use crate::api::turns::Turns;
-use crate::api::{self, Body, Conditions, route};
+use crate::api::{self, Body, Conditions, criteria, route};
 use crate::decide::conditional::{self, ConditionalCreate, ConditionalUpdate};
 use crate::decide::{Candidate, Command, Expected};
 use crate::error::{Failure, FailureKind, IssueCode};
@@ -90,22 +91,24 @@ impl<'a> Reading<'a> {
     }
 
     /// All conditions that are to be matched, with the place of the first that has each.
-    pub(super) fn conditions(&self) -> BTreeMap<Condition, Wanted> {
+    ///
+    /// # Errors
+    /// Criteria that are no query, or name an entry that has criteria itself.
+    pub(super) fn conditions(&self) -> Result<BTreeMap<Condition, Wanted>, Failure> {
+        let named = Named::new(&self.entries, &self.new_ids);
         let mut wanted = BTreeMap::new();
         for entry in &self.entries {
             if let Some(condition) = condition(entry) {
-                let writes = entry.method != Method::Post;
-                let place = wanted.entry(condition).or_insert_with(|| Wanted::at(entry.path()));
-                place.writes |= writes;
+                place(&mut wanted, &named, condition, entry.path())?.writes |= entry.method != Method::Post;
             }
         }
         for reference in &self.references {
             let condition = (reference.resource_type.clone(), reference.query.clone());
             let count = 2 + self.writers_of(&reference.resource_type);
-            let place = wanted.entry(condition).or_insert_with(|| Wanted::at(reference.path.clone()));
+            let place = place(&mut wanted, &named, condition, reference.path.clone())?;
             (place.is_reference, place.count) = (true, count.min(COUNT_MAX));
         }
-        wanted
+        Ok(wanted)
     }
 
     /// How many entries may change what a condition on this type has matched.
@@ -237,6 +240,23 @@ impl<'a> Reading<'a> {
         }
         Ok(local)
     }
+}
+
+/// The place of a condition among those that are wanted.
+fn place<'w>(
+    wanted: &'w mut BTreeMap<Condition, Wanted>,
+    named: &Named,
+    condition: Condition,
+    path: String,
+) -> Result<&'w mut Wanted, Failure> {
+    Ok(match wanted.entry(condition) {
+        btree_map::Entry::Occupied(place) => place.into_mut(),
+        btree_map::Entry::Vacant(place) => {
+            let criteria = criteria::parse(&place.key().1).and_then(|criteria| named.resolved(criteria));
+            let criteria = criteria.map_err(|failure| failure.at(path.clone()))?;
+            place.insert(Wanted::at(path, criteria))
+        }
+    })
 }
 
 /// The resource that an entry is about.

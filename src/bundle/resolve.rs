@@ -83,7 +83,7 @@ impl View<'_> {
 }
 
 /// The names of a URN's scheme and namespace are case-insensitive (RFC 8141 section 3.1), and so are UUIDs (RFC 9562).
-fn normal(link: &str) -> String {
+pub(super) fn normal(link: &str) -> String {
     let is_uuid = link.get(..9).is_some_and(|start| start.eq_ignore_ascii_case("urn:uuid:"));
     if is_uuid { link.to_ascii_lowercase() } else { link.to_owned() }
 }

@@ -51,7 +51,7 @@ pub(super) async fn run(
     if is_of_parameters {
         call.service.parameters.refresh().await?;
     }
-    let conditions = reading.conditions();
+    let conditions = reading.conditions()?;
     let mut contested = reading.taken(&call.service.turns);
     let (mut tries, begun) = (0, clock::elapsed());
     loop {

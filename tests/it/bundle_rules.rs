@@ -291,6 +291,51 @@ fn two_entries_that_make_the_same_are_refused_as_such() {
     });
 }
 
+/// A name in criteria stands for the resource, so that a repeated transaction finds what the first one made, and never
+/// what says the same name for something else.
+#[test]
+fn criteria_may_name_an_entry() {
+    const NAME: &str = "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0";
+    test(|server| async move {
+        let named = |resource: Value, method: &str, url: &str| {
+            let mut entry = with(resource, method, url);
+            entry["fullUrl"] = json!(NAME);
+            entry
+        };
+        // An entry of a batch means nothing to the others: this name stays as it is.
+        let stranger = with(basic(NAME), "POST", "Basic");
+        assert_eq!(run(&server, "batch", json!([stranger])).await.status, 200);
+        let by_name = format!("Basic?subject={NAME}");
+        let mut born = with(
+            json!({"resourceType": "Flag", "status": "active", "code": {"text": "x"},
+            "subject": {"reference": NAME}}),
+            "POST",
+            "Flag",
+        );
+        born["request"]["ifNoneExist"] = json!(format!("subject={NAME}"));
+        let put = || named(patient("a", "x"), "PUT", "Patient/a");
+        for expected in [["201", "201", "201"], ["200", "200", "200"]] {
+            let entries = json!([put(), with(basic(NAME), "PUT", &by_name), born]);
+            let answer = run(&server, "transaction", entries).await;
+            assert_eq!((0..3).map(|n| status(&answer, n)).collect::<Vec<_>>(), expected, "{}", answer.text());
+        }
+        let answer = run(&server, "transaction", json!([put(), request("DELETE", &by_name)])).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let left = server.get("/Basic").await.json();
+        let subjects: Vec<_> =
+            left["entry"].as_array().unwrap().iter().map(|e| &e["resource"]["subject"]).collect();
+        assert_eq!(subjects, [&json!({"reference": NAME})], "the stranger is left");
+
+        let events = server.events().await;
+        let mut open = named(patient("new", "x"), "POST", "Patient");
+        open["request"]["ifNoneExist"] = json!("identifier=urn:b|x");
+        let answer = run(&server, "transaction", json!([open, with(basic(NAME), "PUT", &by_name)])).await;
+        let expected = (400, "not-supported".to_owned(), "Bundle.entry[1]".to_owned());
+        assert_eq!(refusal(&answer), expected, "{}", answer.text());
+        assert_eq!(server.events().await, events, "nothing was written");
+    });
+}
+
 #[test]
 fn operations_and_searches_by_post_are_taken() {
     test(|server| async move {
