@@ -29,12 +29,14 @@ mod validate;
 mod value_set;
 
 pub use budget::{Budget, WORK_MAX};
-pub use code_system::{CodeSystem, Concept, ConceptId, Designation, PageTotal, Property};
+pub use code_system::{
+    CONCEPT_NESTING_MAX, CodeSystem, Concept, ConceptId, Designation, PageTotal, Property,
+};
 pub use concept_map::{ConceptMap, Dependency, Match, Translation, translate};
 pub use engine::Engine;
 pub use expand::{Contained, EXPANSION_CODES_MAX, Expansion, ExpansionRequest, words};
 pub use hierarchy::{Looked, Subsumption};
-pub use library::{Canonical, Extent, Found, Library, MapQuery, by_version, grammar_of};
+pub use library::{Branch, Canonical, Extent, Found, Library, MapQuery, by_version, grammar_of};
 pub use published::Published;
 pub use validate::{Coded, Terms, Verdict};
 pub use value_set::{Filter, Listed, Part, ValueSet};

@@ -11,6 +11,7 @@
 mod fetch;
 mod fragments;
 mod index;
+mod order;
 mod projection;
 mod rows;
 mod snapshot;
@@ -18,7 +19,9 @@ mod source;
 mod tables;
 
 pub use fetch::places::{Place, Places};
-pub use fragments::{FRAGMENT_BYTES_MAX, FRAGMENT_CONCEPTS_MAX, fragment_name};
+pub use fragments::{
+    FRAGMENT_BYTES_MAX, FRAGMENT_CONCEPTS_MAX, FRAGMENT_MEMBERS, FRAGMENT_NESTING_MAX, fragment_name,
+};
 pub use index::{Session, TerminologyIndex};
 pub use projection::{TerminologyProjection, TerminologyRows};
 pub use source::OfTypes;

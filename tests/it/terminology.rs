@@ -7,6 +7,7 @@ use crate::support::{Answer, test};
 
 const GENDERS: &str = "http://hl7.org/fhir/ValueSet/administrative-gender";
 const GENDER: &str = "http://hl7.org/fhir/administrative-gender";
+const ADDRESS_USE: &str = "http://terminology.hl7.org/CodeSystem/v3-AddressUse";
 const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
 
 pub(crate) fn codes(expanded: &Value) -> Vec<&str> {
@@ -206,12 +207,32 @@ fn a_code_is_translated_both_ways() {
         let there = server.get(&there).await.json();
         assert_eq!(output(&there, "result"), &json!(true));
         assert!(there.to_string().contains(r#""code":"H""#), "{there}");
-        let back = server.get(&format!("/ConceptMap/$translate?{map}&code=H&reverse=true")).await.json();
+        let back = format!("/ConceptMap/$translate?{map}&system={ADDRESS_USE}&code=H&reverse=true");
+        let back = server.get(&back).await.json();
         assert!(back.to_string().contains(r#""code":"home""#), "{back}");
-        let none = "/ConceptMap/$translate?url=http://hl7.org/fhir/ConceptMap/cm-address-use-v2&code=none";
-        let none = server.get(none).await.json();
+        let v2 = "/ConceptMap/$translate?url=http://hl7.org/fhir/ConceptMap/cm-address-use-v2";
+        let none = server.get(&format!("{v2}&system=http://hl7.org/fhir/address-use&code=none")).await.json();
         assert_eq!(output(&none, "result"), &json!(false));
-        refused(&server.get("/ConceptMap/$translate?url=urn:none&code=a").await, 404, "not-found");
+        refused(
+            &server.get("/ConceptMap/$translate?url=urn:none&system=urn:c&code=a").await,
+            404,
+            "not-found",
+        );
+        // A code has a system; a coding may have none, and is looked for by its code.
+        let bare = server.get(&format!("{v2}&code=home")).await;
+        refused(&bare, 400, "required");
+        assert!(bare.json().to_string().contains("system is missing"), "{}", bare.json());
+        let url = json!({ "name": "url", "valueUri": "http://hl7.org/fhir/ConceptMap/cm-address-use-v2" });
+        let given = json!([{ "code": "home" }, { "system": "urn:other", "code": "home" }]);
+        for (coding, expected) in given.as_array().unwrap().iter().zip([true, false]) {
+            let concept =
+                json!({ "name": "codeableConcept", "valueCodeableConcept": { "coding": [coding] } });
+            for asked in [json!({ "name": "coding", "valueCoding": coding }), concept] {
+                let body = json!({ "resourceType": "Parameters", "parameter": [url, asked] }).to_string();
+                let found = server.post("/ConceptMap/$translate", body).await.json();
+                assert_eq!(output(&found, "result"), &json!(expected), "{asked} {found}");
+            }
+        }
         refused(&server.get("/ConceptMap/$translate?code=a").await, 400, "required");
     });
 }

@@ -79,6 +79,33 @@ fn a_stored_map_translates() {
     });
 }
 
+#[test]
+fn a_stored_decimal_is_looked_up_with_its_digits() {
+    test_with(setup(), |server| async move {
+        let property = r#"[{"code":"weight","valueDecimal":1.10},{"code":"mass","valueDecimal":5.00e-3}]"#;
+        let whole = format!(
+            r#"{{"resourceType":"CodeSystem","id":"w","url":"urn:w","status":"active","content":"complete",
+            "concept":[{{"code":"a","display":"A \"b\"","property":{property}}}]}}"#
+        );
+        store(&server, "/CodeSystem/w", &whole).await;
+        let part =
+            whole.replace("complete", "fragment").replace("urn:w", "urn:p").replace(r#""w""#, r#""p""#);
+        store(&server, "/CodeSystem/p", &part).await;
+        let import = r#"{"resourceType":"CodeSystem","url":"urn:p","status":"active","content":"not-present",
+            "concept":[{"code":"i","display":"A \"b\"","property":PROPERTY}]}"#;
+        let imported = server.post("/CodeSystem/$import", import.replace("PROPERTY", property)).await;
+        assert_eq!(imported.status, 200, "{}", imported.json());
+        for (system, code) in [("urn:w", "a"), ("urn:p", "a"), ("urn:p", "i")] {
+            let found = server.get(&format!("/CodeSystem/$lookup?system={system}&code={code}")).await;
+            let text = String::from_utf8(found.bytes.to_vec()).unwrap();
+            for digits in [r#"{"name":"value","valueDecimal":1.10}"#, r#""valueDecimal":5.00e-3}"#] {
+                assert!(text.contains(digits), "{system} {code}: {text}");
+            }
+            assert_eq!(crate::terminology::output(&found.json(), "display"), "A \"b\"");
+        }
+    });
+}
+
 /// Concepts of a large system: a tree in which number n lies below n / 10.
 fn fragment(part: usize, size: usize, total: usize) -> String {
     let mut concepts = String::new();

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::json::{Kind, Value};
 
 /// Levels of nested concepts that are read. The deepest system of R4 has 9.
-const NESTING_MAX: usize = 32;
+pub const CONCEPT_NESTING_MAX: usize = 32;
 
 /// A code system, or that part of a large one that a question is about.
 #[derive(Debug, Default)]
@@ -142,7 +142,7 @@ impl CodeSystem {
         depth: usize,
         links: &mut Vec<(String, String)>,
     ) {
-        if depth > NESTING_MAX {
+        if depth > CONCEPT_NESTING_MAX {
             return;
         }
         for row in parent.get("concept").into_iter().flat_map(Value::items) {

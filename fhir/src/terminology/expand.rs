@@ -144,8 +144,8 @@ pub(super) fn expand(
     })
 }
 
-/// The page of a set that is nothing but a code system, where the library has pages of it: then nobody has to list the
-/// whole to count it.
+/// The page of a set that is nothing but a code system, or one branch of it, where the library has pages of it: then
+/// nobody has to list the whole to count it.
 fn page(
     engine: &Engine<'_>,
     set: &ValueSet,
@@ -154,11 +154,20 @@ fn page(
     let ([only], [], Some(count)) = (set.include.as_slice(), set.exclude.as_slice(), request.count) else {
         return Ok(None);
     };
-    let is_whole = only.concepts.is_empty() && only.filters.is_empty() && only.value_sets.is_empty();
+    let below = match only.filters.as_slice() {
+        [] => None,
+        [filter] => match part::branch(filter) {
+            Some(branch) => Some(branch),
+            None => return Ok(None),
+        },
+        _ => return Ok(None),
+    };
+    let is_branch = below.is_some();
+    let is_whole = only.concepts.is_empty() && only.value_sets.is_empty();
     let is_narrowed = request.active_only || request.without_abstract || !set.has_inactive;
     let Some(canonical) = part::canonical(only).filter(|_| is_whole && !is_narrowed) else { return Ok(None) };
     let text = request.filter.as_deref().map(|text| words(text).join(" ")).filter(|text| !text.is_empty());
-    let extent = super::Extent::Page { text, offset: request.offset, count };
+    let extent = super::Extent::Page { below, text, offset: request.offset, count };
     let system = match engine.code_system(&canonical, &extent) {
         Ok(system) => system,
         Err(ListError::Pending) => return Err(ListError::Pending),
@@ -170,6 +179,10 @@ fn page(
         Some(PageTotal::Uncounted) => None,
         None => return Ok(None),
     };
+    // Where the hierarchy has another meaning, nothing is a kind of another.
+    if is_branch && !system.is_subsuming {
+        return Ok(None);
+    }
     let contains = system.concepts().iter().map(|concept| shown(request, &canonical.url, concept, None));
     Ok(Some(Expansion {
         total,

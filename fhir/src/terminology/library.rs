@@ -38,6 +38,8 @@ pub enum Extent {
     All(Option<String>),
     /// A page of these, in the order of the library; see [`CodeSystem::page_total`].
     Page {
+        /// Only these.
+        below: Option<Branch>,
         /// Beginnings of words.
         text: Option<String>,
         /// Concepts to pass over.
@@ -45,6 +47,15 @@ pub enum Extent {
         /// Concepts on the page.
         count: usize,
     },
+}
+
+/// What lies below a concept.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Branch {
+    /// The concept.
+    pub code: String,
+    /// Whether it is meant as well.
+    pub with_itself: bool,
 }
 
 /// The canonical address of a definition, with a version or without one.

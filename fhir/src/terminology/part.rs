@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
 
-use super::library::{Canonical, Extent};
+use super::library::{Branch, Canonical, Extent};
 use super::value_set::{Filter, Part};
 use super::{CodeSystem, Concept, ListError};
 use crate::terminology::code_system::ConceptId;
@@ -55,6 +55,16 @@ pub(super) fn extent(part: &Part, text: Option<&str>) -> Extent {
         }
     }
     Extent::All(text.map(str::to_owned))
+}
+
+/// The branch that a filter asks for.
+pub(super) fn branch(filter: &Filter) -> Option<Branch> {
+    let with_itself = match filter.op.as_str() {
+        "is-a" => true,
+        "descendent-of" => false,
+        _ => return None,
+    };
+    is_code(&filter.property).then(|| Branch { code: filter.value.clone(), with_itself })
 }
 
 /// The concepts of its system that say whether a part has a code.

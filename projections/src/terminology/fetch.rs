@@ -1,5 +1,6 @@
 //! Fetches what a question lacks: small definitions from the log, parts of large code systems from their tables.
 
+mod page;
 mod part;
 pub(super) mod places;
 
@@ -204,7 +205,8 @@ impl<'f> Fetcher<'f> {
             head.content = "complete".to_owned();
         }
         let system = system(self.log.number(), &canonical.url);
-        Ok(Stored::Large(Arc::new(Large { head, system, parts, concepts })))
+        let large = Large { head, system, parts, concepts, declared, ..Large::default() };
+        Ok(Stored::Large(Arc::new(large)))
     }
 
     /// Stored maps, and those of R4 whose addresses no stored one has.

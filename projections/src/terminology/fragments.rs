@@ -4,6 +4,23 @@ use sha2::{Digest, Sha256};
 
 /// Concepts of one fragment: what is kept in memory whole.
 pub const FRAGMENT_CONCEPTS_MAX: usize = super::WHOLE_MAX;
+/// Levels of nested concepts: as many as the engine reads.
+pub const FRAGMENT_NESTING_MAX: usize = anamnesis_fhir::terminology::CONCEPT_NESTING_MAX;
+/// Members of a CodeSystem that its fragments have as well: what it says about itself, and how many concepts there are in all.
+pub const FRAGMENT_MEMBERS: [&str; 12] = [
+    "url",
+    "version",
+    "name",
+    "title",
+    "status",
+    "experimental",
+    "publisher",
+    "copyright",
+    "caseSensitive",
+    "hierarchyMeaning",
+    "count",
+    "property",
+];
 /// Bytes of the concepts of one fragment, far below what a server takes in one body.
 pub const FRAGMENT_BYTES_MAX: usize = 4 << 20;
 

@@ -31,6 +31,8 @@ const SHORT_WORK: u64 = 20_000;
 const WAIT: Duration = Duration::from_secs(5);
 /// Definitions that are kept between questions, until one is written.
 const KEPT_MAX: usize = 500;
+/// Bytes of the orders of large systems that are kept with them. One of 350,000 concepts takes some 10 MB.
+const ORDER_BYTES_KEPT_MAX: usize = 64 << 20;
 /// Events in one batch: a fragment of a code system has thousands of rows.
 const BATCH_EVENTS_MAX: usize = 8;
 
@@ -304,7 +306,8 @@ impl Inner {
     fn keep(&self, version: i32, reached: Position, fetched: &Arc<Fetched>) {
         let small =
             if fetched.parts.is_empty() { Arc::clone(fetched) } else { Arc::new(fetched.without_parts()) };
-        let fetched = if small.len() <= KEPT_MAX { small } else { Arc::default() };
+        let is_little = small.len() <= KEPT_MAX && small.order_bytes() <= ORDER_BYTES_KEPT_MAX;
+        let fetched = if is_little { small } else { Arc::default() };
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Kept { version, reached, fetched };
     }
 }

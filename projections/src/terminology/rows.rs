@@ -6,12 +6,11 @@ use anamnesis_fhir::terminology::words;
 use sha2::{Digest, Sha256};
 
 use super::WHOLE_MAX;
+use super::fragments::FRAGMENT_NESTING_MAX;
 use crate::Poison;
 
 /// The types that are terminology.
 pub(super) const TYPES: [&str; 3] = ["CodeSystem", "ConceptMap", "ValueSet"];
-/// Levels of nested concepts that are read; as the engine does.
-const NESTING_MAX: usize = 32;
 
 /// What one resource is found by.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -77,7 +76,7 @@ pub(crate) fn definition(log: i16, event: &Event) -> Result<Option<Definition>, 
 
 impl Definition {
     fn add(&mut self, parent: Value<'_>, above: Option<&str>, mark: &str, depth: usize) {
-        if depth > NESTING_MAX {
+        if depth > FRAGMENT_NESTING_MAX {
             return;
         }
         for row in parent.get("concept").into_iter().flat_map(Value::items) {

@@ -2,11 +2,19 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anamnesis_fhir::terminology::{
     Canonical, CodeSystem, ConceptMap, Extent, Found, Library, MapQuery, Published, ValueSet,
 };
+use tokio::sync::OnceCell;
+
+use super::order::Order;
+
+/// Filters of one system that are known to find more than are counted.
+const FREQUENT_MAX: usize = 200;
+/// Characters of such a filter.
+const FREQUENT_BYTES_MAX: usize = 100;
 
 /// Something that the engine asked for and that has to be fetched.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -34,7 +42,7 @@ pub(super) enum Stored {
 }
 
 /// A code system that is too large for memory.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Large {
     /// The system without concepts.
     pub(super) head: Head,
@@ -44,6 +52,28 @@ pub(super) struct Large {
     pub(super) parts: Vec<i64>,
     /// How many concepts they have together.
     pub(super) concepts: i64,
+    /// How many it says that there are.
+    pub(super) declared: Option<i64>,
+    /// How many there are, where they had to be counted.
+    pub(super) count: OnceCell<usize>,
+    /// All codes and the hierarchy, where a question needed them.
+    pub(super) order: OnceCell<Arc<Order>>,
+    pub(super) frequent: Mutex<HashSet<String>>,
+}
+
+impl Large {
+    /// Whether this filter is known to find more than are counted.
+    pub(super) fn is_frequent(&self, asked: &str) -> bool {
+        self.frequent.lock().unwrap_or_else(PoisonError::into_inner).contains(asked)
+    }
+
+    /// Notes that this filter finds more than are counted.
+    pub(super) fn note_frequent(&self, asked: &str) {
+        let mut frequent = self.frequent.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.len() <= FREQUENT_BYTES_MAX && frequent.len() < FREQUENT_MAX {
+            frequent.insert(asked.to_owned());
+        }
+    }
 }
 
 /// What a code system says about itself.
@@ -160,6 +190,15 @@ impl Fetched {
             Need::Part(canonical, extent) => self.parts.contains_key(&(canonical.clone(), extent.clone())),
             Need::Maps(query) => self.maps.contains_key(query),
         }
+    }
+
+    /// Bytes that the orders of large systems take.
+    pub(super) fn order_bytes(&self) -> usize {
+        let order = |stored: &Stored| match stored {
+            Stored::Large(large) => large.order.get().map_or(0, |order| order.bytes()),
+            Stored::Absent | Stored::Whole(_) => 0,
+        };
+        self.systems.values().map(order).sum()
     }
 
     /// How many definitions there are.

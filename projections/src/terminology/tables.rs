@@ -1,7 +1,7 @@
 //! The tables of stored terminology. Their names carry the number of a version.
 
 /// The form of the rows.
-pub(crate) const SCHEMA: i32 = 2;
+pub(crate) const SCHEMA: i32 = 3;
 /// The name of the projection.
 pub(crate) const NAME: &str = "terminology";
 
@@ -43,7 +43,7 @@ impl Tables {
         CREATE TABLE IF NOT EXISTS {concept} (
             system bigint NOT NULL, code text COLLATE "C" NOT NULL, log smallint NOT NULL, seq bigint NOT NULL,
             body text COLLATE "C" NOT NULL, words tsvector NOT NULL);
-        CREATE INDEX IF NOT EXISTS terminology_v{version}_concept_code ON {concept} (system, code);
+        CREATE INDEX IF NOT EXISTS terminology_v{version}_concept_code ON {concept} (system, code, seq);
         CREATE INDEX IF NOT EXISTS terminology_v{version}_concept_seq ON {concept} (log, seq);
         CREATE INDEX IF NOT EXISTS terminology_v{version}_concept_words ON {concept} USING gin (words);
         CREATE TABLE IF NOT EXISTS {edge} (

@@ -1,6 +1,8 @@
 //! Stored terminology: nothing of what was erased is left, and what is built again is the same.
 
 use anamnesis_events::{Erases, Operation, ResourceKey};
+use anamnesis_fhir::json::{Document, Limits};
+use anamnesis_fhir::terminology::{ExpansionRequest, ValueSet};
 use anamnesis_projections::terminology::{Places, TerminologyIndex};
 use anamnesis_projections::{RunnerOptions, State, Supervisor};
 use serde_json::{Value, json};
@@ -113,5 +115,102 @@ async fn what_is_built_again_is_the_same_also_after_erasures() {
     let places = index.places("urn:c", None, &["e".to_owned(), "a".to_owned()]).await.unwrap();
     assert_eq!((places.resources.len(), places.codes.len(), places.concepts), (4, 1, 9));
     until(&supervisor, is_alone(2)).await;
+    supervisor.stop().await;
+}
+
+/// Concepts of a large system: a tree in which number n lies below n / 10; every one is an item, every fifth is red.
+fn large(total: usize) -> Vec<Value> {
+    let concept = |number: usize| {
+        let colour = if number.is_multiple_of(5) { "red" } else { "blue" };
+        let mut concept =
+            json!({"code": format!("n{number:05}"), "display": format!("Item {colour} {number}")});
+        if number > 0 {
+            concept["property"] = json!([{"code": "parent", "valueCode": format!("n{:05}", number / 10)}]);
+        }
+        concept
+    };
+    let fragment = |first: usize| {
+        let concepts: Vec<Value> = (first..(first + 5_000).min(total)).map(concept).collect();
+        json!({"resourceType": "CodeSystem", "id": format!("big-{first}"), "url": "urn:big", "status": "active",
+            "content": "fragment", "count": total, "concept": concepts})
+    };
+    (0..total).step_by(5_000).map(fragment).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_of_more_codes_than_are_counted_are_whole_and_in_order() {
+    const TOTAL: usize = 21_000;
+    let world = World::new().await;
+    let (supervisor, index) =
+        TerminologyIndex::start(&world.database, &world.log, RunnerOptions::default()).await.unwrap();
+    world.put(large(TOTAL)).await;
+    settle(&world, &supervisor).await;
+    let expand = async |filters: Value, text: Option<&str>, (offset, count): (usize, Option<usize>)| {
+        let set = json!({"resourceType": "ValueSet", "url": "urn:s", "status": "active",
+            "compose": {"include": [{"system": "urn:big", "filter": filters}]}});
+        let document = Document::parse(set.to_string(), &Limits::default()).unwrap();
+        let set = ValueSet::read(document.root());
+        let filter = text.map(str::to_owned);
+        let request = ExpansionRequest { filter, offset, count, ..ExpansionRequest::default() };
+        let found = index.ask(move |engine| engine.expand(&set, &request)).await.unwrap();
+        found.map(|found| (found.total, found.contains.into_iter().map(|row| row.code).collect::<Vec<_>>()))
+    };
+    let codes = |numbers: &[usize]| numbers.iter().map(|number| format!("n{number:05}")).collect::<Vec<_>>();
+    let of = |op: &str, code: &str| json!([{"property": "concept", "op": op, "value": code}]);
+    let everything = json!([]);
+
+    // More match than are counted: the pages are whole all the same.
+    assert_eq!(expand(everything.clone(), Some("ite"), (0, Some(3))).await, Ok((None, codes(&[0, 1, 2]))));
+    let last = expand(everything.clone(), Some("item"), (TOTAL - 2, Some(5))).await;
+    assert_eq!(last, Ok((None, codes(&[TOTAL - 2, TOTAL - 1]))));
+    let red = expand(everything.clone(), Some("red it"), (1, Some(2))).await;
+    assert_eq!(red, Ok((Some(TOTAL / 5), codes(&[5, 10]))));
+    assert_eq!(expand(everything.clone(), Some("green"), (0, Some(2))).await, Ok((Some(0), vec![])));
+    let far = expand(everything.clone(), None, (TOTAL - 1, Some(5))).await;
+    assert_eq!(far, Ok((Some(TOTAL), codes(&[TOTAL - 1]))));
+
+    // A branch of more codes than one expansion has.
+    assert!(expand(of("is-a", "n00000"), None, (0, None)).await.is_err());
+    let page = expand(of("is-a", "n00000"), None, (TOTAL - 3, Some(2))).await;
+    assert_eq!(page, Ok((Some(TOTAL), codes(&[TOTAL - 3, TOTAL - 2]))));
+    let below = expand(of("descendent-of", "n00000"), None, (0, Some(2))).await;
+    assert_eq!(below, Ok((Some(TOTAL - 1), codes(&[1, 2]))));
+    let red = expand(of("is-a", "n00001"), Some("red"), (0, Some(3))).await;
+    let all = (0..TOTAL).filter(|number| number.is_multiple_of(5) && number.to_string().starts_with('1'));
+    assert_eq!(red, Ok((Some(all.count()), codes(&[10, 15, 100]))));
+    assert_eq!(expand(of("is-a", "n20999"), None, (0, Some(3))).await, Ok((Some(1), codes(&[20_999]))));
+    // Frequent words in a branch: the page is whole, and there is a total where the branch was seen to its end.
+    let begin = expand(of("descendent-of", "n00000"), Some("item"), (0, Some(2))).await;
+    assert_eq!(begin, Ok((None, codes(&[1, 2]))));
+    let end = expand(of("is-a", "n00000"), Some("item"), (TOTAL - 1, Some(2))).await;
+    assert_eq!(end, Ok((Some(TOTAL), codes(&[TOTAL - 1]))));
+    assert_eq!(
+        expand(of("is-a", "n00012"), Some("item"), (1, Some(2))).await,
+        Ok((Some(1111), codes(&[120, 121])))
+    );
+
+    // Pages one behind the other are everything, each code once.
+    for (filters, text) in
+        [(everything.clone(), None), (everything.clone(), Some("item")), (of("is-a", "n00000"), None)]
+    {
+        let mut all = Vec::new();
+        for offset in (0..=TOTAL).step_by(3_000) {
+            all.extend(expand(filters.clone(), text, (offset, Some(3_000))).await.unwrap().1);
+        }
+        assert_eq!(all, codes(&(0..TOTAL).collect::<Vec<_>>()), "{filters} {text:?}");
+    }
+    // What is kept of a branch is that of before the next write.
+    world
+        .put([json!({"resourceType": "CodeSystem", "id": "more", "url": "urn:big", "status": "active",
+        "content": "fragment", "concept": [{"code": "n99999", "display": "Item", "property":
+            [{"code": "parent", "valueCode": "n20999"}]}, {"code": "n00003"}]})])
+        .await;
+    // One code is there twice: it counts once.
+    let all = expand(everything.clone(), None, (2, Some(3))).await;
+    assert_eq!(all, Ok((Some(TOTAL + 1), codes(&[2, 3, 4]))));
+    let all = expand(everything, None, (TOTAL, Some(3))).await;
+    assert_eq!(all, Ok((Some(TOTAL + 1), codes(&[99_999]))));
+    let more = expand(of("is-a", "n20999"), None, (0, Some(3))).await;
+    assert_eq!(more, Ok((Some(2), codes(&[20_999, 99_999]))));
     supervisor.stop().await;
 }

@@ -3,7 +3,7 @@
 use anamnesis_fhir::terminology::{Canonical, CodeSystem, Coded, Concept, Designation, Looked};
 use serde_json::{Map, Value, json};
 
-use super::terminology::{answer, ask, coded, parameter, required};
+use super::terminology::{answer_of, ask, coded, parameter, required};
 use super::{Input, Takes};
 use crate::api::answer::Answer;
 use crate::api::call::Call;
@@ -33,9 +33,13 @@ async fn lookup(call: &Call, invocation: Invocation) -> Result<Answer, Failure> 
     let looked = ask(call, move |engine| engine.lookup(&asked.0, &asked.1)).await?;
     let is_wanted =
         |name: &str| properties.is_empty() || properties.iter().any(|wanted| wanted == name || wanted == "*");
-    Ok(answer(match looked {
+    Ok(answer_of(&match looked {
         Looked::Concept(system, concept) => describe(&system, &concept, language.as_deref(), &is_wanted),
-        _ => vec![parameter("name", "valueString", canonical.url), parameter("display", "valueString", code)],
+        _ => {
+            let all =
+                [parameter("name", "valueString", canonical.url), parameter("display", "valueString", code)];
+            all.iter().map(Value::to_string).collect()
+        }
     }))
 }
 
@@ -54,41 +58,42 @@ fn asked(input: &Input<'_>) -> Result<(Canonical, String), Failure> {
     Ok((canonical, code))
 }
 
+/// The parameters of the answer as JSON: values of properties are written as they were read, so that decimals keep
+/// their digits (R4 datatypes.html#decimal).
 fn describe(
     system: &CodeSystem,
     concept: &Concept,
     language: Option<&str>,
     is_wanted: &dyn Fn(&str) -> bool,
-) -> Vec<Value> {
+) -> Vec<String> {
     let name = system.name.as_deref().unwrap_or(&system.url);
-    let mut all = vec![parameter("name", "valueString", name)];
+    let mut all = vec![parameter("name", "valueString", name).to_string()];
     let version = system.version.as_deref();
-    all.extend(version.map(|version| parameter("version", "valueString", version)));
+    all.extend(version.map(|version| parameter("version", "valueString", version).to_string()));
     let display = concept.display_in(language).unwrap_or(&concept.code);
-    all.push(parameter("display", "valueString", display));
-    let mut property = |code: &str, member: &str, value: Value| {
+    all.push(parameter("display", "valueString", display).to_string());
+    let mut property = |code: &str, member: &str, value: &str| {
         if is_wanted(code) {
-            let parts = [parameter("code", "valueCode", code), parameter("value", member, value)];
-            all.push(json!({ "name": "property", "part": parts }));
+            let (code, member) = (parameter("code", "valueCode", code), json!(member));
+            all.push(format!(r#"{{"name":"property","part":[{code},{{"name":"value",{member}:{value}}}]}}"#));
         }
     };
+    let quoted = |text: &str| json!(text).to_string();
     if let Some(definition) = &concept.definition {
-        property("definition", "valueString", json!(definition));
+        property("definition", "valueString", &quoted(definition));
     }
     let has = |code: &str| concept.properties.iter().any(|known| known.code == code);
     for known in &concept.properties {
-        // Written as it was read, so that decimals keep their digits where JSON values allow it.
-        let value = serde_json::from_str(&known.json).unwrap_or_else(|_| json!(known.text));
-        property(&known.code, &known.member, value);
+        property(&known.code, &known.member, &known.json);
     }
     if concept.is_inactive && !has("inactive") {
-        property("inactive", "valueBoolean", json!(true));
+        property("inactive", "valueBoolean", "true");
     }
     for code in system.codes(&concept.parents) {
-        property("parent", "valueCode", json!(code));
+        property("parent", "valueCode", &quoted(code));
     }
     for code in system.codes(&concept.children) {
-        property("child", "valueCode", json!(code));
+        property("child", "valueCode", &quoted(code));
     }
     if is_wanted("designation") {
         all.extend(concept.designations.iter().map(|known| {
@@ -103,7 +108,7 @@ fn describe(
                     parameter(&name, member, value)
                 })
                 .collect();
-            json!({ "name": "designation", "part": parts })
+            json!({ "name": "designation", "part": parts }).to_string()
         }));
     }
     all

@@ -184,6 +184,11 @@ pub(super) fn parameter(name: &str, member: &str, value: impl Into<serde_json::V
     json!({ "name": name, member: value.into() })
 }
 
+/// Answers with a Parameters resource of these parameters, each of them JSON.
+pub(super) fn answer_of(parameters: &[String]) -> Answer {
+    Answer::ok(format!(r#"{{"resourceType":"Parameters","parameter":[{}]}}"#, parameters.join(",")))
+}
+
 /// Answers with a Parameters resource.
 pub(super) fn answer(parameters: Vec<serde_json::Value>) -> Answer {
     Answer::ok(json!({ "resourceType": "Parameters", "parameter": parameters }).to_string())

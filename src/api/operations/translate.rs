@@ -55,6 +55,10 @@ async fn translated(call: &Call, invocation: Invocation) -> Result<Answer, Failu
         return Err(required("A map is needed: its url, its id in the path, or its source or target."));
     }
     let codings = codings(&input, "system")?;
+    // "If a code is provided, a system must be provided" (R4 conceptmap-operation-translate.html).
+    if input.text("code").is_some() && input.text("system").is_none() {
+        return Err(required("A code is translated with its code system: system is missing."));
+    }
     let asked = Translation {
         codings: codings.into_iter().map(|coded| (coded.system, coded.code)).collect(),
         target_system: text("targetsystem").or_else(|| text("targetSystem")),

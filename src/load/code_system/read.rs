@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use anamnesis_projections::terminology::{FRAGMENT_MEMBERS, FRAGMENT_NESTING_MAX};
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde::{Deserializer, de::Error as _};
 use serde_json::{Map, Value, json};
@@ -13,22 +14,6 @@ use super::{SplitError, csv};
 
 /// Bytes of one line of NDJSON.
 const LINE_BYTES_MAX: usize = 1 << 20;
-/// Levels of nested concepts.
-const NESTING_MAX: usize = 32;
-/// Members of a CodeSystem that its fragments have as well.
-const KEPT: [&str; 11] = [
-    "url",
-    "version",
-    "name",
-    "title",
-    "status",
-    "experimental",
-    "publisher",
-    "copyright",
-    "caseSensitive",
-    "hierarchyMeaning",
-    "property",
-];
 
 /// What takes the concepts.
 pub(super) type Sink<'s> = &'s mut dyn FnMut(&Map<String, Value>) -> Result<(), SplitError>;
@@ -190,7 +175,7 @@ impl<'de> Visitor<'de> for Resource<'_, '_> {
                 if name == "resourceType" && value != "CodeSystem" {
                     return Err(A::Error::custom("this is no CodeSystem"));
                 }
-                if KEPT.contains(&name.as_str()) {
+                if FRAGMENT_MEMBERS.contains(&name.as_str()) {
                     head.insert(name, value);
                 }
             }
@@ -248,7 +233,7 @@ fn flatten(
     sink(&concept)?;
     let Some(Value::Array(nested)) = nested else { return Ok(()) };
     for inner in nested {
-        if let (Value::Object(inner), true) = (inner, depth < NESTING_MAX) {
+        if let (Value::Object(inner), true) = (inner, depth < FRAGMENT_NESTING_MAX) {
             flatten(inner, Some(&code), depth + 1, sink)?;
         }
     }

@@ -1,7 +1,7 @@
 //! Parts of large code systems: a concept with all above it, with all below it, a page, the results of a filter.
 
 use anamnesis_fhir::json::{Document, Limits};
-use anamnesis_fhir::terminology::{CodeSystem, EXPANSION_CODES_MAX, Extent, PageTotal, words};
+use anamnesis_fhir::terminology::{CodeSystem, EXPANSION_CODES_MAX, Extent, words};
 use tokio_postgres::types::ToSql;
 
 use super::Fetcher;
@@ -13,10 +13,8 @@ use crate::terminology::snapshot::Large;
 const ABOVE_MAX: i64 = 50_000;
 /// Concepts right below one that are told.
 const CHILDREN_MAX: i64 = 500;
-/// Matches that are counted; of more it is only known that there are more.
-const COUNTED_MAX: usize = 20_001;
 
-type Parameters<'p> = [&'p (dyn ToSql + Sync)];
+pub(super) type Parameters<'p> = [&'p (dyn ToSql + Sync)];
 
 impl Fetcher<'_> {
     /// A part of a large system.
@@ -25,8 +23,12 @@ impl Fetcher<'_> {
             Extent::Code(code) => self.with_codes(large, std::slice::from_ref(code)).await,
             Extent::Below(code) => self.below(large, code).await,
             Extent::All(text) => self.matching(large, text.as_deref()).await,
-            Extent::Page { text, offset, count } => {
-                self.page(large, text.as_deref(), (*offset, *count)).await
+            Extent::Page { below, text, offset, count } => {
+                let (text, window) = (text.as_deref(), (*offset, *count));
+                match below {
+                    Some(branch) => self.page_of_branch(large, (branch, text), window).await,
+                    None => self.page(large, text, window).await,
+                }
             }
         }
     }
@@ -42,35 +44,28 @@ impl Fetcher<'_> {
             r#"WITH RECURSIVE up (code) AS (
                  SELECT unnest($3::text[]) COLLATE "C"
                UNION
-                 SELECT e.parent FROM up JOIN {edge} AS e ON e.system = $1 AND e.child = up.code AND e.seq = ANY($2)),
+                 SELECT e.parent FROM up CROSS JOIN LATERAL (
+                     SELECT e.parent FROM {edge} AS e
+                     WHERE e.system = $1 AND e.child = up.code AND e.seq = ANY($2) OFFSET 0) AS e),
              near (code) AS (
                  (SELECT code FROM up LIMIT {ABOVE_MAX})
                UNION
                  (SELECT e.child FROM {edge} AS e
                   WHERE e.system = $1 AND e.parent = ANY($3) AND e.seq = ANY($2) LIMIT {CHILDREN_MAX}))
-             SELECT c.code, c.body FROM near JOIN {concept} AS c
-                 ON c.system = $1 AND c.code = near.code AND c.seq = ANY($2)"#
+             SELECT near.code, c.body FROM near CROSS JOIN LATERAL (
+                 SELECT c.body, c.seq FROM {concept} AS c
+                 WHERE c.system = $1 AND c.code = near.code AND c.seq = ANY($2) OFFSET 0) AS c
+             ORDER BY near.code, c.seq DESC"#
         );
         let (rows, _) = self.concepts(&select, &[&large.system, &large.parts, &codes], None).await?;
         self.linked(large, rows).await
     }
 
     async fn below(&self, large: &Large, code: &str) -> Result<CodeSystem, ProjectionError> {
-        let (edge, concept) = (&self.tables.edge, &self.tables.concept);
-        let most = EXPANSION_CODES_MAX + 1;
-        // The walk ends where enough are found: the recursive part is made row by row as it is read.
-        let select = format!(
-            r#"WITH RECURSIVE down (code) AS (
-                 SELECT $3::text COLLATE "C"
-               UNION
-                 SELECT e.child FROM down JOIN {edge} AS e
-                     ON e.system = $1 AND e.parent = down.code AND e.seq = ANY($2)),
-             found (code) AS (SELECT code FROM down LIMIT {most})
-             SELECT c.code, c.body FROM found JOIN {concept} AS c
-                 ON c.system = $1 AND c.code = found.code AND c.seq = ANY($2) ORDER BY c.code"#
-        );
-        let most = Some(EXPANSION_CODES_MAX);
-        let (rows, is_cut) = self.concepts(&select, &[&large.system, &large.parts, &code], most).await?;
+        let mut codes = self.walked(large, code, EXPANSION_CODES_MAX + 1).await?;
+        let is_cut = codes.len() > EXPANSION_CODES_MAX;
+        codes.truncate(EXPANSION_CODES_MAX);
+        let rows = if is_cut { Vec::new() } else { self.bodies(large, &codes).await? };
         let mut system = self.linked(large, rows).await?;
         system.is_truncated = is_cut;
         Ok(system)
@@ -78,18 +73,17 @@ impl Fetcher<'_> {
 
     /// All concepts whose words begin so; without a filter there are too many by definition.
     async fn matching(&self, large: &Large, text: Option<&str>) -> Result<CodeSystem, ProjectionError> {
-        let Some(text) = text else {
+        let Some(asked) = text.and_then(|text| asked(large.system, text)) else {
             let mut system = self.linked(large, Vec::new()).await?;
             system.is_truncated = true;
             return Ok(system);
         };
         let select = format!(
             "SELECT code, body FROM {}
-             WHERE words @@ $3::text::tsquery AND system = $1 AND seq = ANY($2) ORDER BY code LIMIT {}",
+             WHERE words @@ $3::text::tsquery AND system + 0 = $1 AND seq + 0 = ANY($2) ORDER BY code LIMIT {}",
             self.tables.concept,
             EXPANSION_CODES_MAX + 1
         );
-        let asked = asked(large.system, text);
         let most = Some(EXPANSION_CODES_MAX);
         let (rows, is_cut) = self.concepts(&select, &[&large.system, &large.parts, &asked], most).await?;
         let mut system = self.linked(large, rows).await?;
@@ -97,48 +91,47 @@ impl Fetcher<'_> {
         Ok(system)
     }
 
-    /// A page in the order of the codes.
-    async fn page(
+    /// The concepts with these codes, in order. One that several parts have is there several times, the newest first.
+    pub(super) async fn bodies(
         &self,
         large: &Large,
-        text: Option<&str>,
-        (offset, count): (usize, usize),
-    ) -> Result<CodeSystem, ProjectionError> {
-        let concept = &self.tables.concept;
-        let (offset, count) = (whole(offset), whole(count.min(EXPANSION_CODES_MAX)));
-        let asked = text.map(|text| asked(large.system, text));
-        let matches = match &asked {
-            Some(_) => "words @@ $3::text::tsquery AND",
-            None => "$3::text IS NULL AND",
-        };
+        codes: &[String],
+    ) -> Result<Vec<(String, String)>, ProjectionError> {
         let select = format!(
-            "SELECT code, body FROM {concept}
-             WHERE {matches} system = $1 AND seq = ANY($2) ORDER BY code OFFSET $4 LIMIT $5"
+            "SELECT code, body FROM {}
+             WHERE system = $1 AND code = ANY($3) AND seq = ANY($2) ORDER BY code, seq DESC",
+            self.tables.concept
         );
-        let parameters: &Parameters<'_> = &[&large.system, &large.parts, &asked, &offset, &count];
-        let (rows, _) = self.concepts(&select, parameters, None).await?;
-        let total = match &asked {
-            None => large.concepts,
-            Some(_) => {
-                let select = format!(
-                    "SELECT count(*) FROM (SELECT 1 FROM {concept}
-                     WHERE {matches} system = $1 AND seq = ANY($2) LIMIT {COUNTED_MAX}) AS counted"
-                );
-                let client = self.database.get().await?;
-                let statement = client.prepare_cached(&select).await?;
-                client.query_one(&statement, &[&large.system, &large.parts, &asked]).await?.try_get(0)?
-            }
-        };
-        let mut system = self.linked(large, rows).await?;
-        // One more than are counted stands for any number.
-        system.page_total = match usize::try_from(total) {
-            Ok(total) if asked.is_none() || total < COUNTED_MAX => Some(PageTotal::Exactly(total)),
-            _ => Some(PageTotal::Uncounted),
-        };
-        Ok(system)
+        Ok(self.concepts(&select, &[&large.system, &large.parts, &codes], None).await?.0)
     }
 
-    async fn concepts(
+    /// The first codes below a concept and itself that a walk comes upon.
+    pub(super) async fn walked(
+        &self,
+        large: &Large,
+        code: &str,
+        codes_max: usize,
+    ) -> Result<Vec<String>, ProjectionError> {
+        let (edge, concept) = (&self.tables.edge, &self.tables.concept);
+        // The walk ends where enough are found: the recursive part is made row by row as it is read. The OFFSETs keep the
+        // planner, who knows nothing of how deep it goes, from reading whole tables for each step.
+        let select = format!(
+            r#"WITH RECURSIVE down (code) AS (
+                 SELECT $3::text COLLATE "C" WHERE EXISTS (
+                     SELECT FROM {concept} AS c WHERE c.system = $1 AND c.code = $3 AND c.seq = ANY($2))
+               UNION
+                 SELECT e.child FROM down CROSS JOIN LATERAL (
+                     SELECT e.child FROM {edge} AS e
+                     WHERE e.system = $1 AND e.parent = down.code AND e.seq = ANY($2) OFFSET 0) AS e
+                 CROSS JOIN LATERAL (
+                     SELECT FROM {concept} AS c
+                     WHERE c.system = $1 AND c.code = e.child AND c.seq = ANY($2) LIMIT 1) AS c)
+             SELECT code FROM down LIMIT {codes_max}"#
+        );
+        self.codes(&select, &[&large.system, &large.parts, &code]).await
+    }
+
+    pub(super) async fn concepts(
         &self,
         select: &str,
         parameters: &Parameters<'_>,
@@ -157,7 +150,7 @@ impl Fetcher<'_> {
     }
 
     /// Puts concepts together to a system, with the hierarchy between them.
-    async fn linked(
+    pub(super) async fn linked(
         &self,
         large: &Large,
         rows: Vec<(String, String)>,
@@ -191,13 +184,15 @@ impl Fetcher<'_> {
     }
 }
 
-/// The query over words: the system, and every word as a beginning. Words are letters and digits only.
-fn asked(system: i64, text: &str) -> String {
-    let mut all = vec![format!("'{}'", mark(system))];
-    all.extend(words(text).iter().map(|word| format!("'{word}':*")));
-    all.join(" & ")
+/// The query over words: the system, and every word as a beginning; none where there are no words. Words are letters and
+/// digits only.
+pub(super) fn asked(system: i64, text: &str) -> Option<String> {
+    let words = words(text);
+    let all =
+        std::iter::once(format!("'{}'", mark(system))).chain(words.iter().map(|word| format!("'{word}':*")));
+    (!words.is_empty()).then(|| all.collect::<Vec<_>>().join(" & "))
 }
 
-fn whole(number: usize) -> i64 {
+pub(super) fn whole(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use anamnesis_fhir::json::{Document, Value};
+use anamnesis_projections::terminology::FRAGMENT_MEMBERS;
 
 use super::concept::{object, quoted};
-use super::portion::KEPT;
 
 /// A fragment, or a whole code system.
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ impl Fragment {
     /// An empty one, of a system that says this about itself.
     pub(super) fn begin(about: &[(String, String)]) -> Self {
         let mut head = vec![("resourceType".to_owned(), quoted("CodeSystem"))];
-        head.extend(about.iter().filter(|(name, _)| KEPT.contains(&name.as_str())).cloned());
+        head.extend(about.iter().filter(|(name, _)| FRAGMENT_MEMBERS.contains(&name.as_str())).cloned());
         if !about.iter().any(|(name, _)| name == "status") {
             head.push(("status".to_owned(), quoted("active")));
         }

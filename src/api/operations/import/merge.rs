@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use anamnesis_events::ResourceKey;
 use anamnesis_fhir::json::{Document, Limits, Value};
-use anamnesis_projections::terminology::{FRAGMENT_BYTES_MAX, FRAGMENT_CONCEPTS_MAX};
+use anamnesis_projections::terminology::{FRAGMENT_BYTES_MAX, FRAGMENT_CONCEPTS_MAX, FRAGMENT_MEMBERS};
 
 use super::concept::{Concept, Property, object, quoted};
 use super::fragment::Fragment;
-use super::portion::{KEPT, Portion};
+use super::portion::Portion;
 use crate::decide::Current;
 use crate::error::{Failure, FailureKind, Issue, IssueCode};
 
@@ -88,7 +88,7 @@ pub(super) fn merge(portion: &Portion, known: Known) -> Result<Merged, Failure> 
 /// What the system says about itself: the resource that was stored first for that, or what the portion brings.
 fn about(portion: &Portion, parts: &[Part], version: Option<&str>) -> Result<Vec<(String, String)>, Failure> {
     let kept = |all: &[(String, String)]| -> Vec<(String, String)> {
-        all.iter().filter(|(name, _)| KEPT.contains(&name.as_str())).cloned().collect()
+        all.iter().filter(|(name, _)| FRAGMENT_MEMBERS.contains(&name.as_str())).cloned().collect()
     };
     // The one without concepts says it best; it is read last.
     let head = parts.iter().find(|part| part.fragment.len() == 0).or(parts.last());

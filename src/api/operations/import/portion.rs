@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use anamnesis_fhir::json::{Document, Kind, Limits, Value};
+use anamnesis_projections::terminology::{FRAGMENT_MEMBERS, FRAGMENT_NESTING_MAX};
 
 use super::concept::{Concept, Property};
 use crate::api::operations::Input;
@@ -13,23 +14,6 @@ use crate::error::{Failure, FailureKind, Issue, IssueCode};
 const ISSUES_MAX: usize = 100;
 /// Characters of a code: names and numbers are far shorter, and the index takes no more than some thousands.
 const CODE_CHARS_MAX: usize = 500;
-/// Levels of nested concepts.
-const NESTING_MAX: usize = 32;
-/// Members of a CodeSystem that its fragments have as well.
-pub(super) const KEPT: [&str; 12] = [
-    "url",
-    "version",
-    "name",
-    "title",
-    "status",
-    "experimental",
-    "publisher",
-    "copyright",
-    "caseSensitive",
-    "hierarchyMeaning",
-    "count",
-    "property",
-];
 
 /// One portion.
 #[derive(Debug)]
@@ -69,7 +53,7 @@ pub(super) fn read(input: &Input<'_>, named: Option<(String, Option<String>)>) -
     let root = input.document().map(Document::root);
     let mut head = None;
     if let Some(root) = root.filter(|_| input.is_resource()) {
-        let kept = root.members().filter(|(name, _)| KEPT.contains(&name.as_ref()));
+        let kept = root.members().filter(|(name, _)| FRAGMENT_MEMBERS.contains(&name.as_ref()));
         head = Some(kept.map(|(name, value)| (name.into_owned(), value.raw().to_owned())).collect());
         reading.nested(root, None, "CodeSystem", 0);
     } else {
@@ -241,8 +225,8 @@ impl Reading {
                 let text = "The code is given twice, with different contents.";
                 self.complain(IssueCode::Duplicate, &format!("{place}.code"), text);
             }
-            if depth >= NESTING_MAX {
-                let text = format!("Concepts are nested more than {NESTING_MAX} deep.");
+            if depth >= FRAGMENT_NESTING_MAX {
+                let text = format!("Concepts are nested more than {FRAGMENT_NESTING_MAX} deep.");
                 self.complain(IssueCode::TooLong, &place, text);
                 continue;
             }
