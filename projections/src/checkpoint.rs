@@ -6,7 +6,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{GenericClient, Row};
 
 use crate::database::Database;
-use crate::{Projection, ProjectionError};
+use crate::{Inputs, Projection, ProjectionError};
 
 /// Names one version of a projection over one log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,32 @@ impl Standing {
     fn of(row: &Row) -> Result<Self, tokio_postgres::Error> {
         Ok(Self { position: Position::new(unsigned(row.try_get(0)?)), unparked: row.try_get(1)? })
     }
+}
+
+/// The version of a projection that is read, and what it was made from; its rows have this form.
+///
+/// # Errors
+/// When the database cannot be read, or there is no version with rows of this form.
+pub(crate) async fn active(
+    client: &impl GenericClient,
+    name: &'static str,
+    log: i16,
+    schema: i32,
+) -> Result<(Name, Inputs), ProjectionError> {
+    // Nobody adds the column here: who asks may write nothing, and be the first of this program to see the store.
+    let statement = "SELECT p.active, v.schema, to_jsonb(v) ->> 'inputs' FROM anamnesis.projection AS p
+        JOIN anamnesis.projection_version AS v ON v.name = p.name AND v.log = p.log AND v.version = p.active
+        WHERE p.name = $1 AND p.log = $2";
+    let row = match client.query_opt(statement, &[&name, &log]).await {
+        Err(error) if error.code() == Some(&tokio_postgres::error::SqlState::UNDEFINED_TABLE) => None,
+        found => found?,
+    };
+    let row = row.ok_or_else(|| Name { name, version: 0, log }.unknown())?;
+    let (version, found): (i32, i32) = (row.try_get(0)?, row.try_get(1)?);
+    if found != schema {
+        return Err(ProjectionError::OtherSchema { name, version, found, own: schema });
+    }
+    Ok((Name { name, version, log }, Inputs::stored(row.try_get(2)?)))
 }
 
 /// Where the version stands.

@@ -8,6 +8,7 @@
 //! The projection does not read the whole log: [`OfTypes`] gives it the events of the three types alone, so that the
 //! many writes of a busy server cost it nothing.
 
+mod audit;
 mod fetch;
 mod fragments;
 mod index;
@@ -18,6 +19,7 @@ mod snapshot;
 mod source;
 mod tables;
 
+pub use audit::{Audited, audit};
 pub use fetch::places::{Place, Places};
 pub use fragments::{
     FRAGMENT_BYTES_MAX, FRAGMENT_CONCEPTS_MAX, FRAGMENT_MEMBERS, FRAGMENT_NESTING_MAX, fragment_name,

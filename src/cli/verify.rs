@@ -5,6 +5,7 @@ mod report;
 use anamnesis_events::Position;
 use anamnesis_events::audit::{self, Part, Range, Walked};
 use anamnesis_projections::search::{AuditOptions, audit as audit_search};
+use anamnesis_projections::terminology::audit as audit_terminology;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,10 +21,10 @@ use report::{Report, Row};
 ///
 /// Walks the whole log: no position missing, every hash following from the event and the hash before it, times,
 /// transactions, versions. Then compares what is derived from the log with it: where each resource stands (heads), the
-/// messages that the stream still has, the search index. Works beside a running server, which may go on writing, and
+/// messages that the stream still has, the search index, the tables of terminology. Works beside a running server, which may go on writing, and
 /// without one. Writes nothing.
 ///
-/// Heads and search index are only checked with the whole log, not with --from or --to. The hash at the end stands for
+/// Heads, search index and terminology are only checked with the whole log, not with --from or --to. The hash at the end stands for
 /// everything before it: note it down, elsewhere, and a later run with --to and --hash of
 /// that day, or --from behind it, shows that the past is still the same.
 ///
@@ -78,6 +79,8 @@ enum Wanted {
     Stream,
     /// The search index
     Search,
+    /// The tables of stored code systems, value sets and concept maps
+    Terminology,
 }
 
 impl Wanted {
@@ -87,6 +90,7 @@ impl Wanted {
             Wanted::Heads => Part::Heads,
             Wanted::Stream => Part::Stream,
             Wanted::Search => Part::Search,
+            Wanted::Terminology => Part::Terminology,
         }
     }
 }
@@ -135,7 +139,10 @@ impl Arguments {
 
     /// Ends the program where a part is asked for by its name that is only checked with the whole log.
     fn refuse_parts_of_the_whole(&self) {
-        let asked = self.only.iter().find(|part| matches!(part, Wanted::Heads | Wanted::Search));
+        let asked = self
+            .only
+            .iter()
+            .find(|part| matches!(part, Wanted::Heads | Wanted::Search | Wanted::Terminology));
         if let Some(part) = asked.filter(|_| !self.positions.are_all()) {
             let name = part.part().name();
             let message =
@@ -178,6 +185,12 @@ async fn check(
         match arguments.positions.are_all() {
             true => report.take(Part::Search, search(store, progress).await),
             false => report.left_out(Part::Search, "needs the whole log"),
+        }
+    }
+    if arguments.wants(Wanted::Terminology) {
+        match arguments.positions.are_all() {
+            true => report.take(Part::Terminology, terminology(store, progress).await),
+            false => report.left_out(Part::Terminology, "needs the whole log"),
         }
     }
     Ok(())
@@ -291,6 +304,26 @@ async fn search(store: &Store, progress: &mut Progress) -> anyhow::Result<Row> {
     }
     if !audited.parked.is_empty() {
         row.note(format!("{} events are parked: the index could not take them", audited.parked.len()));
+    }
+    row.faults = audited.faults;
+    Ok(row)
+}
+
+async fn terminology(store: &Store, progress: &mut Progress) -> anyhow::Result<Row> {
+    let database = store.database()?;
+    let head = store.log.head().await.context("the log cannot be read")?;
+    progress.begin("terminology", head.get());
+    let audited = audit_terminology(&database, &store.log, &mut |at| progress.at(at)).await;
+    let audited = audited.context("the tables of terminology cannot be read to their end")?;
+    let is_sound = audited.faults.count() == 0;
+    let digest = is_sound.then_some(audited.digest);
+    let mut row = Row::new(Part::Terminology, audited.resources, "resources", digest);
+    row.note(format!(
+        "version {} up to position {}, {} concepts, {} edges",
+        audited.version, audited.reached, audited.concepts, audited.edges
+    ));
+    if !audited.parked.is_empty() {
+        row.note(format!("{} events are parked: the tables could not take them", audited.parked.len()));
     }
     row.faults = audited.faults;
     Ok(row)

@@ -16,5 +16,6 @@ mod stopping;
 mod subscriptions;
 #[expect(dead_code, reason = "the tests that kill at random use more of it")]
 mod support;
+mod terminology;
 mod verify;
 mod workspaces;

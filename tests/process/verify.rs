@@ -37,12 +37,18 @@ fn a_store_is_verified_beside_its_server_and_without_it() {
         put(&server, id, "Chalmers");
         put(&server, id, "Windsor");
     }
+    let part = r#"{"resourceType":"CodeSystem","id":"c","url":"urn:c","status":"active","content":"fragment",
+        "concept":[{"code":"a","concept":[{"code":"b"}]}]}"#;
+    assert_eq!(server.put("/default/fhir/CodeSystem/c", part), Some(201));
+    // Asked about, the tables have it.
+    let asked = "/default/fhir/CodeSystem/$lookup?system=urn:c&code=b";
+    until("the concepts are there", || server.get(asked).filter(|(status, _)| *status == 200));
     let (code, beside, errors) = on_store(folder.path(), &["verify", "--json"]);
     assert_eq!(code, 0, "{beside}{errors}");
     let beside: Value = serde_json::from_str(&beside).unwrap();
     assert_eq!(
         (&beside["ok"], &beside["to"], &beside["parts"][0]["count"]),
-        (&true.into(), &6.into(), &6.into())
+        (&true.into(), &7.into(), &7.into())
     );
     server.stop();
 
@@ -53,14 +59,18 @@ fn a_store_is_verified_beside_its_server_and_without_it() {
         assert_eq!(without["parts"][part], beside["parts"][part]);
     }
     // Beside the server the stream may have been behind the log.
-    assert_eq!((&without["parts"][2]["part"], &without["parts"][2]["count"]), (&"stream".into(), &6.into()));
+    assert_eq!((&without["parts"][2]["part"], &without["parts"][2]["count"]), (&"stream".into(), &7.into()));
     let (search, found) = (&without["parts"][3], &beside["parts"][3]["digest"]);
-    assert_eq!((&search["part"], &search["count"]), (&"search".into(), &2.into()));
+    assert_eq!((&search["part"], &search["count"]), (&"search".into(), &3.into()));
     assert!(found.is_null() || *found == search["digest"] || !beside["parts"][3]["notes"][1].is_null());
+    let terminology = &without["parts"][4];
+    assert_eq!((&terminology["part"], &terminology["count"]), (&"terminology".into(), &1.into()));
+    assert!(terminology["notes"][0].as_str().unwrap().contains("2 concepts, 1 edges"), "{terminology}");
+    assert_eq!(terminology["digest"], beside["parts"][4]["digest"]);
     until("the engines have ended", || processes_of(folder.path()).is_empty().then_some(()));
     let hash = without["parts"][0]["digest"].as_str().unwrap().to_owned();
     let (code, table, _) =
-        on_store(folder.path(), &["verify", "--only", "log", "--to", "6", "--hash", &hash]);
+        on_store(folder.path(), &["verify", "--only", "log", "--to", "7", "--hash", &hash]);
     assert!(code == 0 && table.contains(&hash), "{table}");
     let (code, table, _) =
         on_store(folder.path(), &["verify", "--only", "log", "--to", "5", "--hash", &hash]);
@@ -74,6 +84,11 @@ fn tampering_is_found_and_ends_with_1() {
     server.wait_until_ready();
     put(&server, "a", "Chalmers");
     put(&server, "b", "Windsor");
+    let part = r#"{"resourceType":"CodeSystem","id":"c","url":"urn:c","status":"active","content":"fragment",
+        "concept":[{"code":"a"}]}"#;
+    assert_eq!(server.put("/default/fhir/CodeSystem/c", part), Some(201));
+    let asked = "/default/fhir/CodeSystem/$lookup?system=urn:c&code=a";
+    until("the concepts are there", || server.get(asked).filter(|(status, _)| *status == 200));
     tamper(
         folder.path(),
         "SET session_replication_role = replica; UPDATE anamnesis.event SET agent = 'nobody' WHERE seq = 2",
@@ -82,6 +97,12 @@ fn tampering_is_found_and_ends_with_1() {
     assert_eq!(code, 1);
     assert!(table.contains("FAULT in log: position 2: its hash does not follow"), "{table}");
     assert!(errors.contains("the store is not as it must be: 1 fault"), "{errors}");
+    tamper(folder.path(), "DELETE FROM anamnesis.terminology_v1_concept");
+    let (code, table, _) = on_store(folder.path(), &["verify", "--only", "terminology"]);
+    assert!(
+        code == 1 && table.contains("FAULT in terminology: position 3: the table of concepts"),
+        "{table}"
+    );
     let (code, json, _) = on_store(folder.path(), &["verify", "--only", "log,heads", "--json"]);
     assert_eq!(code, 1);
     let report: Value = serde_json::from_str(&json).unwrap();
@@ -131,7 +152,7 @@ fn what_was_found_is_told_although_a_part_cannot_be_finished() {
     let report: Value = serde_json::from_str(&json).unwrap();
     let parts: Vec<&str> =
         report["parts"].as_array().unwrap().iter().map(|part| part["part"].as_str().unwrap()).collect();
-    assert_eq!(parts, ["log", "heads", "search"]);
+    assert_eq!(parts, ["log", "heads", "search", "terminology"]);
     assert_eq!((&report["ok"], &report["parts"][0]["faultCount"]), (&false.into(), &1.into()));
     assert_eq!(report["unfinished"][0]["part"], "stream");
     assert!(errors.contains("1 fault; stream was not finished: NATS"), "{errors}");
@@ -168,9 +189,9 @@ fn what_was_found_is_told_although_somebody_stops_it() {
     let (table, errors) =
         (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert_eq!(output.status.code(), Some(1), "{table}{errors}");
-    assert!(table.contains("log               1 events"), "{table}");
+    assert!(table.contains("log                  1 events"), "{table}");
     for part in ["heads", "search"] {
-        assert!(table.contains(&format!("{part:<8} UNFINISHED: stopped before it was done")), "{table}");
+        assert!(table.contains(&format!("{part:<11} UNFINISHED: stopped before it was done")), "{table}");
     }
     assert!(errors.contains("heads was not finished: stopped"), "{errors}");
     server.stop();
@@ -179,7 +200,8 @@ fn what_was_found_is_told_although_somebody_stops_it() {
 #[test]
 fn a_part_that_cannot_be_checked_this_way_is_refused() {
     let nowhere = folder();
-    for arguments in [["search", "--from", "5"], ["heads", "--to", "100"], ["log,search", "--to", "1"]] {
+    for arguments in [["search", "--from", "5"], ["terminology", "--to", "100"], ["log,search", "--to", "1"]]
+    {
         let (code, _, errors) = on_store(nowhere.path(), &[&["verify", "--only"][..], &arguments].concat());
         assert!(code == 2 && errors.contains("needs the whole log"), "{arguments:?}: {code} {errors}");
     }

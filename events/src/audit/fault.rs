@@ -19,6 +19,8 @@ pub enum Part {
     Stream,
     /// The search index.
     Search,
+    /// The tables of stored terminology.
+    Terminology,
 }
 
 impl Part {
@@ -30,6 +32,7 @@ impl Part {
             Part::Heads => "heads",
             Part::Stream => "stream",
             Part::Search => "search",
+            Part::Terminology => "terminology",
         }
     }
 }

@@ -25,7 +25,7 @@ use super::sql::labels_of_row;
 use super::tables::{NAME, SCHEMA, Tables};
 use crate::checkpoint::{self, Name, number, unsigned};
 use crate::database::Database;
-use crate::{Inputs, Parked, ProjectionError, parked};
+use crate::{Parked, ProjectionError, parked};
 use keys::Keys;
 use narrow::Sums;
 
@@ -199,24 +199,11 @@ struct Seen {
 /// The version that searches use, and what takes resources apart by its search parameters.
 async fn active(database: &Database, log: &Log) -> Result<(Name, Extractor), ProjectionError> {
     let client = database.get().await?;
-    // Nobody adds the column here: the check writes nothing, and may be the first of this program to see the store.
-    let statement = "SELECT p.active, v.schema, to_jsonb(v) ->> 'inputs' FROM anamnesis.projection AS p
-        JOIN anamnesis.projection_version AS v ON v.name = p.name AND v.log = p.log AND v.version = p.active
-        WHERE p.name = $1 AND p.log = $2";
-    let row = match client.query_opt(statement, &[&NAME, &log.number()]).await {
-        Err(error) if error.code() == Some(&tokio_postgres::error::SqlState::UNDEFINED_TABLE) => None,
-        found => found?,
-    };
-    let name = |version| Name { name: NAME, version, log: log.number() };
-    let row = row.ok_or_else(|| name(0).unknown())?;
-    let (version, found): (i32, i32) = (row.try_get(0)?, row.try_get(1)?);
-    if found != SCHEMA {
-        return Err(ProjectionError::OtherSchema { name: NAME, version, found, own: SCHEMA });
-    }
-    let inputs = Inputs::stored(row.try_get(2)?);
+    let (name, inputs) = checkpoint::active(&**client, NAME, log.number(), SCHEMA).await?;
+    let version = name.version;
     let parameters = CustomParameters::from_inputs(&inputs)
         .map_err(|error| ProjectionError::Inputs { version, reason: error.to_string() })?;
-    Ok((name(version), Extractor::new(parameters.registry().clone(), log.number())))
+    Ok((name, Extractor::new(parameters.registry().clone(), log.number())))
 }
 
 impl Audit<'_> {

@@ -26,6 +26,7 @@ mod runner;
 mod string;
 mod supervisor;
 mod terminology;
+mod terminology_audit;
 mod text;
 mod token;
 mod uri;

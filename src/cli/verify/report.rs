@@ -145,16 +145,16 @@ impl Report {
             let result = if row.faults.count() == 0 { "ok" } else { "FAULT" };
             let digest = row.digest.map_or_else(|| "-".to_owned(), |digest| hex(&digest));
             let (part, count, what) = (row.part.name(), row.count, row.what);
-            text.push_str(&format!("{part:<8} {count:>10} {what:<10} {digest:<64}  {result}\n"));
+            text.push_str(&format!("{part:<11} {count:>10} {what:<10} {digest:<64}  {result}\n"));
             for note in &row.notes {
-                text.push_str(&format!("{:<8} {note}\n", ""));
+                text.push_str(&format!("{:<11} {note}\n", ""));
             }
         }
         for (part, why) in &self.left_out {
-            text.push_str(&format!("{:<8} not checked: {why}\n", part.name()));
+            text.push_str(&format!("{:<11} not checked: {why}\n", part.name()));
         }
         for (part, why) in &self.unfinished {
-            text.push_str(&format!("{:<8} UNFINISHED: {why}\n", part.name()));
+            text.push_str(&format!("{:<11} UNFINISHED: {why}\n", part.name()));
         }
         for row in &self.rows {
             for fault in row.faults.kept() {
