@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use anamnesis_fhir::terminology::{Branch, CodeSystem, EXPANSION_CODES_MAX, PageTotal};
-use futures::TryStreamExt;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::Row;
 
 use super::Fetcher;
 use super::part::{Parameters, asked, whole};
@@ -20,6 +19,8 @@ const PASSED_MAX: usize = 10_000;
 const WALKED_MAX: usize = 2_000;
 /// Codes of a branch that are looked at for the words of a filter at a time.
 const CHUNK: usize = 2_000;
+/// Rows that are read at a time into the order of a system.
+const READ_ROWS: usize = 50_000;
 /// Codes of a system that can be put in order: more than any has.
 const ORDERED_MAX: usize = 2_000_000;
 
@@ -163,7 +164,8 @@ impl Fetcher<'_> {
             self.tables.concept
         );
         let (offset, count) = (whole(offset), whole(count));
-        self.codes(&select, &[&large.system, &large.parts, &asked, &offset, &count]).await
+        let rows = self.in_order(&select, &[&large.system, &large.parts, &asked, &offset, &count]).await?;
+        Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, tokio_postgres::Error>>()?)
     }
 
     /// Those of these codes that have the words, in order.
@@ -203,31 +205,50 @@ impl Fetcher<'_> {
         let read = || async {
             let mut order = Order::default();
             let select = format!(
-                "SELECT DISTINCT code FROM {} WHERE system = $1 AND seq = ANY($2) ORDER BY code LIMIT {}",
-                self.tables.concept,
-                ORDERED_MAX + 1
+                "SELECT DISTINCT code FROM {} WHERE system = $1 AND seq = ANY($2) AND code > $3
+                 ORDER BY code LIMIT {READ_ROWS}",
+                self.tables.concept
             );
-            let client = self.database.get().await?;
-            let statement = client.prepare_cached(&select).await?;
-            let parameters: [&(dyn ToSql + Sync); 2] = [&large.system, &large.parts];
-            let mut rows = std::pin::pin!(client.query_raw(&statement, parameters).await?);
-            while let Some(row) = rows.try_next().await? {
-                if order.len() == ORDERED_MAX || !order.push(row.try_get(0)?) {
-                    return Err(ProjectionError::TooMuchWork);
+            let mut after = String::new();
+            loop {
+                let rows = self.in_order(&select, &[&large.system, &large.parts, &after]).await?;
+                for row in &rows {
+                    if order.len() == ORDERED_MAX || !order.push(row.try_get(0)?) {
+                        return Err(ProjectionError::TooMuchWork);
+                    }
                 }
+                let Some(last) = rows.last() else { break };
+                after = last.try_get(0)?;
             }
             let select = format!(
-                "SELECT parent, child FROM {} WHERE system = $1 AND seq = ANY($2) ORDER BY parent, child",
+                "SELECT parent, child FROM {} WHERE system = $1 AND seq = ANY($2) AND (parent, child) > ($3, $4)
+                 ORDER BY parent, child LIMIT {READ_ROWS}",
                 self.tables.edge
             );
-            let statement = client.prepare_cached(&select).await?;
-            let mut rows = std::pin::pin!(client.query_raw(&statement, parameters).await?);
-            while let Some(row) = rows.try_next().await? {
-                order.link(row.try_get(0)?, row.try_get(1)?);
+            let mut after = (String::new(), String::new());
+            loop {
+                let parameters: &Parameters<'_> = &[&large.system, &large.parts, &after.0, &after.1];
+                let rows = self.in_order(&select, parameters).await?;
+                for row in &rows {
+                    order.link(row.try_get(0)?, row.try_get(1)?);
+                }
+                let Some(last) = rows.last() else { break };
+                after = (last.try_get(0)?, last.try_get(1)?);
             }
             Ok(Arc::new(order.finish()))
         };
         large.order.get_or_try_init(read).await.map(Arc::clone)
+    }
+
+    /// Rows in the order of an index. In tables that were just filled the planner would rather put all of them in order.
+    async fn in_order(&self, select: &str, parameters: &Parameters<'_>) -> Result<Vec<Row>, ProjectionError> {
+        let mut client = self.database.get().await?;
+        let transaction = client.transaction().await?;
+        transaction.batch_execute("SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off").await?;
+        let statement = transaction.prepare_cached(select).await?;
+        let rows = transaction.query(&statement, parameters).await?;
+        transaction.commit().await?;
+        Ok(rows)
     }
 
     /// The page itself.
