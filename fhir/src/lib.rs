@@ -12,5 +12,6 @@ pub mod patch;
 pub mod references;
 pub mod search;
 pub mod terminology;
+pub mod texts;
 pub mod validate;
 pub mod xml;

@@ -22,6 +22,7 @@ mod find;
 mod narrative;
 mod target;
 
+pub(crate) use narrative::entity_at;
 pub use target::{Conditional, Target, is_id};
 
 use std::borrow::Cow;

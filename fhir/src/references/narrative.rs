@@ -64,7 +64,7 @@ fn unescape(text: &str) -> Cow<'_, str> {
 }
 
 /// The character that an entity stands for, and what follows it.
-fn entity_at(text: &str) -> Option<(char, &str)> {
+pub(crate) fn entity_at(text: &str) -> Option<(char, &str)> {
     // The longest is `#x10FFFF`; looking no further keeps the whole linear.
     let length = text.bytes().take(10).position(|byte| byte == b';')?;
     let (name, after) = text.split_at_checked(length)?;
