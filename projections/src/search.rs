@@ -47,6 +47,7 @@ mod entries;
 mod erase;
 mod evaluate;
 mod extract;
+mod full_text;
 mod implied;
 mod include;
 mod index;
@@ -74,7 +75,7 @@ mod words;
 mod write;
 
 pub use audit::{AuditOptions, Audited, audit};
-pub use derive::{Derived, LOG_OF_RECORDINGS, derive};
+pub use derive::{Derived, LOG_OF_RECORDINGS, derive, derive_by};
 pub use digest::digest;
 pub use evaluate::{Evaluator, Found, Subject};
 pub use include::{INCLUDES_COUNT_MAX, INCLUDES_PARAMETER, Include, IncludesToken, Wanted};

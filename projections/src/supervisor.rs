@@ -33,6 +33,8 @@ pub struct SupervisorOptions {
     pub grace: Duration,
     /// How often it is looked what other nodes have decided.
     pub look_every: Duration,
+    /// What the first version is made from, where there is none yet.
+    pub first: Inputs,
 }
 
 impl Default for SupervisorOptions {
@@ -42,6 +44,7 @@ impl Default for SupervisorOptions {
             building_batch_max: 2000,
             grace: Duration::from_secs(10),
             look_every: Duration::from_secs(1),
+            first: Inputs::none(),
         }
     }
 }
@@ -146,7 +149,7 @@ impl Supervisor {
             (first.name(), first.schema())
         };
         let versions = Versions::open(database, name, log).await?;
-        versions.active(schema).await?;
+        versions.active_from(schema, &options.first).await?;
         let (sender, active) = watch::channel(None);
         let (sender_of_building, building) = watch::channel(None);
         let shared = Arc::new(Shared::default());
@@ -246,6 +249,20 @@ impl Supervisor {
     /// [`ProjectionError::BeingBuilt`] where a version is being built from other inputs; as [`Self::rebuild`].
     pub async fn rebuild_with(&self, inputs: &Inputs, force: bool) -> Result<(i32, bool), ProjectionError> {
         self.begin(Some(inputs), force).await
+    }
+
+    /// Has a version built from what `change` makes of the inputs of the version that readers use; its number. `None` where it
+    /// makes nothing of them, or a version is being built already: see [`Versions::build_changed`].
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn rebuild_changed(
+        &self,
+        change: impl FnOnce(&Inputs) -> Option<Inputs>,
+    ) -> Result<Option<i32>, ProjectionError> {
+        let begun = self.versions.build_changed(self.schema, change).await?;
+        self.shared.told.notify_one();
+        Ok(begun)
     }
 
     async fn begin(&self, inputs: Option<&Inputs>, force: bool) -> Result<(i32, bool), ProjectionError> {

@@ -194,6 +194,14 @@ impl Versions {
     /// # Errors
     /// When the database fails.
     pub async fn active(&self, schema: i32) -> Result<i32, ProjectionError> {
+        self.active_from(schema, &Inputs::none()).await
+    }
+
+    /// The same; a first version is made from these inputs.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn active_from(&self, schema: i32, inputs: &Inputs) -> Result<i32, ProjectionError> {
         let mut client = self.database.get().await?;
         let transaction = client.transaction().await?;
         tables::lock(&transaction).await?;
@@ -202,7 +210,7 @@ impl Versions {
             return Ok(row.try_get(0)?);
         }
         let name = self.next(&transaction).await?;
-        tables::announce(&transaction, &name, (schema, &Inputs::none()), State::Active).await?;
+        tables::announce(&transaction, &name, (schema, inputs), State::Active).await?;
         let point = "INSERT INTO anamnesis.projection (name, log, active) VALUES ($1, $2, $3)";
         transaction.execute(point, &[&self.name, &self.log, &name.version]).await?;
         transaction.commit().await?;
@@ -226,10 +234,7 @@ impl Versions {
         let mut client = self.database.get().await?;
         let transaction = client.transaction().await?;
         tables::lock(&transaction).await?;
-        let running = "SELECT version FROM anamnesis.projection_version
-            WHERE name = $1 AND log = $2 AND schema = $3 AND state = 'building' ORDER BY version LIMIT 1";
-        let running = transaction.query_opt(running, &[&self.name, &self.log, &schema]).await?;
-        let running: Option<i32> = running.map(|row| row.try_get(0)).transpose()?;
+        let running = self.running(&transaction, schema).await?;
         let name = match running {
             Some(number) => self.named(number),
             None => self.next(&transaction).await?,
@@ -254,6 +259,36 @@ impl Versions {
         }
         transaction.commit().await?;
         Ok((name.version, running.is_none()))
+    }
+
+    /// Has a version built beside the active one from what `change` makes of the active one's inputs: the number of the version.
+    /// `None` where `change` makes nothing, a version of this form is being built already, or the rows in use are of a later
+    /// form. Which version is active, and that none is being built, holds until the new one is known.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn build_changed(
+        &self,
+        schema: i32,
+        change: impl FnOnce(&Inputs) -> Option<Inputs>,
+    ) -> Result<Option<i32>, ProjectionError> {
+        let mut client = self.database.get().await?;
+        let transaction = client.transaction().await?;
+        tables::lock(&transaction).await?;
+        let pointer = "SELECT active FROM anamnesis.projection WHERE name = $1 AND log = $2";
+        let Some(row) = transaction.query_opt(pointer, &[&self.name, &self.log]).await? else {
+            return Ok(None);
+        };
+        let active = self.named(row.try_get(0)?);
+        let is_later = tables::state(&*transaction, &active).await?.is_some_and(|(_, found)| found > schema);
+        if is_later || self.running(&transaction, schema).await?.is_some() {
+            return Ok(None);
+        }
+        let Some(inputs) = change(&tables::inputs(&*transaction, &active).await?) else { return Ok(None) };
+        let name = self.next(&transaction).await?;
+        tables::announce(&transaction, &name, (schema, &inputs), State::Building).await?;
+        transaction.commit().await?;
+        Ok(Some(name.version))
     }
 
     /// Makes a version that no server touches. Whoever made it runs it and takes it away.
@@ -333,6 +368,18 @@ impl Versions {
                 SELECT version FROM anamnesis.projection_version WHERE name = $1
                 UNION ALL SELECT version FROM anamnesis.projection_checkpoint WHERE name = $1) AS v";
         Ok(self.named(transaction.query_one(next, &[&self.name]).await?.try_get(0)?))
+    }
+
+    /// The version with rows of this form that is being built.
+    async fn running(
+        &self,
+        transaction: &Transaction<'_>,
+        schema: i32,
+    ) -> Result<Option<i32>, ProjectionError> {
+        let running = "SELECT version FROM anamnesis.projection_version
+            WHERE name = $1 AND log = $2 AND schema = $3 AND state = 'building' ORDER BY version LIMIT 1";
+        let running = transaction.query_opt(running, &[&self.name, &self.log, &schema]).await?;
+        Ok(running.map(|row| row.try_get(0)).transpose()?)
     }
 
     /// What the version that readers use is made from.

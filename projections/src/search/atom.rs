@@ -95,6 +95,49 @@ impl Criterion {
         Self { any: atoms, negated: true, expected: Yield::Most, implied: false }
     }
 
+    /// All criteria of one of these lists.
+    pub(crate) fn any_of(any: Vec<Vec<Self>>) -> Self {
+        let (mut atoms, mut expected) = (Vec::new(), Yield::Few);
+        for mut all in any {
+            match all.as_slice() {
+                [one] if !one.negated => {
+                    expected = expected.max(one.expected);
+                    atoms.append(&mut all.remove(0).any);
+                }
+                _ => {
+                    expected = Yield::Most;
+                    atoms.push(Atom::All(all));
+                }
+            }
+        }
+        Self::any(atoms, expected)
+    }
+
+    /// Not all of these criteria.
+    pub(crate) fn not_all(mut all: Vec<Self>) -> Self {
+        match all.as_slice() {
+            [one] if !one.negated => Self::none_of(all.remove(0).any),
+            _ => Self::none_of(vec![Atom::All(all)]),
+        }
+    }
+
+    /// All of these criteria, as one.
+    pub(crate) fn all(mut all: Vec<Self>) -> Self {
+        let expected = all.iter().map(|one| one.expected).min().unwrap_or(Yield::Most);
+        match all.len() {
+            1 => all.remove(0),
+            _ => Self::any(vec![Atom::All(all)], expected),
+        }
+    }
+
+    /// The criteria that it is all of, where it is no more than that.
+    pub(crate) fn apart(mut self) -> Vec<Self> {
+        match self.any.as_mut_slice() {
+            [Atom::All(all)] if !self.negated => std::mem::take(all),
+            _ => vec![self],
+        }
+    }
+
     /// This one or the other, for the same resources; both are negated, and then it is neither, or none of them. Joins that
     /// differ in the parameter only become one.
     pub(crate) fn or(mut self, other: Self) -> Self {
@@ -125,7 +168,8 @@ impl Criterion {
     /// the criteria can stand beside each other, unless some say what a resource must have and others what it must not.
     pub(crate) fn of_types(of_types: Vec<(&str, Self)>) -> Option<Self> {
         let negated = of_types.iter().filter(|(_, criterion)| criterion.negated).count();
-        if negated == 0 || negated == of_types.len() {
+        let is_plain = !of_types.iter().any(|(_, criterion)| criterion.negates_within());
+        if is_plain && (negated == 0 || negated == of_types.len()) {
             return of_types.into_iter().map(|(_, criterion)| criterion).reduce(Self::or);
         }
         let of_type = |(name, criterion): (&str, Self)| {
@@ -133,6 +177,15 @@ impl Criterion {
             Atom::All(vec![of_type, criterion])
         };
         Some(Self::any(of_types.into_iter().map(of_type).collect(), Yield::Most))
+    }
+
+    /// Whether something in it asks for what a resource must not have: a resource of any type could have it.
+    fn negates_within(&self) -> bool {
+        let of_atom = |atom: &Atom| match atom {
+            Atom::All(all) => all.iter().any(|one| one.negated || one.negates_within()),
+            _ => false,
+        };
+        self.any.iter().any(of_atom)
     }
 
     /// The atoms of the criterion, those of joined resources included.

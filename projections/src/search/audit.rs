@@ -203,7 +203,7 @@ async fn active(database: &Database, log: &Log) -> Result<(Name, Extractor), Pro
     let version = name.version;
     let parameters = CustomParameters::from_inputs(&inputs)
         .map_err(|error| ProjectionError::Inputs { version, reason: error.to_string() })?;
-    Ok((name, Extractor::new(parameters.registry().clone(), log.number())))
+    Ok((name, Extractor::of(&parameters, log.number())))
 }
 
 impl Audit<'_> {

@@ -5,13 +5,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use anamnesis_events::{Event, Position, ResourceKey};
-use anamnesis_fhir::search::SearchRegistry;
 use sha2::{Digest, Sha256};
 
 use super::digest::Indexed;
 use super::entries::Entries;
 use super::extract::Extractor;
 use super::key::type_number;
+use super::parameters::CustomParameters;
 use crate::Parked;
 use crate::checkpoint::number;
 use crate::parked::BEHIND_ANOTHER;
@@ -30,10 +30,16 @@ pub struct Derived {
     pub parked: Vec<Parked>,
 }
 
-/// The index that these events, from the first one of a log on, come to. Everything is in memory.
+/// The index that these events, from the first one of a log on, come to by R4's search parameters. Everything is in memory.
 #[must_use]
 pub fn derive(events: &[Event], log: i16) -> Derived {
-    let extractor = Extractor::new(SearchRegistry::r4().clone(), log);
+    derive_by(&CustomParameters::none(), events, log)
+}
+
+/// The same, made from these.
+#[must_use]
+pub fn derive_by(parameters: &CustomParameters, events: &[Event], log: i16) -> Derived {
+    let extractor = Extractor::of(parameters, log);
     let mut standing: HashMap<&ResourceKey, Option<(&Event, Entries)>> = HashMap::new();
     let mut parked: Vec<Parked> = Vec::new();
     let mut refused: HashMap<&ResourceKey, Position> = HashMap::new();

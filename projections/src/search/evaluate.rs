@@ -57,7 +57,8 @@ impl Evaluator {
     /// For the log with this number: what queries ask that were read with these search parameters.
     #[must_use]
     pub fn of(catalogue: &Catalogue, log: i16) -> Self {
-        Self { extractor: Extractor::new(catalogue.registry.clone(), log) }
+        let extractor = Extractor::new(catalogue.registry.clone(), log);
+        Self { extractor: extractor.with_full_text(catalogue.has_full_text()) }
     }
 
     /// What the resource is found by. Costs as much as indexing it; to be done once for all queries.

@@ -8,7 +8,9 @@ use anamnesis_fhir::search::{Extracted, SearchParameter, SearchParameterKind, Se
 
 use super::alias::Aliases;
 use super::entries::{Entries, SpanEntry};
+use super::full_text::WordKeys;
 use super::key::{Class, ParameterKey};
+use super::parameters::CustomParameters;
 use super::span::Span;
 use super::{composite, date, near, number, quantity, reference, special, string, token, uri};
 use crate::Poison;
@@ -22,6 +24,7 @@ pub(crate) struct Extractor {
     registry: SearchRegistry,
     log: i16,
     types: HashMap<&'static str, TypeKeys>,
+    has_full_text: bool,
 }
 
 /// The parameters of a type that are indexed.
@@ -48,6 +51,11 @@ impl TypeKeys {
 }
 
 impl Extractor {
+    /// What a version that is made from these takes resources apart with.
+    pub(crate) fn of(parameters: &CustomParameters, log: i16) -> Self {
+        Self::new(parameters.registry().clone(), log).with_full_text(parameters.has_full_text())
+    }
+
     pub(crate) fn new(registry: SearchRegistry, log: i16) -> Self {
         let aliases = Aliases::r4();
         let mut types = HashMap::new();
@@ -58,7 +66,12 @@ impl Extractor {
                 of_type.add(parameter, ParameterKey::new(log, name, parameter.code()));
             }
         }
-        Self { registry, log, types }
+        Self { registry, log, types, has_full_text: false }
+    }
+
+    /// With the words of texts, or without them as it is made.
+    pub(crate) fn with_full_text(self, has_full_text: bool) -> Self {
+        Self { has_full_text, ..self }
     }
 
     /// What the resource is found by.
@@ -88,6 +101,9 @@ impl Extractor {
         });
         let absent = known.absent.iter().zip(is_there).filter(|(_, is_there)| !is_there);
         entries.tokens.extend(absent.map(|(token, _)| *token));
+        if self.has_full_text {
+            WordKeys::new(self.log, resource_type).index(resource_type, root, &mut entries);
+        }
         entries.finish();
         Ok(entries)
     }

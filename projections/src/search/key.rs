@@ -45,6 +45,8 @@ pub(crate) enum Class {
     Folded,
     /// Token and reference: the family of its labels, see [`super::label`].
     Label,
+    /// A word of a text, see [`super::full_text`].
+    Word,
     /// Uri or canonical, as it is.
     Uri,
     /// Uri: one of the addresses above it.
@@ -79,6 +81,7 @@ impl Class {
             Self::Exact => b'x',
             Self::Folded => b'f',
             Self::Label => b'd',
+            Self::Word => b'o',
             Self::Uri => b'u',
             Self::UriBelow => b'b',
             Self::Span => b'0',

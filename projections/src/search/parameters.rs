@@ -1,4 +1,5 @@
-//! Custom search parameters: those that a version of the index has beside R4's, and how they are stored with it.
+//! Custom search parameters: those that a version of the index has beside R4's, and how they are stored with it. Whether it
+//! has the words of texts is stored there too.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -19,8 +20,10 @@ pub const PARAMETERS_MAX: usize = 1000;
 const BYTES_MAX: usize = 1 << 20;
 /// Characters of a code.
 const CODE_MAX: usize = 64;
-/// The form of the text.
+/// The form of the text of parameters alone.
 const FORM: u32 = 1;
+/// The form of one that says more: a program that knows the first alone refuses it.
+const FORM_OF_FULL_TEXT: u32 = 2;
 
 /// A search parameter that was made by a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,6 +139,7 @@ pub struct CustomParameters(Arc<Inner>);
 struct Inner {
     /// Sorted by address.
     all: Vec<CustomParameter>,
+    has_full_text: bool,
     inputs: Inputs,
     registry: SearchRegistry,
 }
@@ -145,7 +149,7 @@ impl CustomParameters {
     #[must_use]
     pub fn none() -> Self {
         let registry = SearchRegistry::r4().clone();
-        Self(Arc::new(Inner { all: Vec::new(), inputs: Inputs::none(), registry }))
+        Self(Arc::new(Inner { all: Vec::new(), has_full_text: false, inputs: Inputs::none(), registry }))
     }
 
     /// Checks that parameters can be indexed together, and compiles them.
@@ -153,8 +157,23 @@ impl CustomParameters {
     /// # Errors
     /// What is wrong with the first that cannot be indexed, or with all of them together.
     pub fn new(all: impl IntoIterator<Item = CustomParameter>) -> Result<Self, ParametersError> {
-        let mut all: Vec<CustomParameter> = all.into_iter().collect();
-        if all.is_empty() {
+        Self::made(all.into_iter().collect(), false)
+    }
+
+    /// The same with the words of texts, which `_text` and `_content` ask for, or without them. They cost some ten bytes for each
+    /// different word of a resource.
+    ///
+    /// # Errors
+    /// [`ParametersError::TooLarge`] where there is no room to say so.
+    pub fn with_full_text(&self, has_full_text: bool) -> Result<Self, ParametersError> {
+        match has_full_text == self.0.has_full_text {
+            true => Ok(self.clone()),
+            false => Self::made(self.0.all.clone(), has_full_text),
+        }
+    }
+
+    fn made(mut all: Vec<CustomParameter>, has_full_text: bool) -> Result<Self, ParametersError> {
+        if all.is_empty() && !has_full_text {
             return Ok(Self::none());
         }
         if all.len() > PARAMETERS_MAX {
@@ -162,10 +181,10 @@ impl CustomParameters {
         }
         all.sort_by(|one, other| one.definition.url.cmp(&other.definition.url));
         check(&all)?;
-        let text = text(&all)?;
+        let text = text(&all, has_full_text)?;
         let definitions = all.iter().map(|one| one.definition.clone());
         let registry = SearchRegistry::r4().with_parameters(definitions)?;
-        Ok(Self(Arc::new(Inner { all, inputs: Inputs::new(text), registry })))
+        Ok(Self(Arc::new(Inner { all, has_full_text, inputs: Inputs::new(text), registry })))
     }
 
     /// Reads what [`Self::to_inputs`] has written.
@@ -180,12 +199,14 @@ impl CustomParameters {
         let malformed = |reason: String| ParametersError::Malformed { reason };
         // What it says about the place is enough; the text is not repeated.
         let stored: Stored<'_> = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
-        if stored.form != FORM {
-            return Err(malformed(format!("they have form {}, this program knows {FORM}", stored.form)));
+        if stored.form != FORM && stored.form != FORM_OF_FULL_TEXT {
+            let known = format!("{FORM} and {FORM_OF_FULL_TEXT}");
+            return Err(malformed(format!("they have form {}, this program knows {known}", stored.form)));
         }
+        let has_full_text = stored.full_text;
         let all: Option<Vec<CustomParameter>> = stored.parameters.into_iter().map(Row::read).collect();
         let all = all.ok_or_else(|| malformed("a type of search parameter is unknown".to_owned()))?;
-        let parameters = Self::new(all)?;
+        let parameters = Self::made(all, has_full_text)?;
         match parameters.0.inputs == *inputs {
             true => Ok(parameters),
             false => Err(malformed("they are not written as this program writes them".to_owned())),
@@ -214,6 +235,12 @@ impl CustomParameters {
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.all.len()
+    }
+
+    /// Whether the words of texts are indexed.
+    #[must_use]
+    pub fn has_full_text(&self) -> bool {
+        self.0.has_full_text
     }
 
     /// Whether there are R4's alone.
@@ -321,6 +348,8 @@ fn is_code(code: &str) -> bool {
 #[serde(deny_unknown_fields)]
 struct Stored<'a> {
     form: u32,
+    #[serde(default, skip_serializing_if = "is_false")]
+    full_text: bool,
     #[serde(borrow)]
     parameters: Vec<Row<'a>>,
 }
@@ -348,6 +377,11 @@ struct Row<'a> {
     usage: Option<Text<'a>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     components: Vec<(Text<'a>, Text<'a>)>,
+}
+
+/// As serde wants it.
+fn is_false(truth: &bool) -> bool {
+    !truth
 }
 
 type Text<'a> = std::borrow::Cow<'a, str>;
@@ -392,8 +426,9 @@ impl<'a> Row<'a> {
     }
 }
 
-fn text(all: &[CustomParameter]) -> Result<String, ParametersError> {
-    let stored = Stored { form: FORM, parameters: all.iter().map(Row::of).collect() };
+fn text(all: &[CustomParameter], full_text: bool) -> Result<String, ParametersError> {
+    let form = if full_text { FORM_OF_FULL_TEXT } else { FORM };
+    let stored = Stored { form, full_text, parameters: all.iter().map(Row::of).collect() };
     let text = serde_json::to_string(&stored)
         .map_err(|error| ParametersError::Malformed { reason: error.to_string() })?;
     match text.len() > BYTES_MAX {

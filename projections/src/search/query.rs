@@ -4,6 +4,7 @@ mod catalogue;
 mod chain;
 mod control;
 mod filter;
+mod full_text;
 mod include;
 mod parse;
 mod sort;

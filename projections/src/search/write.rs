@@ -56,7 +56,7 @@ impl SearchProjection {
     /// versions begin at 1; a store from before there were several has that one.
     #[must_use]
     pub fn new(parameters: &CustomParameters, log: i16, version: i32) -> Self {
-        let extractor = Extractor::new(parameters.registry().clone(), log);
+        let extractor = Extractor::of(parameters, log);
         let (inputs, dropped_at) = (parameters.to_inputs(), AtomicI64::new(0));
         Self { log, inputs, tables: Tables::of(version), extractor, dropped_at }
     }

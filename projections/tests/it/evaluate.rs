@@ -1,6 +1,7 @@
 //! Queries tested in memory: the same answers as those of the index.
 
 use anamnesis_events::{Event, Position};
+use anamnesis_projections::RunnerOptions;
 use anamnesis_projections::search::Subject;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -25,7 +26,8 @@ fn dates() -> impl Strategy<Value = &'static str> {
 
 fn patients() -> impl Strategy<Value = Value> {
     (prop::option::of(words()), prop::option::of(dates()), any::<bool>()).prop_map(|(name, born, active)| {
-        let mut patient = json!({"resourceType": "Patient", "active": active,
+        let div = format!("<div xmlns='http://www.w3.org/1999/xhtml'>{} born</div>", born.unwrap_or("never"));
+        let mut patient = json!({"resourceType": "Patient", "active": active, "text": {"status": "generated", "div": div},
             "identifier": [{"system": "http://a", "value": if active { "1" } else { "2" }}]});
         if let Some(name) = name {
             patient["name"] = json!([{"family": name}, {"given": [name, "Zoe"]}]);
@@ -62,6 +64,19 @@ fn observations() -> impl Strategy<Value = Value> {
     })
 }
 
+/// Words of the narrative or of the resource.
+fn sayings() -> impl Strategy<Value = String> {
+    let word =
+        || select(vec!["ada", "LOVELACE", "elan", "oneil", "zoe", "born", "2020", "never", "mg", "final"]);
+    let codes = select(vec!["_text", "_content"]);
+    (codes, word(), word(), word(), 0..4).prop_map(|(code, one, two, three, form)| match form {
+        0 => format!("{code}={one}"),
+        1 => format!("{code}={one} {two} OR {three}"),
+        2 => format!("{code}={one},NOT ({two} and {three})"),
+        _ => format!("{code}=({one} or {two}) NOT {three}"),
+    })
+}
+
 /// One criterion, with or without its type.
 fn criteria() -> impl Strategy<Value = (&'static str, String)> {
     let prefix = || select(vec!["", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]);
@@ -72,6 +87,9 @@ fn criteria() -> impl Strategy<Value = (&'static str, String)> {
         (modifier(), words()).prop_map(move |(with, name)| of_patient(format!("name{with}={name}"))),
         (modifier(), words()).prop_map(move |(with, name)| of_patient(format!("given{with}={name},q"))),
         (prefix(), dates()).prop_map(move |(with, date)| of_patient(format!("birthdate={with}{date}"))),
+        (sayings(), any::<bool>()).prop_map(move |(said, is_patient)| {
+            if is_patient { of_patient(said) } else { of_observation(said) }
+        }),
         any::<bool>().prop_map(move |active| of_patient(format!("active:not={active}"))),
         any::<bool>().prop_map(move |missing| of_patient(format!("birthdate:missing={missing}"))),
         select(vec!["http://a|1", "2", "|1", "http://a|"])
@@ -95,7 +113,7 @@ fn criteria() -> impl Strategy<Value = (&'static str, String)> {
 
 #[tokio::test]
 async fn a_resource_in_memory_matches_what_the_index_finds() {
-    let world = World::new().await;
+    let world = World::with_words(RunnerOptions::default()).await;
     let mut random = TestRunner::deterministic();
     for id in 0..RESOURCES {
         let resources = prop_oneof![patients().boxed(), observations().boxed()];

@@ -13,6 +13,7 @@ mod erasure;
 mod evaluate;
 mod filter;
 mod forms;
+mod full_text;
 mod model;
 mod near;
 mod number;

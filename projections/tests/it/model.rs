@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use anamnesis_fhir::definitions::r4;
+use anamnesis_projections::RunnerOptions;
 use anamnesis_projections::search::PAGE_PARAMETER;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
@@ -16,6 +17,7 @@ use naive::Resource;
 mod ask;
 #[path = "../../../fhir/tests/support/expression.rs"]
 mod expression;
+mod full_text;
 mod joined;
 #[path = "../../../fhir/tests/support/maker.rs"]
 mod maker;
@@ -66,7 +68,8 @@ fn the_index_finds_what_a_naive_reading_finds() {
     let tally = tally.into_inner();
     // Where nothing is found, nothing is shown.
     assert!(tally.with_results * 5 > tally.queries && tally.sorted > 10, "{tally:?}");
-    assert!(tally.kinds.len() >= 12, "{tally:?}");
+    assert!(tally.kinds.len() >= 14, "{tally:?}");
+    assert!(["_text", "_content"].iter().all(|code| tally.kinds.contains(*code)), "{tally:?}");
 }
 
 async fn answers_agree(case: Case, tally: &RefCell<Tally>) -> Result<(), TestCaseError> {
@@ -76,7 +79,7 @@ async fn answers_agree(case: Case, tally: &RefCell<Tally>) -> Result<(), TestCas
         Resource::make(name, &format!("r{at}"), *seed)
     });
     let resources: Vec<Resource> = made.collect();
-    let world = World::new().await;
+    let world = World::with_words(RunnerOptions::default()).await;
     world.put(resources.iter().map(Resource::value)).await;
     world.settle().await;
     for seed in case.queries {

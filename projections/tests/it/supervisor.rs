@@ -24,6 +24,7 @@ pub(crate) fn options(building_batch_max: usize) -> SupervisorOptions {
         building_batch_max,
         grace: Duration::from_millis(100),
         look_every: Duration::from_millis(20),
+        ..SupervisorOptions::default()
     }
 }
 

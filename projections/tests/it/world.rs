@@ -39,11 +39,22 @@ impl World {
         Self::with_log(LogOptions::default(), options).await
     }
 
+    /// With an index that has the words of texts.
+    pub(crate) async fn with_words(options: RunnerOptions) -> Self {
+        Self::made_from(&with_words(), LogOptions::default(), options).await
+    }
+
     pub(crate) async fn with_log(log: LogOptions, options: RunnerOptions) -> Self {
+        Self::made_from(&CustomParameters::none(), log, options).await
+    }
+
+    async fn made_from(parameters: &CustomParameters, log: LogOptions, options: RunnerOptions) -> Self {
         let url = postgres().await.fresh_database().await;
         let log = Log::open(&url, "default", log).await.unwrap();
         let database = Database::new(&url, &DatabaseOptions::default()).unwrap();
-        let runner = run(&database, &log, options).await;
+        let projection = SearchProjection::new(parameters, log.number(), 1);
+        let runner =
+            Runner::start(database.clone(), projection, log.clone(), log.number(), options).await.unwrap();
         let index = SearchIndex::new(database.clone(), log.number(), runner.progress());
         Self { url, log, database, runner, index, options: None, versions: Mutex::default() }
     }
@@ -194,6 +205,11 @@ impl World {
         self.settle().await;
         digest(&self.database, self.log.number(), 1).await.unwrap()
     }
+}
+
+/// R4's search parameters, and the words of texts.
+pub(crate) fn with_words() -> CustomParameters {
+    CustomParameters::none().with_full_text(true).unwrap()
 }
 
 /// Starts the first version of the search projection over a log.

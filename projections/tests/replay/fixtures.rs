@@ -6,13 +6,18 @@ use std::path::{Path, PathBuf};
 use anamnesis_events::Kind;
 use anamnesis_projections::Database;
 use anamnesis_projections::recording::{Expected, Recording};
-use anamnesis_projections::search::{CustomParameters, LOG_OF_RECORDINGS, SearchProjection, derive, digest};
+use anamnesis_projections::search::{
+    CustomParameters, LOG_OF_RECORDINGS, SearchProjection, derive, derive_by, digest,
+};
 
 use crate::dice::Dice;
 use crate::harness::{Subject, check};
 
-/// The search projection.
+/// The search projection, by R4's search parameters.
 pub(crate) struct Search;
+
+/// The same with the words of texts.
+struct WithWords;
 
 impl Subject for Search {
     type Projection = SearchProjection;
@@ -24,6 +29,22 @@ impl Subject for Search {
     async fn digest(&self, database: &Database, _url: &str, version: i32) -> String {
         hex(&digest(database, LOG_OF_RECORDINGS, version).await.unwrap())
     }
+}
+
+impl Subject for WithWords {
+    type Projection = SearchProjection;
+
+    fn projection(&self, version: i32) -> SearchProjection {
+        SearchProjection::new(&with_words(), LOG_OF_RECORDINGS, version)
+    }
+
+    async fn digest(&self, database: &Database, url: &str, version: i32) -> String {
+        Search.digest(database, url, version).await
+    }
+}
+
+fn with_words() -> CustomParameters {
+    CustomParameters::none().with_full_text(true).unwrap()
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -103,5 +124,21 @@ async fn every_fixture_gives_its_digest_in_every_way() {
         // Without a database it comes to the same.
         let derived = derive(replay.events(), LOG_OF_RECORDINGS);
         assert_eq!((hex(&derived.digest), derived.resources), (outcome.digest, search.resources), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_the_words_of_texts_every_way_comes_to_the_same_too() {
+    let mut dice = Dice::of_this_run();
+    for (name, path) in all() {
+        let (recording, expected) = Recording::read(&path).unwrap();
+        let replay = recording.replay().unwrap();
+        let outcome = check(&WithWords, replay.events(), &mut dice).await;
+        let outcome = outcome.unwrap_or_else(|ways| panic!("{name}: {ways:#?}"));
+        let derived = derive_by(&with_words(), replay.events(), LOG_OF_RECORDINGS);
+        assert_eq!(hex(&derived.digest), outcome.digest, "{name}");
+        // What has texts has other rows than without words.
+        let without = &expected.of_form(SearchProjection::SCHEMA).unwrap().digest;
+        assert!(outcome.digest != *without || derived.resources == 0, "{name}");
     }
 }

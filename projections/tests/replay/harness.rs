@@ -45,7 +45,7 @@ pub(crate) async fn check<S: Subject>(subject: &S, events: &[Event], dice: &mut 
     let versions = Versions::open(&database, first.name(), LOG).await.unwrap();
     let schema = first.schema();
     // The first version is the one that readers use; it goes on to be switched away from.
-    let active = versions.active(schema).await.unwrap();
+    let active = versions.active_from(schema, first.inputs()).await.unwrap();
     let bench = Bench { subject, url, database, versions, schema, events };
     let outcomes = vec![
         ("at once", bench.at_once().await),
@@ -100,7 +100,8 @@ impl<S: Subject> Bench<'_, S> {
     }
 
     async fn scratch(&self) -> i32 {
-        self.versions.scratch(self.schema).await.unwrap()
+        let projection = self.subject.projection(1);
+        self.versions.scratch_from(self.schema, projection.inputs()).await.unwrap()
     }
 
     fn open(&self, dice: Dice, cut_max: usize) -> (watch::Sender<Position>, Awkward) {

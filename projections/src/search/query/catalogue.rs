@@ -7,6 +7,7 @@ use anamnesis_fhir::search::{SearchParameter, SearchRegistry};
 
 use super::{CHAIN_DEPTH_MAX, ParseOptions, Scope, SearchQuery};
 use crate::search::alias::Aliases;
+use crate::search::full_text;
 use crate::search::parameters::CustomParameters;
 use crate::{Inputs, ProjectionError};
 
@@ -18,6 +19,7 @@ pub struct Catalogue {
     pub(crate) chain_depth_max: usize,
     /// What the registry has beside R4.
     pub(crate) inputs: Inputs,
+    has_full_text: bool,
     hidden: Arc<BTreeSet<String>>,
 }
 
@@ -36,6 +38,7 @@ impl Catalogue {
             aliases: Aliases::r4(),
             chain_depth_max: CHAIN_DEPTH_MAX,
             inputs: parameters.to_inputs(),
+            has_full_text: parameters.has_full_text(),
             hidden: Arc::default(),
         }
     }
@@ -61,6 +64,19 @@ impl Catalogue {
     /// The parameters of a resource type that can be asked for, by code; of `Resource` those that every type has.
     pub fn parameters(&self, resource_type: &str) -> impl Iterator<Item = &Arc<SearchParameter>> {
         self.registry.parameters(resource_type).iter().filter(|parameter| self.is_shown(parameter))
+    }
+
+    /// Whether the words of texts can be asked for, with `_text` and `_content`.
+    #[must_use]
+    pub fn has_full_text(&self) -> bool {
+        self.has_full_text
+    }
+
+    /// Whether a parameter, which [`Self::get`] gives, is answered: it has an expression, or is one that asks for words where
+    /// those are indexed.
+    #[must_use]
+    pub fn is_answered(&self, parameter: &SearchParameter) -> bool {
+        parameter.has_expression() || self.has_full_text && full_text::asks_for_words(parameter.code())
     }
 
     /// Whether another one has the same parameters, and shows the same of them.

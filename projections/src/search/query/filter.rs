@@ -8,7 +8,8 @@ use anamnesis_fhir::search::SearchParameterKind as Kind;
 
 use super::chain::{self, Link};
 use super::parse::{Parser, sanitised, unknown};
-use crate::search::atom::{Atom, Criterion, Join, Yield};
+use crate::search::atom::{Atom, Criterion, Join};
+use crate::search::full_text;
 use crate::search::span::DateEquals;
 use crate::search::value::{Refusal, split};
 use syntax::{Filter, Test};
@@ -63,30 +64,10 @@ impl Parser<'_> {
                 Ok(criteria)
             }
             Filter::Or(any) => {
-                let (mut atoms, mut expected) = (Vec::new(), Yield::Few);
-                for filter in any {
-                    let mut all = self.all_of(filter)?;
-                    match all.as_slice() {
-                        [one] if !one.negated => {
-                            expected = expected.max(one.expected);
-                            atoms.append(&mut all.remove(0).any);
-                        }
-                        _ => {
-                            expected = Yield::Most;
-                            atoms.push(Atom::All(all));
-                        }
-                    }
-                }
-                Ok(vec![Criterion::any(atoms, expected)])
+                let any = any.iter().map(|filter| self.all_of(filter)).collect::<Result<_, _>>()?;
+                Ok(vec![Criterion::any_of(any)])
             }
-            Filter::Not(filter) => {
-                let mut all = self.all_of(filter)?;
-                let negated = match all.as_slice() {
-                    [one] if !one.negated => Criterion::none_of(all.remove(0).any),
-                    _ => Criterion::none_of(vec![Atom::All(all)]),
-                };
-                Ok(vec![negated])
-            }
+            Filter::Not(filter) => Ok(vec![Criterion::not_all(self.all_of(filter)?)]),
         }
     }
 
@@ -129,6 +110,9 @@ impl Parser<'_> {
             None if path.contains(':') => {
                 Err(Refusal::Modifier("modifiers are not taken: the operator says what is meant".to_owned()))
             }
+            None if full_text::asks_for_words(path) => Err(Refusal::Modifier(
+                "it has a syntax of its own: it can stand beside a filter, and not within one".to_owned(),
+            )),
             None => {
                 let of_type = |name: &String| Some(self.catalogue.get(name, path)?.kind());
                 let mut kinds: Vec<Kind> = types.iter().filter_map(of_type).collect();

@@ -22,7 +22,7 @@ use crate::search::sql::Order;
 use crate::search::tables::SCHEMA;
 use crate::search::value::{Asked, Refusal, split};
 use crate::search::{
-    bucket, composite, date, near, number, quantity, reference, special, string, token, uri,
+    bucket, composite, date, full_text, near, number, quantity, reference, special, string, token, uri,
 };
 
 /// Parameters in one query; beyond that it is no question any more.
@@ -33,7 +33,7 @@ const VALUES_MAX: usize = 1000;
 /// parameters (of which Postgres takes 65 535) and the time to plan it in bounds.
 const ATOMS_MAX: usize = 10_000;
 /// What can be asked of all types beside the parameters of `Resource`.
-const OF_ALL: [&str; 3] = ["_has", "_list", "_not-referenced"];
+const OF_ALL: [&str; 4] = ["_has", "_list", "_not-referenced", "_text"];
 /// Joins of one query: each may be a statement of its own.
 const JOINS_MAX: usize = 64;
 /// Keys of an order.
@@ -78,7 +78,7 @@ pub(super) struct Parser<'a> {
     /// The types that are searched.
     pub(super) types: Vec<String>,
     /// All types of the system are, so that only parameters of every type can be used.
-    searched_all: bool,
+    pub(super) searched_all: bool,
     /// The types that are joined to them.
     pub(super) joined: BTreeSet<String>,
     /// How often a chain was followed to a type.
@@ -113,7 +113,7 @@ impl Parser<'_> {
             }
             let asked = match name == filter::NAME {
                 true => self.filter(value),
-                false => self.criterion_of_search(name, value).map(|criterion| vec![criterion]),
+                false => self.criteria_of_search(name, value),
             };
             match asked {
                 Ok(all) => {
@@ -229,6 +229,13 @@ impl Parser<'_> {
         Some(Criterion::any(self.types.iter().flat_map(of_type).collect(), Yield::Few))
     }
 
+    /// What a parameter asks of the types that are searched: of words one criterion each, so that a search can start from all.
+    fn criteria_of_search(&mut self, name: &str, value: &str) -> Result<Vec<Criterion>, Refusal> {
+        let code = name.split(':').next().unwrap_or(name);
+        let criterion = self.criterion_of_search(name, value)?;
+        Ok(if full_text::asks_for_words(code) { criterion.apart() } else { vec![criterion] })
+    }
+
     /// One criterion of the types that are searched.
     pub(super) fn criterion_of_search(&mut self, name: &str, value: &str) -> Result<Criterion, Refusal> {
         let code = name.split([':', '.']).next().unwrap_or(name);
@@ -268,12 +275,15 @@ impl Parser<'_> {
             // `_type` has left none.
             return Ok(Criterion::any(Vec::new(), Yield::Few));
         }
+        if value.is_empty() {
+            return Err(Refusal::Unsupported("it has no value".to_owned()));
+        }
+        if full_text::asks_for_words(code) {
+            return self.full_text(types, (code, &modifier), value).map(Criterion::all);
+        }
         let values = split(value, ',');
         if values.len() > VALUES_MAX {
             return Err(Refusal::BadValue(format!("it has more than {VALUES_MAX} values")));
-        }
-        if value.is_empty() {
-            return Err(Refusal::Unsupported("it has no value".to_owned()));
         }
         if values.iter().any(|value| value.is_empty()) {
             return Err(Refusal::BadValue("one of its values is empty".to_owned()));
@@ -356,6 +366,13 @@ impl Parser<'_> {
         token
     }
 
+    /// Says something beside the results.
+    pub(super) fn tell(&mut self, issue: Issue) {
+        if !self.issues.contains(&issue) {
+            self.issues.push(issue);
+        }
+    }
+
     fn refuse(&mut self, name: &str, refusal: Refusal) {
         let shown = sanitised(name);
         let (severity, kind, reason) = match refusal {
@@ -381,7 +398,7 @@ pub(super) fn unknown(name: &str) -> Refusal {
 /// The table of parameter types: each has one file.
 fn criterion(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
     if !asked.parameter.has_expression() {
-        // `_text`, `_content`, `_query`: nothing is indexed for them.
+        // `_query`: nothing is indexed for it.
         return Err(Refusal::Unsupported("it is not supported".to_owned()));
     }
     if *asked.modifier == Modifier::Missing {

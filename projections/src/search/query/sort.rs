@@ -35,7 +35,8 @@ pub(super) fn sort_key(catalogue: &Catalogue, log: i16, types: &[String], text: 
         ("_lastUpdated", _) => SortBy::Recorded,
         ("_id", _) => SortBy::Id,
         (_, [resource_type]) => {
-            let parameter = catalogue.get(resource_type, code)?;
+            // What has no expression has no values either.
+            let parameter = catalogue.get(resource_type, code).filter(|found| found.has_expression())?;
             let key = ParameterKey::new(log, resource_type, code);
             match parameter.kind() {
                 SearchParameterKind::Date => SortBy::Span(date::family(&key)),

@@ -69,8 +69,18 @@ fn the_order_in_which_they_come_does_not_matter() {
         CustomParameters::from_inputs(&Inputs::new(stored)).unwrap().get(&url("nickname")),
         Some(&nickname())
     );
+    // With the words of texts beside them it has another form, which a program that does not know of words refuses.
+    let with_words = stored.replace("\"form\":1", "\"form\":2,\"full_text\":true");
+    let read = CustomParameters::from_inputs(&Inputs::new(with_words.as_str())).unwrap();
+    assert!(read.has_full_text() && read.get(&url("nickname")) == Some(&nickname()));
+    assert_eq!(read.with_full_text(false).unwrap().to_inputs(), Inputs::new(stored));
+    let words_alone = Inputs::new("{\"form\":2,\"full_text\":true,\"parameters\":[]}");
+    assert_eq!(CustomParameters::none().with_full_text(true).unwrap().to_inputs(), words_alone);
     for other in [
         stored.replace("\"form\":1", "\"form\":2"),
+        stored.replace("\"form\":1", "\"form\":1,\"full_text\":true"),
+        with_words.replace("true", "false"),
+        words_alone.text().unwrap().replace("true", "1"),
         stored.replace("\"type\":\"string\"", "\"type\":\"strange\""),
         stored.replace("\"position\"", "\"place\""),
         stored.replace("\"position\":1", "\"position\": 1"),
@@ -108,10 +118,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_written_is_read_again(all in proptest::collection::vec(any_parameter(), 0..4)) {
+    fn what_is_written_is_read_again(
+        all in proptest::collection::vec(any_parameter(), 0..4), full_text: bool,
+    ) {
         let Ok(written) = CustomParameters::new(all.clone()) else { return Ok(()) };
+        let written = written.with_full_text(full_text).unwrap();
         let read = CustomParameters::from_inputs(&written.to_inputs()).unwrap();
         prop_assert_eq!(&read, &written);
+        prop_assert_eq!(read.has_full_text(), full_text);
         for one in &all {
             prop_assert_eq!(read.get(&one.definition.url), Some(one));
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anamnesis_fhir::search::{SearchParameter, SearchParameterKind as Kind, SearchRegistry};
 
+use super::full_text::Said;
 use super::maker::Dice;
 use super::naive::{self, Resource, Typed};
 use super::words::{CODES, DATES, INSTANTS, NUMBERS, SYSTEMS, TARGETS, TEXTS, UNITS, URIS};
@@ -25,6 +26,8 @@ pub(crate) struct Criterion {
 pub(crate) struct Asked {
     resource_type: String,
     criteria: Vec<Criterion>,
+    /// What it asks of the words of a resource.
+    said: Option<Said>,
     /// A parameter by which the results are sorted; true: descending.
     sort: Option<(Arc<SearchParameter>, bool)>,
     pub(crate) page_size: usize,
@@ -54,8 +57,11 @@ impl<'a> Asker<'a> {
         let is_sorted = self.dice.below(3) == 0 && !sortable.is_empty();
         let sort = is_sorted.then(|| sortable[self.dice.below(sortable.len())].clone());
         let sort = sort.map(|parameter| (parameter, self.dice.below(2) == 0));
+        // Words are all that is asked for where they are.
+        let said = (self.dice.below(4) == 0).then(|| Said::ask(&mut self.dice, resource)).flatten();
+        let criteria = if said.is_some() && self.dice.below(2) == 0 { Vec::new() } else { criteria };
         let page_size = [1, 2, 3, 7, 1000][self.dice.below(5)];
-        Some(Asked { resource_type: name.to_owned(), criteria, sort, page_size })
+        Some(Asked { resource_type: name.to_owned(), criteria, said, sort, page_size })
     }
 
     /// A criterion for the type of a resource; mostly for something that it has.
@@ -217,6 +223,9 @@ impl Asked {
         for criterion in &self.criteria {
             let _ = write!(url, "{}={}&", criterion.name(), criterion.values.join(","));
         }
+        if let Some(said) = &self.said {
+            let _ = write!(url, "{}={}&", said.code, said.text());
+        }
         if let Some((parameter, descending)) = &self.sort {
             let sign = if *descending { "-" } else { "" };
             let _ = write!(url, "_sort={sign}{}&", parameter.code());
@@ -227,12 +236,15 @@ impl Asked {
 
     /// The types of its parameters, with their modifiers.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = String> {
-        self.criteria.iter().map(Criterion::kind)
+        let said = self.said.iter().map(|said| said.code.to_owned());
+        self.criteria.iter().map(Criterion::kind).chain(said)
     }
 
     /// Whether the query finds the resource: all criteria hold.
     pub(crate) fn finds(&self, resource: &Resource) -> bool {
-        resource.resource_type == self.resource_type && self.criteria.iter().all(|one| one.holds(resource))
+        resource.resource_type == self.resource_type
+            && self.criteria.iter().all(|one| one.holds(resource))
+            && self.said.iter().all(|said| said.holds(resource))
     }
 
     /// Two neighbours that stand the wrong way round.

@@ -63,6 +63,11 @@ impl Resource {
         elements.iter().map(of_element).collect()
     }
 
+    /// What an expression finds in the resource.
+    pub(crate) fn found(&self, text: &str) -> Vec<Typed> {
+        self.evaluated(text, self.itself()).iter().filter_map(typed).collect()
+    }
+
     fn itself(&self) -> Collection<'_> {
         let node = Node::new(self.document.root(), r4().structure(&self.resource_type));
         Collection::single(Item::Node(node))
@@ -183,12 +188,14 @@ pub(crate) fn labels((kind, value): &Typed) -> Vec<String> {
     texts.into_iter().filter_map(text_of).collect()
 }
 
+/// The words of a text.
+pub(crate) fn words(text: &str) -> Vec<String> {
+    let parts = text.split(|letter: char| !letter.is_alphanumeric()).filter(|part| !part.is_empty());
+    parts.map(folded).collect()
+}
+
 /// Whether one of the texts begins so, or goes on so from one of its words.
 fn is_label(value: &Typed, text: &str) -> bool {
-    let words = |text: &str| {
-        let parts = text.split(|letter: char| !letter.is_alphanumeric()).filter(|part| !part.is_empty());
-        parts.map(folded).collect::<Vec<_>>()
-    };
     let wanted = words(text).join(" ");
     labels(value).iter().any(|label| {
         let label = words(label);

@@ -134,7 +134,11 @@ fn primitive(dice: &mut Dice, code: &str) -> String {
         "time" => quoted("05:06:07"),
         "code" | "id" => quoted(dice.pick(&CODES)),
         "uri" | "url" | "canonical" | "oid" | "uuid" => quoted(dice.pick(&URIS)),
-        "xhtml" => quoted("<div xmlns=\"http://www.w3.org/1999/xhtml\"/>"),
+        "xhtml" => {
+            let (one, other) = (dice.pick(&TEXTS), dice.pick(&TEXTS));
+            let div = "<div xmlns=\"http://www.w3.org/1999/xhtml\">";
+            quoted(&format!("{div}<b>{one}</b><p title='no > b'>{other}</p></div>"))
+        }
         "base64Binary" => quoted("AAAA"),
         _ => quoted(dice.pick(&TEXTS)),
     }
