@@ -1,6 +1,7 @@
 //! Measures the search index over real Postgres: writing it, its size on disk, and searching it.
 //!
-//! `cargo bench -p anamnesis-projections --bench search_index -- [RESOURCES]` (100,000 if not given). Prints medians.
+//! `cargo bench -p anamnesis-projections --bench search_index -- [RESOURCES] [words]` (100,000 if not given; `words`: an index
+//! with the words of texts). Prints medians.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measurement fails by panicking")]
 
@@ -28,6 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 #[tokio::main]
 async fn main() {
     let count = std::env::args().skip(1).find_map(|text| text.parse().ok()).unwrap_or(100_000);
+    let has_words = std::env::args().any(|text| text == "words");
+    let parameters = CustomParameters::none().with_full_text(has_words).unwrap();
     println!("fsync: {:.0} a second", fsync_rate());
     let url = postgres().await.fresh_database().await;
     let log = Log::open(&url, "default", LogOptions::default()).await.unwrap();
@@ -38,7 +41,7 @@ async fn main() {
     for _ in 0..ROUNDS {
         forget(&url).await;
         let started = Instant::now();
-        let written = start(&database, &log).await;
+        let written = start(&database, &log, &parameters).await;
         written.progress().wait_for(log.head().await.unwrap(), PATIENCE).await.unwrap();
         rates.push(count as f64 / started.elapsed().as_secs_f64());
         written.stop().await;
@@ -48,7 +51,8 @@ async fn main() {
     sizes(&url, count).await;
     let progress = runner.unwrap().progress();
     let index = SearchIndex::new(database, log.number(), progress);
-    for (name, query) in QUERIES {
+    let of_words = WORDS.into_iter().filter(|_| has_words);
+    for (name, query) in QUERIES.into_iter().chain(of_words) {
         let mut rates = Vec::new();
         let mut tails = Vec::new();
         for _ in 0..ROUNDS {
@@ -86,6 +90,14 @@ const QUERIES: [(&str, Query); 12] = [
     ("updated since ever, newest first", |_| vec![("_lastUpdated", "gt2020".to_owned()), FIFTY()]),
     ("updated never", |_| vec![("_lastUpdated", "lt2020".to_owned()), FIFTY()]),
     ("newest 50", |_| vec![FIFTY()]),
+];
+
+/// Of an index with the words of texts.
+const WORDS: [(&str, Query); 2] = [
+    ("words that all have (walks)", |_| vec![("_content", "usual NOT unusual".to_owned()), FIFTY()]),
+    ("words that all have, of a patient", |n| {
+        vec![("_content", "measurement blood".to_owned()), patient(n), FIFTY()]
+    }),
 ];
 
 type Parameter = fn() -> (&'static str, String);
@@ -133,8 +145,8 @@ async fn search(index: &SearchIndex, query: Query) -> Vec<Duration> {
     clients.join_all().await.concat()
 }
 
-async fn start(database: &Database, log: &Log) -> Runner {
-    let projection = SearchProjection::new(&CustomParameters::none(), log.number(), 1);
+async fn start(database: &Database, log: &Log, parameters: &CustomParameters) -> Runner {
+    let projection = SearchProjection::new(parameters, log.number(), 1);
     let options = RunnerOptions::default();
     Runner::start(database.clone(), projection, log.clone(), log.number(), options).await.unwrap()
 }

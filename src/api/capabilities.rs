@@ -146,6 +146,11 @@ fn operations(is_offered: impl Fn(&operation::Operation) -> bool) -> Vec<Value> 
 /// R4 defines the last two of these in words only, and the very last is Azure's.
 fn of_the_system(catalogue: &Catalogue) -> Vec<Value> {
     let mut parameters = search_parameters("Resource", catalogue);
+    if catalogue.has_full_text() && catalogue.get("DomainResource", "_text").is_some() {
+        // Of the types that have no narrative nothing is found.
+        let text = "http://hl7.org/fhir/SearchParameter/DomainResource-text";
+        parameters.push(json!({ "name": "_text", "definition": text, "type": "string" }));
+    }
     let filter = "http://hl7.org/fhir/SearchParameter/filter";
     parameters.push(json!({ "name": "_filter", "definition": filter, "type": "special" }));
     let others = ["_list", "_has", "_not-referenced"];
@@ -153,11 +158,12 @@ fn of_the_system(catalogue: &Catalogue) -> Vec<Value> {
     parameters
 }
 
-/// The search parameters of a type that the index has: all that have an expression, and of the special ones `near`.
+/// The search parameters of a type that the index has: all that have an expression, of the special ones `near`, and those that
+/// ask for words where it has them.
 fn search_parameters(name: &str, catalogue: &Catalogue) -> Vec<Value> {
     let is_indexed = |parameter: &&Arc<SearchParameter>| match parameter.kind() {
         SearchParameterKind::Special => parameter.code() == "near",
-        _ => parameter.has_expression(),
+        _ => catalogue.is_answered(parameter),
     };
     let described = |parameter: &Arc<SearchParameter>| {
         json!({

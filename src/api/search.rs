@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anamnesis_events::{Event, Position, ResourceKey};
 use anamnesis_projections::search::{
     COUNT_MAX, Handling, IncludesToken, Issue as SearchIssue, IssueKind, PAGE_PARAMETER, ParseOptions, Scope,
-    SearchIndex, SearchMatch, SearchPage, SearchQuery,
+    SearchIndex, SearchMatch, SearchPage, SearchQuery, asks_for_words,
 };
 
 use anamnesis_projections::terminology::Session as TerminologySession;
@@ -200,13 +200,19 @@ async fn read(
 
 /// Says of parameters that are unknown because the index was not built with them yet that this is so.
 fn awaiting(call: &Call, scope: &Scope, mut issues: Vec<SearchIssue>) -> Vec<SearchIssue> {
-    let (Scope::Type(name) | Scope::Compartment { resource_type: Some(name), .. }) = scope else {
-        return issues;
-    };
     let Some(keeper) = &call.service.keeper else { return issues };
+    let resource_type = match scope {
+        Scope::Type(name) | Scope::Compartment { resource_type: Some(name), .. } => Some(name),
+        _ => None,
+    };
     for issue in issues.iter_mut().filter(|issue| issue.kind == IssueKind::NotSupported) {
-        let code = issue.parameter.as_deref().and_then(|name| name.split([':', '.']).next());
-        if code.is_some_and(|code| keeper.awaits_reindex(name, code)) {
+        let name = issue.parameter.as_deref().unwrap_or_default();
+        let lacks_words = name.split([':', '.']).any(asks_for_words).then(|| keeper.lacks_words()).flatten();
+        let code = name.split([':', '.']).next().unwrap_or_default();
+        if let Some(why) = lacks_words {
+            issue.text.push_str(": ");
+            issue.text.push_str(why);
+        } else if resource_type.is_some_and(|resource_type| keeper.awaits_reindex(resource_type, code)) {
             issue.text.push_str(": it is stored, and awaits a reindex (POST $reindex)");
         }
     }

@@ -25,7 +25,7 @@ use crate::config::{
     ValidationSetting, VersioningPolicy, WorkspaceSettings,
 };
 use crate::decide::{Rules, Versioning};
-use crate::search_parameters::{Keeper, StoredParameters};
+use crate::search_parameters::{FullText, Keeper, StoredParameters};
 use crate::subscriptions::Subscriptions;
 
 /// How long the relay may still publish when the server stops. What it does not publish then, the next one does.
@@ -71,7 +71,8 @@ impl Workspace {
             .with_context(|| format!("cannot start the terminology of the workspace `{name}`"))?;
         let parameters = Arc::new(StoredParameters::new(log.clone()));
         let beside = (index.clone(), search.clone());
-        let keeper = Keeper::start(&addresses.database, &log, parameters.clone(), beside)
+        let full_text = settings.search.full_text.into();
+        let keeper = Keeper::start(&addresses.database, &log, parameters.clone(), beside, full_text)
             .await
             .with_context(|| format!("cannot read the search parameters of the workspace `{name}`"))?;
         let mut services: Vec<Service> = Vec::new();
@@ -214,7 +215,8 @@ async fn search(
     let database = Database::new(&addresses.database, &options)?;
     let number = log.number();
     let runner = RunnerOptions { clock: Arc::new(clock::now), ..RunnerOptions::default() };
-    let options = SupervisorOptions { runner, ..SupervisorOptions::default() };
+    let first = FullText::from(settings.search.full_text).first()?;
+    let options = SupervisorOptions { runner, first, ..SupervisorOptions::default() };
     let of_version = SearchProjection::maker(number);
     let source = Live::new(log, client);
     let supervisor = Supervisor::start(&database, of_version, source, number, options).await?;

@@ -282,13 +282,25 @@ pub struct SearchSettings {
     pub chain_depth_max: usize,
     /// Whether `_explain` tells operators how a search is done.
     pub explain: bool,
+    /// Whether the words of texts are indexed, for `_text` and `_content`: some 13 bytes for each different word of a resource.
+    /// True: an index that lacks them is built again with them. False: the next `$reindex` leaves them out. Not set: the index
+    /// stays as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub full_text: Option<bool>,
 }
 
 impl Default for SearchSettings {
     fn default() -> Self {
         let date_equals = DateEqualsSetting::Contains;
         let unknown_parameter = UnknownParameter::Ignore;
-        SearchSettings { wait_ms: 500, date_equals, unknown_parameter, chain_depth_max: 4, explain: true }
+        SearchSettings {
+            wait_ms: 500,
+            date_equals,
+            unknown_parameter,
+            chain_depth_max: 4,
+            explain: true,
+            full_text: None,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Keeps what can be searched by in step with what is stored and what is switched off, and has the index built again.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use anamnesis_projections::{ProjectionError, Supervisor, Version};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::full_text::FullText;
 use super::status::{self, Told};
 use super::store::{Job, Store, StoreError};
 use super::{Stored, StoredParameters};
@@ -51,8 +53,11 @@ pub(crate) enum Begun {
 pub struct Keeper {
     stored: Arc<StoredParameters>,
     store: Store,
-    index: SearchIndex,
-    projection: Arc<Supervisor>,
+    pub(super) index: SearchIndex,
+    pub(super) projection: Arc<Supervisor>,
+    pub(super) full_text: FullText,
+    /// Whether a version with the words of texts was there, or this process has begun one.
+    pub(super) has_had_words: AtomicBool,
     /// The addresses of those that are switched off.
     off: RwLock<Arc<BTreeSet<String>>>,
     stop: CancellationToken,
@@ -70,6 +75,7 @@ impl Keeper {
         log: &Log,
         stored: Arc<StoredParameters>,
         (index, projection): (SearchIndex, Arc<Supervisor>),
+        full_text: FullText,
     ) -> anyhow::Result<Arc<Self>> {
         let stop = CancellationToken::new();
         let keeper = Arc::new(Self {
@@ -77,6 +83,8 @@ impl Keeper {
             store: Store::new(database, log.number())?,
             index,
             projection,
+            full_text,
+            has_had_words: AtomicBool::new(false),
             off: RwLock::default(),
             _stop_when_dropped: stop.clone().drop_guard(),
             stop: stop.clone(),
@@ -126,7 +134,7 @@ impl Keeper {
     /// How all search parameters stand.
     pub(crate) fn told(&self) -> Vec<Told> {
         let off = Arc::clone(&self.off.read().unwrap_or_else(PoisonError::into_inner));
-        status::all(&self.stored.current(), &self.index.parameters(), &off)
+        status::all(&self.stored.current(), (&self.index.parameters(), self.lacks_words()), &off)
     }
 
     /// Switches search parameters off (true) or on, by their addresses: here at once, on other nodes within about a second.
@@ -138,7 +146,8 @@ impl Keeper {
         self.apply().await
     }
 
-    /// Has a version of the index built with the search parameters that are stored now.
+    /// Has a version of the index built with the search parameters that are stored now, and with the words of texts where the
+    /// one in use has them and the configuration does not say otherwise.
     ///
     /// # Errors
     /// The database, the log or the index fails, or the parameters cannot be indexed together.
@@ -149,7 +158,7 @@ impl Keeper {
             let definition = one.added()?.clone();
             Some(CustomParameter { id: one.id.clone(), position: one.position, definition })
         });
-        let custom = CustomParameters::new(custom)?;
+        let custom = CustomParameters::new(custom)?.with_full_text(self.next_has_words().await?)?;
         // What is built stands in the database before the job does. If this process ends in between, whoever asks again
         // finds the version being built, and no job for it.
         let version = match self.projection.rebuild_with(&custom.to_inputs(), false).await {
@@ -252,7 +261,11 @@ async fn look(keeper: Weak<Keeper>, stop: CancellationToken) {
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
         let Some(keeper) = keeper.upgrade() else { return };
-        match keeper.apply().await {
+        let looked = match keeper.apply().await {
+            Ok(()) => keeper.have_words().await,
+            failed => failed,
+        };
+        match looked {
             Ok(()) => is_failing = false,
             Err(error) => {
                 if !std::mem::replace(&mut is_failing, true) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anamnesis_fhir::search::custom::{Standing, Unused};
 use anamnesis_fhir::search::{ParameterDefinition, SearchParameterKind, SearchRegistry};
-use anamnesis_projections::search::CustomParameters;
+use anamnesis_projections::search::{CustomParameters, asks_for_words};
 
 use super::catalog::{Current, Stored};
 
@@ -50,10 +50,19 @@ pub(crate) struct Told {
 }
 
 /// How all stand: R4's, those that are stored, and those that are only indexed.
-pub(super) fn all(current: &Current, indexed: &CustomParameters, off: &BTreeSet<String>) -> Vec<Told> {
+pub(super) fn all(
+    current: &Current,
+    (indexed, lacks_words): (&CustomParameters, Option<&str>),
+    off: &BTreeSet<String>,
+) -> Vec<Told> {
     let is_off = |url: &str| off.contains(url);
     let r4 = SearchRegistry::r4().definitions().iter().filter(|one| !one.bases.is_empty());
-    let mut all: Vec<Told> = r4.map(|one| told(one, of_r4(one, is_off(&one.url)), None)).collect();
+    let mut all: Vec<Told> = r4
+        .map(|one| match asks_for_words(&one.code) {
+            true => of_words(one, (indexed, lacks_words), is_off(&one.url)),
+            false => told(one, of_r4(one, is_off(&one.url)), None),
+        })
+        .collect();
     for stored in &current.stored {
         let Some(url) = stored.submitted.url() else { continue };
         if SearchRegistry::r4().by_url(url).is_some() {
@@ -83,6 +92,20 @@ fn told(definition: &ParameterDefinition, status: Status, note: Option<String>) 
         status,
         note,
     }
+}
+
+/// `_text` and `_content` can be searched by where the index has the words of texts.
+fn of_words(
+    definition: &ParameterDefinition,
+    (indexed, lacks_words): (&CustomParameters, Option<&str>),
+    is_off: bool,
+) -> Told {
+    let status = match (indexed.has_full_text(), is_off) {
+        (true, true) => Status::Disabled,
+        (true, false) => Status::Enabled,
+        (false, _) => Status::Supported,
+    };
+    told(definition, status, lacks_words.map(|why| format!("The words of texts are not indexed: {why}.")))
 }
 
 fn of_r4(definition: &ParameterDefinition, is_off: bool) -> Status {

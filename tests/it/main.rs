@@ -26,6 +26,7 @@ mod everything;
 mod feed;
 mod forms;
 mod full;
+mod full_text;
 mod gone;
 mod group;
 mod history;

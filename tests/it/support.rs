@@ -9,7 +9,7 @@ use actix_web::{App, HttpServer};
 use anamnesis::actors::{ActorOptions, Compartments};
 use anamnesis::api::{self, ApiOptions, Service, Services};
 use anamnesis::decide::Rules;
-use anamnesis::search_parameters::{Keeper, StoredParameters};
+use anamnesis::search_parameters::{FullText, Keeper, StoredParameters};
 use anamnesis::subscriptions::{Subscribing, SubscriptionOptions, Subscriptions};
 use anamnesis_engines::testing;
 use anamnesis_events::{Log, LogOptions};
@@ -33,6 +33,8 @@ pub(crate) struct Setup {
     /// Whether stored terminology is projected.
     pub(crate) terminology: bool,
     pub(crate) subscriptions: Option<SubscriptionOptions>,
+    /// Whether the words of texts are indexed.
+    pub(crate) full_text: FullText,
 }
 
 /// A running server.
@@ -159,13 +161,14 @@ impl Server {
         let number = log.number();
         let make = SearchProjection::maker(number);
         let grace = std::time::Duration::from_millis(200);
-        let options = SupervisorOptions { grace, ..SupervisorOptions::default() };
+        let first = setup.full_text.first().unwrap();
+        let options = SupervisorOptions { grace, first, ..SupervisorOptions::default() };
         let projection = Supervisor::start(&database, make, log.clone(), number, options).await.unwrap();
         let projection = std::sync::Arc::new(projection);
         let index = SearchIndex::new(database.clone(), number, projection.active());
         let index = index.with_building(projection.building());
         let beside = (index.clone(), projection.clone());
-        let keeper = Keeper::start(&url, &log, parameters.clone(), beside).await.unwrap();
+        let keeper = Keeper::start(&url, &log, parameters.clone(), beside, setup.full_text).await.unwrap();
         let (terminology, definitions) = terminology(setup.terminology, &database, &log).await;
         let service = Service::new("default", "fhir", log.clone(), compartments.clone(), setup.api);
         let service = service.with_search(index).with_projection(projection.clone());

@@ -20,8 +20,9 @@ const CONTENT: &str = "_content";
 /// would be too large with all words that a body of 64 MiB can have.
 const WORDS_MAX: usize = 10_000;
 
-/// Whether the parameter with this code asks for words.
-pub(super) fn asks_for_words(code: &str) -> bool {
+/// Whether the parameter with this code asks for words of texts: `_text` and `_content` do.
+#[must_use]
+pub fn asks_for_words(code: &str) -> bool {
     matches!(code, TEXT | CONTENT)
 }
 

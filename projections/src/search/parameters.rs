@@ -160,7 +160,7 @@ impl CustomParameters {
         Self::made(all.into_iter().collect(), false)
     }
 
-    /// The same with the words of texts, which `_text` and `_content` ask for, or without them. They cost some ten bytes for each
+    /// The same with the words of texts, which `_text` and `_content` ask for, or without them. They cost some 13 bytes for each
     /// different word of a resource.
     ///
     /// # Errors

@@ -80,7 +80,8 @@ async fn begin(call: &Call, body: crate::api::Body) -> Result<Answer, Failure> {
             ))
         }
         Begun::Version(version) => conflict(format!(
-            "Version {version} of the search index is being built by an operator's order ($rebuild)."
+            "Version {version} of the search index is being built already: by an operator's order ($rebuild), or because \
+             the configuration asks for the words of texts (search.full_text)."
         )),
     }
 }
