@@ -111,7 +111,9 @@ pub(super) async fn shown(call: &Call, job: &Job, version: Option<&Version>) -> 
         json!({ "name": "progress", "valueDecimal": progress }),
         text("status", standing.word()),
     ];
-    let started_at = version.map(|version| version.made_at).filter(|_| standing != Standing::Queued);
+    // The version is made before its job is noted.
+    let started_at = version.map(|version| version.made_at.max(job.asked_at));
+    let started_at = started_at.filter(|_| standing != Standing::Queued);
     parameters.extend(started_at.map(|at| moment("startTime", at)));
     parameters.extend(standing.ended_at().map(|at| moment("endTime", at)));
     let modified = standing.ended_at().or(started_at).unwrap_or(job.asked_at);

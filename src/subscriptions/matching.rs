@@ -168,16 +168,15 @@ impl Matching {
         }
         let id = &event.key.id;
         let known = self.entries.remove(id);
+        if event.operation == Operation::Delete {
+            return self.end(id, matched);
+        }
         let is_busy = known.as_ref().is_some_and(|known| known.is_busy);
         let mut entry = self.entry(event, known.map(|known| known.standing).unwrap_or_default());
         entry.is_busy = is_busy;
         let status = entry.definition.as_ref().map(|definition| definition.status);
-        if event.operation == Operation::Delete || status == Some(Status::Off) {
-            matched.ended.push(id.clone());
-            matched.standing.remove(id);
-            matched.events.retain(|(of, _)| of != id);
-            self.sort();
-            return;
+        if status == Some(Status::Off) {
+            return self.end(id, matched);
         }
         if entry.standing == Standing::default() {
             entry.standing.since = i64::try_from(event.position.get()).unwrap_or(i64::MAX);
@@ -188,6 +187,14 @@ impl Matching {
         }
         matched.standing.insert(id.clone(), entry.standing.clone());
         self.entries.insert(id.clone(), entry);
+        self.sort();
+    }
+
+    /// What was not delivered to it is dropped.
+    fn end(&mut self, id: &str, matched: &mut Matched) {
+        matched.ended.push(id.to_owned());
+        matched.standing.remove(id);
+        matched.events.retain(|(of, _)| of != id);
         self.sort();
     }
 }
