@@ -174,11 +174,16 @@ fn media_range((place, range): (usize, &str)) -> Option<MediaRange<'_>> {
         match name.trim().to_ascii_lowercase().as_str() {
             // What is no number is passed over, as an unknown parameter is.
             "q" => weight = value.trim().parse::<f32>().map_or(1000, |q| (q.clamp(0.0, 1.0) * 1000.0) as u16),
-            "fhirversion" if value.trim().trim_matches('"') != "4.0" => return None,
+            "fhirversion" if !is_r4(value.trim().trim_matches('"')) => return None,
             _ => {}
         }
     }
     Some(MediaRange { media, weight, place })
+}
+
+/// R4 http.html#version-parameter has `4.0`; some clients send the whole number of the publication.
+fn is_r4(version: &str) -> bool {
+    matches!(version, "4.0" | "4.0.1")
 }
 
 fn not_acceptable(what: &str) -> Failure {
@@ -209,7 +214,7 @@ pub(crate) fn body_type(headers: &HeaderMap) -> Result<Offer, Failure> {
             "charset" if !matches!(value.as_str(), "utf-8" | "utf8" | "us-ascii") => {
                 return Err(refuse("FHIR is exchanged in UTF-8 only; this charset is not taken.".into()));
             }
-            "fhirversion" if value != "4.0" => {
+            "fhirversion" if !is_r4(&value) => {
                 return Err(refuse("This server speaks FHIR 4.0 only.".into()));
             }
             _ => {}

@@ -158,6 +158,7 @@ fn media_types_are_checked() {
             "application/fhir+json",
             "application/json; charset=UTF-8",
             "Application/FHIR+JSON; fhirVersion=4.0",
+            "application/fhir+json; fhirVersion=4.0.1",
         ] {
             let answer = server.send("POST", "/Patient", &[("Content-Type", good)], body).await;
             assert_eq!(answer.status, 201, "{good}");

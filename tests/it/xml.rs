@@ -105,6 +105,7 @@ fn the_better_form_is_chosen() {
         for (accept, expected) in [
             ("application/fhir+xml", TYPE),
             ("Application/FHIR+XML; fhirVersion=4.0", TYPE),
+            ("application/fhir+xml;fhirVersion=\"4.0.1\"", TYPE),
             ("application/xml", "application/xml; charset=utf-8"),
             ("text/xml", "text/xml; charset=utf-8"),
             ("text/json", "text/json; charset=utf-8"),
