@@ -6,6 +6,7 @@ use anamnesis_events::ResourceKey;
 
 use super::answer::Answer;
 use super::call::{Body, Call};
+use super::query::Query;
 use super::{criteria, resource, write};
 use crate::actors::Outcome;
 use crate::clock;
@@ -20,7 +21,7 @@ pub(crate) async fn create(
     if_none_exist: &str,
     body: Body,
 ) -> Result<Answer, Failure> {
-    let query = criteria::parse(if_none_exist)?;
+    let query = Query::parse(criteria::bare(resource_type, if_none_exist))?;
     let document = resource::receive(call, body, resource_type).await?;
     let key = ResourceKey::new(resource_type.clone(), clock::new_resource_id());
     let candidate = resource::candidate(call, key.clone(), document, true);

@@ -121,13 +121,14 @@ impl Matches {
     }
 }
 
-/// Reads the criteria of `If-None-Exist`: `identifier=a|1`, also with a question mark or the type before it.
-///
-/// # Errors
-/// 400 for what is no query.
-pub(crate) fn parse(text: &str) -> Result<Query, Failure> {
+/// The criteria of `If-None-Exist` alone: `identifier=a|1`, also with a question mark or the type before them. Any other
+/// question mark belongs to a value.
+pub(crate) fn bare<'t>(resource_type: &str, text: &'t str) -> &'t str {
     let text = text.trim();
-    Query::parse(text.split_once('?').map_or(text, |(_, criteria)| criteria))
+    match text.split_once('?') {
+        Some((before, criteria)) if before.is_empty() || before == resource_type => criteria,
+        _ => text,
+    }
 }
 
 /// Whether a type cannot be searched by `identifier` now: then criteria do not mean it either.
@@ -170,8 +171,11 @@ mod tests {
 
     #[test]
     fn criteria_may_have_the_type_before_them() {
-        for text in ["identifier=a|1", "?identifier=a|1", "Patient?identifier=a%7C1"] {
-            assert_eq!(parse(text).unwrap().get("identifier"), Some("a|1"), "{text}");
+        for text in ["identifier=a|1", "?identifier=a|1", " Patient?identifier=a|1"] {
+            assert_eq!(bare("Patient", text), "identifier=a|1", "{text}");
+        }
+        for text in ["identifier=http://a?family=b|1", "family?active=true", "Person?identifier=a|1"] {
+            assert_eq!(bare("Patient", text), text);
         }
     }
 }

@@ -62,7 +62,9 @@ pub(super) type Condition = (String, String);
 /// The condition of an entry, if it has one.
 pub(super) fn condition(entry: &Entry<'_>) -> Option<Condition> {
     match (entry.method, &entry.target, &entry.if_none_exist) {
-        (Method::Post, Target::Type(kind), Some(query)) => Some((kind.clone(), query.clone())),
+        (Method::Post, Target::Type(kind), Some(query)) => {
+            Some((kind.clone(), criteria::bare(kind, query).to_owned()))
+        }
         (Method::Put | Method::Patch | Method::Delete, Target::Conditional(kind, query), _) => {
             Some((kind.clone(), query.clone()))
         }
@@ -99,7 +101,7 @@ pub(super) async fn match_all(
             found.ok_or_else(|| Tried::Again { key: None, failure: contended().at(place.path.clone()) })?;
         if place.is_reference {
             // Resources are tested as they are sent, with the names that they have for each other.
-            let as_sent = criteria::parse(as_sent).map_err(failed)?;
+            let as_sent = Query::parse(as_sent).map_err(failed)?;
             found.own = own.matching(kind, &as_sent).await.map_err(failed)?;
         }
         matched.insert(condition.clone(), found);

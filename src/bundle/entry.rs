@@ -91,7 +91,7 @@ pub(super) struct Entry<'a> {
     pub if_none_match: Option<String>,
     /// `request.ifModifiedSince`, as the header has it.
     pub if_modified_since: Option<String>,
-    /// `request.ifNoneExist`: the criteria, without a leading `?`.
+    /// `request.ifNoneExist`
     pub if_none_exist: Option<String>,
 }
 
@@ -202,7 +202,7 @@ fn read_entry<'a>(kind: BundleKind, index: usize, entry: Value<'a>, base: &str) 
         if_match: text("ifMatch"),
         if_none_match: text("ifNoneMatch"),
         if_modified_since: since.transpose()?,
-        if_none_exist: text("ifNoneExist").map(|criteria| criteria.trim_start_matches('?').to_owned()),
+        if_none_exist: text("ifNoneExist"),
     };
     let of_transaction =
         || if kind == BundleKind::Transaction { problem_in_transaction(&entry) } else { None };

@@ -68,22 +68,27 @@ fn is_open(name: &str) -> Failure {
 
 /// Whether a criterion, at the end of its chain, is compared with references. Those of your own may be.
 fn is_of_references(name: &str) -> bool {
+    let (kinds, is_of_identifiers) = kinds(name);
+    !is_of_identifiers && (kinds.is_empty() || kinds.contains(&SearchParameterKind::Reference))
+}
+
+/// Whether a parameter is compared with what is written as it is sent: codes, identifiers, texts.
+pub(super) fn is_literal(name: &str) -> bool {
+    let (kinds, is_of_identifiers) = kinds(name);
+    let is_literal = |kind| matches!(kind, &SearchParameterKind::Token | &SearchParameterKind::String);
+    is_of_identifiers || !kinds.is_empty() && kinds.iter().all(is_literal)
+}
+
+/// What R4 has of the code at the end of a chain, and whether the modifier asks for an identifier instead.
+fn kinds(name: &str) -> (Vec<SearchParameterKind>, bool) {
     let mut parts = name.rsplit('.').next().unwrap_or_default().split(':');
     let code = match parts.next() {
         Some("_has") => parts.nth(2),
         code => code,
     };
-    if parts.next() == Some("identifier") {
-        return false;
-    }
-    let mut known =
-        SearchRegistry::r4().definitions().iter().filter(|known| Some(known.code.as_str()) == code);
-    match known.next() {
-        None => true,
-        Some(first) => {
-            std::iter::once(first).chain(known).any(|one| one.kind == SearchParameterKind::Reference)
-        }
-    }
+    let known = SearchRegistry::r4().definitions().iter();
+    let kinds = known.filter(|known| Some(known.code.as_str()) == code).map(|known| known.kind).collect();
+    (kinds, parts.next() == Some("identifier"))
 }
 
 #[cfg(test)]

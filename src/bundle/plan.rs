@@ -16,7 +16,7 @@ use super::resolve::{ConditionalReference, Identities, conditional_references, r
 use super::target::Target;
 use crate::api::interaction::Called;
 use crate::api::turns::Turns;
-use crate::api::{self, Body, Conditions, criteria, route};
+use crate::api::{self, Body, Conditions, Query, route};
 use crate::decide::conditional::{self, ConditionalCreate, ConditionalUpdate};
 use crate::decide::{Candidate, Command, Expected};
 use crate::error::{Failure, FailureKind, IssueCode};
@@ -252,7 +252,7 @@ fn place<'w>(
     Ok(match wanted.entry(condition) {
         btree_map::Entry::Occupied(place) => place.into_mut(),
         btree_map::Entry::Vacant(place) => {
-            let criteria = criteria::parse(&place.key().1).and_then(|criteria| named.resolved(criteria));
+            let criteria = Query::parse(&place.key().1).and_then(|criteria| named.resolved(criteria));
             let criteria = criteria.map_err(|failure| failure.at(path.clone()))?;
             place.insert(Wanted::at(path, criteria))
         }

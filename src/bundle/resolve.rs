@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use anamnesis_fhir::json::Value;
 use anamnesis_fhir::references::{self, Link, LinkKind, Target as Literal, may_hold_indirect_links};
 
+use super::named::is_literal;
 use crate::error::{Issue, IssueCode};
 
 /// What the bundle's own names stand for: `urn:uuid:…` or an address → `Patient/1`.
@@ -38,8 +39,17 @@ impl Identities {
         self.local.get(&normal(name)).map(|local| format!("{local}#{fragment}"))
     }
 
-    /// Criteria with every `urn:uuid:…` replaced that the bundle names, also where the colons are percent-encoded.
+    /// A query with every `urn:uuid:…` replaced that the bundle names, also where the colons are percent-encoded; but not
+    /// in what is compared with codes, identifiers and texts, which stay as they are sent.
     pub(super) fn rewrite_query(&self, query: &str) -> String {
+        let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+            Some((name, _)) if is_literal(&name.replace("%3A", ":").replace("%3a", ":")) => pair.to_owned(),
+            _ => self.rewrite_names(pair),
+        });
+        pairs.collect::<Vec<_>>().join("&")
+    }
+
+    fn rewrite_names(&self, query: &str) -> String {
         const UUID_LENGTH: usize = 36;
         let mut out = String::with_capacity(query.len());
         let mut rest = query;
@@ -240,6 +250,10 @@ mod tests {
         assert_eq!(query(&format!("subject={}", A.replace(':', "%3A"))), "subject=Patient/7");
         assert_eq!(query("subject=urn:uuid:c757873d"), "subject=urn:uuid:c757873d");
         assert_eq!(query("return=1&burn"), "return=1&burn");
+        for literal in ["identifier", "subject%3Aidentifier", "_has:Observation:subject:code"] {
+            let literal = format!("{literal}=urn:ietf:rfc3986|{A}");
+            assert_eq!(query(&format!("{literal}&subject={A}")), format!("{literal}&subject=Patient/7"));
+        }
     }
 
     #[test]

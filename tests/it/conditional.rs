@@ -1,6 +1,7 @@
 //! Conditional create, update and delete.
 
 use futures::future::join_all;
+use serde_json::json;
 
 use crate::support::{FHIR, Server, test};
 
@@ -183,5 +184,37 @@ fn the_master_identifier_of_a_document_is_an_identifier() {
         assert_eq!(server.send("POST", "/DocumentReference", &condition, document).await.status, 201);
         assert_eq!(server.send("POST", "/DocumentReference", &condition, document).await.status, 200);
         assert_eq!(server.events().await, 1);
+    });
+}
+
+#[test]
+fn a_question_mark_in_a_value_stays_in_it() {
+    test(|server| async move {
+        let victim = r#"{"resourceType":"Patient","id":"v","name":[{"family":"Victim"}]}"#;
+        server.put("/Patient/v", victim).await;
+        let criteria = "identifier=http://a?family=victim";
+        let with = |entry: serde_json::Value| {
+            let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": [entry]});
+            server.post("", bundle.to_string())
+        };
+        for criteria in [criteria, "name?family=victim"] {
+            let url = format!("Patient?{criteria}");
+            let deleted = with(json!({"request": {"method": "DELETE", "url": url}})).await;
+            assert!([200, 400].contains(&deleted.status.as_u16()), "{}", deleted.text());
+            let reference = json!({"resource": {"resourceType": "Basic", "code": {"text": "x"}, "subject": {"reference": url}},
+                "request": {"method": "POST", "url": "Basic"}});
+            assert_eq!(with(reference).await.status, 400, "nothing matches {criteria}");
+        }
+        assert_eq!(server.get("/Patient/v").await.status, 200, "the criteria match nobody");
+        assert_eq!(server.events().await, 1);
+
+        assert_eq!(create(&server, criteria, &patient("1")).await.status, 201);
+        let made = json!({"resource": {"resourceType": "Patient"},
+            "request": {"method": "POST", "url": "Patient", "ifNoneExist": criteria}});
+        let answer = with(made).await.json();
+        assert_eq!(answer["entry"][0]["response"]["status"].as_str().map(|status| &status[..3]), Some("201"));
+
+        let of_others = create(&server, "Person?identifier=urn:a|1", &patient("1")).await;
+        assert_eq!((of_others.status.as_u16(), of_others.outcome().as_str()), (400, "not-supported"));
     });
 }
