@@ -46,7 +46,7 @@ impl Feed for PostgresFeed {
         let max = max.clamp(1, crate::READ_EVENTS_MAX);
         loop {
             let closed = self.log.is_closed();
-            let events = self.log.read(self.after, max).await?;
+            let events = self.log.read_on(self.after, max).await?;
             if let Some(last) = events.last() {
                 self.after = last.position;
                 return Ok(events);

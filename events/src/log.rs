@@ -15,6 +15,7 @@ mod measures;
 mod migrate;
 mod poll;
 mod read;
+mod recent;
 mod remember;
 pub(crate) mod row;
 mod rows;
@@ -37,6 +38,7 @@ use self::batch::{Done, Pending};
 use self::claims::Claims;
 use self::connection::Connector;
 use self::measures::Measures;
+use self::recent::Recent;
 use crate::codec::Encoder;
 use crate::draft::check;
 use crate::{AppendError, Group, LogError, LogOptions, Position, PostgresFeed, Recorded, envelope};
@@ -70,6 +72,7 @@ struct Inner {
     queue: mpsc::Sender<Pending>,
     queue_bytes: Arc<Semaphore>,
     head: Arc<watch::Sender<Position>>,
+    recent: Recent,
     broken: Arc<watch::Sender<Broken>>,
     stop: CancellationToken,
     /// The appender and those beside it. They end when the log is closed or its last handle is dropped.
@@ -95,6 +98,7 @@ impl Inner {
             queue,
             queue_bytes: Arc::new(Semaphore::new(options.queue_bytes_max.min(Semaphore::MAX_PERMITS))),
             head: Arc::new(watch::Sender::new(Position::ZERO)),
+            recent: Recent::default(),
             broken: Arc::new(watch::Sender::new(None)),
             stop: stop.clone(),
             tasks: Mutex::default(),
@@ -155,6 +159,7 @@ impl Log {
                 .map_err(|error| LogError::Codec(error.to_string()))?,
             options: log.inner.options.clone(),
             head: log.inner.head.clone(),
+            recent: log.inner.recent.clone(),
             broken: log.inner.broken.clone(),
             measures: Measures::new(workspace),
             known,

@@ -249,9 +249,13 @@ impl Worker {
         let mut doorbell = self.log.watch();
         let mut window = Window { sent: published, acknowledged: published, waiting: FuturesOrdered::new() };
         loop {
-            // Mark the doorbell as seen before reading, so that an append in between rings again.
-            doorbell.borrow_and_update();
-            let events = self.log.read(window.sent, self.options.page_size).await?;
+            // Mark the doorbell as seen before reading, so that an append in between rings again. Each acknowledgement
+            // leads here as well: the log is not asked for what it cannot have.
+            let head = *doorbell.borrow_and_update();
+            let events = match head > window.sent {
+                true => self.log.read_on(window.sent, self.options.page_size).await?,
+                false => Vec::new(),
+            };
             let idle = events.is_empty();
             for event in &events {
                 if window.waiting.len() >= self.options.in_flight_max

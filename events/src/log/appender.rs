@@ -17,6 +17,7 @@ use super::connection::Connector;
 use super::decide::{Wanted, decide};
 use super::measures::Measures;
 use super::migrate::ensure_partitions;
+use super::recent::Recent;
 use super::transaction::{Session, Tail};
 use crate::codec::Encoder;
 use crate::{AppendError, LogError, LogOptions, Position, error};
@@ -36,6 +37,7 @@ pub(crate) struct Appender {
     pub(crate) options: LogOptions,
     pub(crate) encoder: Encoder,
     pub(crate) head: Arc<watch::Sender<Position>>,
+    pub(crate) recent: Recent,
     pub(crate) broken: Arc<watch::Sender<Broken>>,
     pub(crate) measures: Measures,
     /// The end of the log as this appender saw it last: it can only move on.
@@ -263,6 +265,7 @@ impl Appender {
         self.given_up = false;
         if let Some(tail) = prepared.tail {
             self.known = Some(tail);
+            self.recent.take(prepared.events, !prepared.writes.erased.is_empty());
             advance(&self.head, tail.position);
             self.measures.head(tail.position);
         }

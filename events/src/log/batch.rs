@@ -42,8 +42,11 @@ impl Pending {
 }
 
 /// A batch ready to be written.
+#[derive(Default)]
 pub(crate) struct Prepared {
     pub(crate) writes: Writes,
+    /// What is written, for those who follow the log.
+    pub(crate) events: Vec<Event>,
     /// The answer to each group, in order, once the transaction is committed.
     pub(crate) answers: Vec<Answer>,
     /// The end of the log after the batch; the old end if nothing won.
@@ -62,8 +65,7 @@ pub(crate) fn prepare(
     let (tail, genesis) = end;
     let mut hash = tail.map_or(genesis, |tail| tail.hash);
     let mut next = next_time(tail.map(|tail| tail.recorded_at), now);
-    let mut prepared =
-        Prepared { writes: Writes::default(), answers: Vec::with_capacity(groups.len()), tail };
+    let mut prepared = Prepared { tail, ..Prepared::default() };
     for (pending, judged) in groups.iter_mut().zip(verdict.groups) {
         let won = match judged {
             Ok(won) => won,
@@ -98,7 +100,8 @@ pub(crate) fn prepare(
                 prepared.writes.links.push(won.position.to_sql(), compartment_key(compartment));
             }
             let stored = encoder.encode(&event.payload)?;
-            prepared.writes.events.push(event, stored);
+            prepared.writes.events.push(&event, stored);
+            prepared.events.push(event);
         }
         for erasure in &pending.erasures {
             if let Some(by) = answer.get(erasure.draft) {

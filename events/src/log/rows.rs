@@ -39,7 +39,7 @@ pub(crate) struct EventRows {
 
 impl EventRows {
     /// Adds an event with the stored form of its payload.
-    pub(crate) fn push(&mut self, event: Event, payload: Vec<u8>) {
+    pub(crate) fn push(&mut self, event: &Event, payload: Vec<u8>) {
         let small = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
         self.seq.push(event.position.to_sql());
         self.recorded_at.push(event.recorded_at);
@@ -51,12 +51,12 @@ impl EventRows {
         self.kind_version.push(i16::try_from(event.kind_version).unwrap_or(i16::MAX));
         self.transaction_id.push(event.transaction.map(|transaction| transaction.id));
         self.resource_type.push(event.key.resource_type.to_string());
-        self.id.push(event.key.id);
+        self.id.push(event.key.id.clone());
         let others = event.touches.get(1..).unwrap_or_default();
         self.touches.push((!others.is_empty()).then(|| others.join("\n")));
-        self.home.push(event.home);
+        self.home.push(event.home.clone());
         self.agent.push(event.agent.to_string());
-        self.source.push(event.source.map(|source| source.to_string()));
+        self.source.push(event.source.as_ref().map(|source| source.to_string()));
         self.hash.push(event.hash.to_vec());
         self.payload.push(payload);
     }
@@ -102,9 +102,13 @@ impl ErasedRows {
         self.erased_by.push(by.to_sql());
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.seq.is_empty()
+    }
+
     pub(crate) fn parameters(&self) -> Parameters<'_> {
         let columns: [Sql<'_>; 3] = [&self.seq, &self.commitment, &self.erased_by];
-        (!self.seq.is_empty()).then(|| columns.to_vec())
+        (!self.is_empty()).then(|| columns.to_vec())
     }
 }
 
