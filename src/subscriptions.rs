@@ -11,6 +11,7 @@
 mod allow;
 mod definition;
 mod deliver;
+mod following;
 mod leader;
 mod matching;
 pub(crate) mod notification;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anamnesis_events::{Event, Feed, HistoryRange, HistoryScope, Position, PostgresFeed, Version};
+use anamnesis_events::{Event, Feed, HistoryRange, HistoryScope, Position, Version};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -12,14 +12,13 @@ use tokio_util::sync::CancellationToken;
 use super::Context;
 use super::definition::{Definition, Status};
 use super::deliver::{Delivery, Failed};
+use super::following::Following;
 use super::matching::{Matching, TYPE};
 use super::notification::Kind;
 use super::standing::{self, Change};
 use super::store::{Session, Standing};
 use crate::clock;
 
-/// Events that are matched at a time: a batch takes some ten milliseconds.
-const BATCH: usize = 256;
 /// Versions of subscriptions on one page at the start.
 const PAGE: usize = 1000;
 /// Receivers that are talked to at the same time; more wait for their turn.
@@ -58,7 +57,7 @@ enum Next {
 pub(super) struct Leader {
     context: Arc<Context>,
     session: Session,
-    feed: PostgresFeed,
+    log: Following,
     matching: Matching,
     in_flight: FuturesUnordered<BoxFuture<'static, Done>>,
 }
@@ -74,19 +73,23 @@ impl Leader {
                 matching.resume(&event, standing);
             }
         }
-        let feed = context.log.feed(matched);
-        Ok(Self { context, session, feed, matching, in_flight: FuturesUnordered::new() })
+        let log = Following { feed: context.log.feed(matched), log: context.log.clone() };
+        Ok(Self { context, session, log, matching, in_flight: FuturesUnordered::new() })
     }
 
     /// Works until it is stopped or something fails; whoever comes next repeats what was not recorded.
     pub(super) async fn run(mut self, stop: &CancellationToken) -> anyhow::Result<()> {
         loop {
             let sleep = self.start_what_is_due();
+            let nobody = self.matching.entries.is_empty();
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                events = self.feed.next(BATCH) => self.take(&events?).await?,
+                events = self.log.next(nobody) => self.take(&events?).await?,
                 Some(done) = self.in_flight.next(), if !self.in_flight.is_empty() => self.done(done).await?,
-                () = tokio::time::sleep(sleep) => anyhow::ensure!(!self.session.is_closed(), "the lock is lost"),
+                () = tokio::time::sleep(sleep) => {
+                    anyhow::ensure!(!self.session.is_closed(), "the lock is lost");
+                    self.measure(self.log.feed.position());
+                }
             }
         }
     }
@@ -205,7 +208,7 @@ impl Leader {
         }
         let standing = standing.clone();
         self.session.stand(&done.id, &standing).await?;
-        self.measure(self.feed.position());
+        self.measure(self.log.feed.position());
         Ok(())
     }
 
