@@ -46,6 +46,7 @@ pub(crate) mod search;
 mod service;
 mod subset;
 mod terminology_capabilities;
+mod told;
 pub mod turns;
 mod unpark;
 mod update;
@@ -63,8 +64,10 @@ pub use dispatch::dispatch;
 pub(crate) use feed::event_line;
 pub use http::not_found;
 pub use negotiate::Return;
+pub(crate) use operator::address;
 pub(crate) use query::Query;
 pub use service::{ApiOptions, Service, Services};
+pub use told::tell;
 pub use validation::{Checked, ValidationOptions};
 
 /// Mounts all services, and what each workspace has for operators and subscribers.

@@ -24,6 +24,7 @@ use actix_web::{App, HttpServer, web};
 use anyhow::Context;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use crate::api::tell;
 use crate::config::Settings;
 use crate::telemetry::{Metrics, observe};
 
@@ -108,6 +109,7 @@ fn http(parts: &Arc<Parts>, listener: std::net::TcpListener) -> anyhow::Result<S
         App::new()
             .app_data(data.clone())
             .wrap(Compress::default())
+            .wrap(from_fn(tell))
             .wrap(from_fn(observe))
             .configure(|routes| configure_routes(routes, &data))
     });

@@ -32,9 +32,13 @@ pub(crate) async fn serve(request: HttpRequest, services: Data<Services>, payloa
 /// Answers every path that nothing is mounted at.
 pub async fn not_found(request: HttpRequest) -> HttpResponse {
     let ids = RequestIds::given_to(&request);
+    respond(Err(Failure::not_found("There is nothing at this path.")), &ids, style_of(&request))
+}
+
+/// The form that a refused request asked for, the usual one where it cannot be told.
+pub(super) fn style_of(request: &HttpRequest) -> Style {
     let query = query::Query::parse(request.query_string());
-    let style = query.and_then(|query| Style::asked(request.headers(), &query)).unwrap_or_default();
-    respond(Err(Failure::not_found("There is nothing at this path.")), &ids, style)
+    query.and_then(|query| Style::asked(request.headers(), &query)).unwrap_or_default()
 }
 
 async fn answer(

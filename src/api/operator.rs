@@ -26,11 +26,16 @@ const DEFAULT: &str = "search";
 
 /// An address of each workspace. What is not among the methods that it allows is answered with them.
 pub(super) fn at(name: &str, allow: &'static str) -> Resource {
+    address(&format!("/{{workspace}}/{name}"), allow)
+}
+
+/// An address that answers methods which it does not allow with an OperationOutcome and those that it does.
+pub(crate) fn address(path: &str, allow: &'static str) -> Resource {
     let refuse = move |request: HttpRequest| async move {
         let failure = Failure::not_allowed(allow);
         respond(Err(failure), &RequestIds::given_to(&request), Style::default())
     };
-    web::resource(format!("/{{workspace}}/{name}")).default_service(web::to(refuse))
+    web::resource(path).default_service(web::to(refuse))
 }
 
 /// The projection of a workspace with this name; `search` where none is given.

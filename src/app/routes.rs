@@ -11,9 +11,9 @@ use crate::api;
 /// The addresses that belong to no workspace come first, since a workspace's name may be anything else.
 pub fn configure_routes(routes: &mut web::ServiceConfig, parts: &web::Data<Parts>) {
     routes
-        .route("/health/live", web::get().to(health::live))
-        .route("/health/ready", web::get().to(health::ready))
-        .route("/metrics", web::get().to(metrics))
+        .service(api::address("/health/live", "GET").route(web::get().to(health::live)))
+        .service(api::address("/health/ready", "GET").route(web::get().to(health::ready)))
+        .service(api::address("/metrics", "GET").route(web::get().to(metrics)))
         .configure(api::configure(parts.services().clone()))
         .default_service(web::to(api::not_found));
 }

@@ -19,6 +19,26 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn encodings_that_are_not_offered_are_told_as_an_outcome() {
+    test(|server| async move {
+        for path in ["/metadata", "/Patient/a", "/nothing/of/this/kind"] {
+            let none = [("Accept-Encoding", "identity;q=0, *;q=0")];
+            let answer = server.send("GET", path, &none, "").await;
+            assert_eq!((answer.status.as_u16(), answer.outcome().as_str()), (406, "not-supported"), "{path}");
+            assert_eq!(answer.json()["issue"][0]["expression"][0], "Accept-Encoding");
+            assert_eq!(answer.header("vary"), "Accept-Encoding");
+        }
+        let xml = [("Accept-Encoding", "identity;q=0, *;q=0"), ("Accept", "application/fhir+xml")];
+        let answer = server.send("GET", "/metadata", &xml, "").await;
+        assert!(
+            answer.text().starts_with("<?xml") || answer.text().starts_with("<OperationOutcome"),
+            "{}",
+            answer.text()
+        );
+    });
+}
+
+#[test]
 fn bad_bodies_are_refused() {
     test(|server| async move {
         let bodies: Vec<(&str, Vec<u8>)> = vec![

@@ -99,6 +99,7 @@ fn serve(
             let server = HttpServer::new(move || {
                 App::new()
                     .wrap(actix_web::middleware::Compress::default())
+                    .wrap(actix_web::middleware::from_fn(api::tell))
                     .wrap(actix_web::middleware::from_fn(anamnesis::telemetry::observe))
                     .configure(api::configure(services.clone()))
                     .default_service(actix_web::web::to(api::not_found))

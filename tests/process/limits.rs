@@ -36,5 +36,10 @@ fn the_memory_of_the_actors_is_shown_as_it_was_set() {
     ] {
         assert!(figures.contains(&line), "{line} is not in {figures}");
     }
+    for (method, path) in [("POST", "/health/live"), ("PUT", "/health/ready"), ("DELETE", "/metrics")] {
+        let answer = server.exchange(method, path, "").unwrap();
+        assert!(answer.starts_with("HTTP/1.1 405") && answer.contains("\r\nallow: GET\r\n"), "{answer}");
+        assert!(answer.contains("\"OperationOutcome\""), "{answer}");
+    }
     server.stop_in_order();
 }
