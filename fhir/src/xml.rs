@@ -6,7 +6,8 @@
 //!
 //! Refused on the way in, because FHIR needs none of it and all of it has been used for attacks: document types,
 //! entities, processing instructions, CDATA, text between elements, attributes that R4 does not know, nesting and
-//! attributes beyond a bound. Elements must stand in the order of their definition, as xml.html demands.
+//! attributes beyond a bound. Elements must stand in the order of their definition, as xml.html demands. [`read`] tells all
+//! faults at once ([`Faults`]), with the JSON of what could be read, so that its other faults can be told as well.
 //!
 //! What the two forms do not share, and what therefore changes or is refused on the way through the other one:
 //! - the order of members in JSON, and white space and comments in either, are not kept (comments and white space
@@ -27,14 +28,18 @@
 //! ```
 
 mod error;
+mod faults;
 mod narrative;
 mod read;
+mod run;
 mod source;
 mod text;
+mod value;
 mod write;
 
 pub use error::{Unwritable, XmlError, XmlErrorKind};
-pub use read::to_json;
+pub use faults::Faults;
+pub use read::{read, to_json};
 pub(crate) use text::character;
 pub use write::{Layout, to_xml};
 

@@ -153,8 +153,9 @@ async fn receive(
     }
     let offer = negotiate::body_type(headers)?;
     let bytes = body::read(headers, payload, bytes_max, arriving).await?;
+    let is_checked = service.options.validation.checked != validation::Checked::Off;
     match offer.is_xml && !bytes.is_empty() {
-        true => xml::received(bytes, service.options.inline_bytes_max).await.map(Received::Xml),
+        true => xml::received(bytes, service.options.inline_bytes_max, is_checked).await.map(Received::Xml),
         false => Ok(Received::Body(Body::Bytes(bytes))),
     }
 }

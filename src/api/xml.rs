@@ -1,7 +1,8 @@
 //! XML at the door and at the way out: inside there is JSON only (R4 http.html section 3.1.0.1.11).
 
 use anamnesis_fhir::json::{Document, Limits};
-use anamnesis_fhir::xml::{Layout, to_json, to_xml};
+use anamnesis_fhir::validate::{self, Options};
+use anamnesis_fhir::xml::{Faults, Layout, read, to_xml};
 
 use super::answer::{Answer, Style};
 use crate::error::{Failure, FailureKind, Issue, IssueCode, outcome};
@@ -16,14 +17,39 @@ const DEPTH_OUT_MAX: usize = 128;
 /// Makes JSON of a body in XML.
 ///
 /// # Errors
-/// 400 with line, column and path of the first fault.
-pub(crate) async fn received(bytes: Vec<u8>, inline_bytes_max: usize) -> Result<Vec<u8>, Failure> {
-    let convert = |bytes: Vec<u8>| to_json(&bytes, &Limits::default());
+/// 400 with line, column and path of each fault, and with what else R4 refuses in it where that `is_checked`.
+pub(crate) async fn received(
+    bytes: Vec<u8>,
+    inline_bytes_max: usize,
+    is_checked: bool,
+) -> Result<Vec<u8>, Failure> {
+    let convert =
+        move |bytes: Vec<u8>| read(&bytes, &Limits::default()).map_err(|faults| refused(faults, is_checked));
     if bytes.len() <= inline_bytes_max {
-        return Ok(convert(bytes)?);
+        return convert(bytes);
     }
     let converted = actix_web::web::block(move || convert(bytes)).await;
-    Ok(converted.map_err(|_stopped| Failure::internal())??)
+    converted.map_err(|_stopped| Failure::internal())?
+}
+
+/// All faults of the XML, then those of the resource that could be read all the same.
+fn refused(mut faults: Faults, is_checked: bool) -> Failure {
+    let json = faults.json.take().filter(|_| is_checked);
+    let beyond = faults.beyond;
+    let document = json.and_then(|json| Document::parse(json, &Limits::default()).ok());
+    let others = document.map(|document| validate::validate(document.root(), &Options::default()));
+    let others = others.into_iter().flatten().filter(|issue| !faults.cover(&issue.expression));
+    // Lines of the JSON in between would say nothing.
+    let others: Vec<Issue> = others.map(|issue| Issue::from(validate::Issue { line: 0, ..issue })).collect();
+    let told = faults.list.into_iter().map(Failure::from).reduce(Failure::and);
+    let Some(failure) = told else { return Failure::internal() };
+    let more = format!("{beyond} more faults are not listed.");
+    let more = (beyond > 0).then(|| Issue::error(IssueCode::Processing, more));
+    let others: Vec<Issue> = others.into_iter().chain(more).collect();
+    match others.is_empty() {
+        true => failure,
+        false => failure.and(Failure::with_issues(FailureKind::Invalid, others)),
+    }
 }
 
 /// Makes XML of a successful answer.

@@ -139,6 +139,12 @@ fn the_better_form_is_chosen() {
     });
 }
 
+/// Code and expression of an issue.
+fn told(issue: &Value) -> (String, String) {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    (text(&issue["code"]), text(&issue["expression"][0]))
+}
+
 #[test]
 fn faults_of_xml_say_where_they_are() {
     test(|server| async move {
@@ -169,6 +175,31 @@ fn faults_of_xml_say_where_they_are() {
             assert!(issue["diagnostics"].as_str().unwrap().contains(said), "{issue}");
             assert_eq!(issue["expression"][0].as_str(), expression, "{issue}");
         }
+        // All at once, with what R4 says of the rest.
+        let body = patient(
+            "<nonsense/><active value='yes'/><name><given/></name><birthDate value='1970-13'/><gender value='x'/>",
+        );
+        let answer = server.send("POST", "/Patient", &[XML], body).await;
+        let told: Vec<(String, String)> =
+            answer.json()["issue"].as_array().unwrap().iter().map(told).collect();
+        for (code, expression) in [
+            ("structure", "Patient"),
+            ("value", "Patient.active"),
+            ("structure", "Patient.name[0].given[0]"),
+            ("structure", "Patient"),
+            ("code-invalid", "Patient.gender"),
+            ("value", "Patient.birthDate"),
+        ] {
+            assert!(
+                told.contains(&(code.to_owned(), expression.to_owned())),
+                "{code} {expression}: {told:?}"
+            );
+        }
+        assert_eq!((answer.status.as_u16(), told.len()), (400, 6), "{}", answer.text());
+        let many = patient(&"<nonsense/><other/>".repeat(60));
+        let answer = server.send("POST", "/Patient", &[XML], many).await.json();
+        assert_eq!(answer["issue"].as_array().unwrap().len(), 101);
+        assert_eq!(answer["issue"][100]["diagnostics"], "20 more faults are not listed.");
         // What R4 refuses is told by its expression: lines of the JSON in between would say nothing.
         let wrong = patient("<gender value='x'/><birthDate value='1970-13'/>");
         let answer = server.send("POST", "/Patient", &[XML, IN_XML], wrong).await;

@@ -1,8 +1,10 @@
 //! XML in: one pass over the tags, writing JSON as it goes.
 
 use super::error::{XmlError, XmlErrorKind};
+use super::faults::{Faults, Notes};
+use super::run::{Run, is_same, out_of_order};
 use super::source::{Fault, Namespace, Read, Source, Tag, Token};
-use super::{FHIR_NAMESPACE, is_attribute, narrative};
+use super::{FHIR_NAMESPACE, is_attribute, narrative, value};
 use crate::definitions::{ElementMatch, ElementType, PrimitiveKind, Structure, r4};
 use crate::json::{Limits, escape_into};
 
@@ -12,9 +14,26 @@ use crate::json::{Limits, escape_into};
 /// XML is not, so it is parsed under the same limits afterwards.
 ///
 /// # Errors
-/// [`XmlError`] with offset, line, column and path of the first fault; nothing is repaired.
+/// [`XmlError`] with offset, line, column and path of the first fault; nothing is repaired. [`read`] tells all.
 pub fn to_json(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, XmlError> {
-    let outside = |kind, offset| XmlError::new(kind, bytes, offset, String::new());
+    let unsaid = || XmlError::new(XmlErrorKind::NotWellFormed("this is no XML"), bytes, 0, String::new());
+    read(bytes, limits).map_err(|faults| faults.first().unwrap_or_else(unsaid))
+}
+
+/// Reads a resource as [`to_json`] does, and goes on behind faults as far as the text is well-formed.
+///
+/// # Errors
+/// [`Faults`]: all of them, with their places, and what could be read.
+///
+/// ```
+/// use anamnesis_fhir::json::Limits;
+/// let xml = r#"<Patient xmlns="http://hl7.org/fhir"><nonsense value="1"/><active value="yes"/></Patient>"#;
+/// let faults = anamnesis_fhir::xml::read(xml.as_bytes(), &Limits::default()).unwrap_err();
+/// assert_eq!(faults.list.len(), 2);
+/// assert!(faults.cover("Patient.active") && !faults.cover("Patient"));
+/// ```
+pub fn read(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, Faults> {
+    let outside = |kind, offset| Faults::one(XmlError::new(kind, bytes, offset, String::new()));
     if bytes.len() > limits.bytes_max {
         return Err(outside(XmlErrorKind::TooLong, 0));
     }
@@ -26,14 +45,20 @@ pub fn to_json(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, XmlError> {
         out: Vec::with_capacity(text.len()),
         path: Vec::new(),
         depth_left: limits.depth_max,
+        notes: Notes::default(),
     };
-    match reader.document() {
-        Ok(()) => Ok(reader.out),
+    let json = match reader.document() {
+        Ok(()) => Some(reader.out),
         Err(Fault { kind, offset }) => {
-            Err(XmlError::new(kind, text.as_bytes(), offset, render_path(&reader.path)))
+            reader.notes.add(kind, offset, render_path(&reader.path));
+            None
         }
-    }
+    };
+    reader.notes.finish(text.as_bytes(), json)
 }
+
+/// What FHIR does not allow between elements.
+const TEXT: &str = "text between elements";
 
 /// One element on the way: its name and, in a list, its place.
 type Step = (&'static str, Option<usize>);
@@ -63,18 +88,7 @@ struct Reader<'x> {
     out: Vec<u8>,
     path: Vec<Step>,
     depth_left: usize,
-}
-
-/// Elements of one name that follow each other: one member of JSON, or two where a primitive has extensions.
-struct Run {
-    found: ElementMatch<'static>,
-    /// Where in the output it began.
-    start: usize,
-    count: usize,
-    has_values: bool,
-    /// The items of the `_` companion.
-    companions: Vec<u8>,
-    has_companions: bool,
+    notes: Notes,
 }
 
 /// Attributes of an element of FHIR's.
@@ -88,29 +102,66 @@ struct Attributes {
 impl<'x> Reader<'x> {
     fn document(&mut self) -> Read<()> {
         match self.source.token()? {
-            Token::Open(tag) => self.resource(&tag)?,
+            Token::Open(tag) => {
+                let structure = self.known(&tag)?;
+                self.path.push((structure.name, None));
+                self.resource(structure, &tag)?;
+            }
+            Token::Text => return self.source.forbidden(TEXT),
             _ => return self.source.fail(XmlErrorKind::NotWellFormed("there is no element")),
         }
         match self.source.token()? {
             Token::End => Ok(()),
+            Token::Text => self.source.forbidden(TEXT),
             _ => self.source.fail(XmlErrorKind::NotWellFormed("there is something behind the resource")),
         }
     }
 
-    /// A resource, whose start tag was read just now.
-    fn resource(&mut self, tag: &Tag<'x>) -> Read<()> {
-        self.in_fhir(tag)?;
-        let Some(structure) = r4().resource(tag.local) else {
-            return self.source.fail(XmlErrorKind::UnknownResource(printable(tag.local)));
-        };
-        if self.path.is_empty() {
-            self.path.push((structure.name, None));
+    /// Notes a fault of the element that is read, and goes on.
+    fn note(&mut self, kind: XmlErrorKind, offset: usize) {
+        self.notes.add(kind, offset, render_path(&self.path));
+    }
+
+    /// Notes a fault because of which the element is not in the JSON as it is in the text.
+    fn spoil(&mut self, kind: XmlErrorKind, offset: usize) {
+        self.note(kind, offset);
+        self.notes.spoil(render_path(&self.path));
+    }
+
+    /// Passes over an element whose start tag was read just now.
+    fn skip(&mut self) -> Read<()> {
+        self.source.skip(self.source.open().saturating_sub(1))
+    }
+
+    /// The next tag within the resource.
+    fn token(&mut self) -> Read<Token<'x>> {
+        // Each text takes at least one byte.
+        loop {
+            match self.source.token()? {
+                Token::Text => self.note(XmlErrorKind::Forbidden(TEXT), self.source.at),
+                token => return Ok(token),
+            }
         }
+    }
+
+    /// The definition of the resource that begins with a tag.
+    fn known(&self, tag: &Tag<'x>) -> Read<&'static Structure> {
+        self.in_fhir(tag)?;
+        let unknown = || self.source.fail(XmlErrorKind::UnknownResource(printable(tag.local)));
+        r4().resource(tag.local).map_or_else(unknown, Ok)
+    }
+
+    /// A resource, whose start tag was read just now.
+    fn resource(&mut self, structure: &'static Structure, tag: &Tag<'x>) -> Read<()> {
+        let mut has_strange = false;
         // Where the schema of an instance is found, is no part of it.
-        self.source.attributes(tag, |name, _| match name.split_once(':') {
-            Some((_, "schemaLocation")) => Ok(()),
-            _ => Err(Fault { kind: XmlErrorKind::UnknownAttribute, offset: tag.at }),
+        self.source.attributes(tag, |name, _| {
+            has_strange |= !matches!(name.split_once(':'), Some((_, "schemaLocation")));
+            Ok(())
         })?;
+        if has_strange {
+            self.note(XmlErrorKind::UnknownAttribute, tag.at);
+        }
         self.out.extend_from_slice(b"{\"resourceType\":");
         self.string(structure.name);
         self.content(structure, None)?;
@@ -129,20 +180,39 @@ impl<'x> Reader<'x> {
     /// The children of an element, to its end tag. `url` is the attribute of an extension.
     fn content(&mut self, structure: &'static Structure, mut url: Option<String>) -> Read<()> {
         let mut run: Option<Run> = None;
+        // One bit for each element that was there: no structure of R4 has over 128.
+        let (mut seen, mut is_disordered): (u128, bool) = (0, false);
         // As many as there are tags.
         loop {
-            let tag = match self.source.token()? {
+            let tag = match self.token()? {
                 Token::Open(tag) => tag,
                 Token::Close => break,
-                Token::End => {
+                Token::End | Token::Text => {
                     return self.source.fail(XmlErrorKind::NotWellFormed("an element is not closed"));
                 }
             };
-            let found = self.find(structure, &tag)?;
+            let found = match self.find(structure, &tag) {
+                Ok(found) => found,
+                Err(Fault { kind, offset }) => {
+                    self.note(kind, offset);
+                    self.skip()?;
+                    continue;
+                }
+            };
+            let bit = 1_u128.checked_shl(found.element.order.into()).unwrap_or(0);
             let mut current = match run.take() {
                 Some(run) if is_same(run.found, found) => run,
                 last => {
-                    self.in_order(last.as_ref(), found)?;
+                    if let Some(kind) = out_of_order(last.as_ref(), found) {
+                        is_disordered = true;
+                        self.note(kind, tag.at);
+                    }
+                    if is_disordered && seen & bit != 0 {
+                        // JSON has a name once; what was there before says enough.
+                        self.skip()?;
+                        run = last;
+                        continue;
+                    }
                     if let Some(last) = last {
                         self.finish(last);
                     }
@@ -152,6 +222,7 @@ impl<'x> Reader<'x> {
                     Run::begin(found, self.out.len())
                 }
             };
+            seen |= bit;
             self.item(&mut current, &tag)?;
             run = Some(current);
         }
@@ -174,23 +245,15 @@ impl<'x> Reader<'x> {
         }
     }
 
-    fn in_order(&self, last: Option<&Run>, found: ElementMatch<'static>) -> Read<()> {
-        match last {
-            Some(last) if last.found.element.order > found.element.order => {
-                let (name, other) = (found.element_type.json_name, last.found.element_type.json_name);
-                self.source.fail(XmlErrorKind::Order(name, other))
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// One element of a run, to its end tag.
     fn item(&mut self, run: &mut Run, tag: &Tag<'x>) -> Read<()> {
         let is_array = run.found.element.is_array();
         let name = run.found.element_type.json_name;
         self.path.push((name, is_array.then_some(run.count)));
         if run.count > 0 && !is_array {
-            return self.source.fail(XmlErrorKind::Repeated);
+            self.note(XmlErrorKind::Repeated, tag.at);
+            self.path.pop();
+            return self.skip();
         }
         let Some(depth_left) = self.depth_left.checked_sub(1) else {
             return self.source.fail(XmlErrorKind::TooDeep);
@@ -207,8 +270,7 @@ impl<'x> Reader<'x> {
         let element_type = run.found.element_type;
         match element_type.primitive {
             Some(PrimitiveKind::Xhtml) => {
-                let div = narrative::read(&mut self.source, tag)?;
-                self.string(&div);
+                self.narrative(tag)?;
                 run.has_values = true;
             }
             Some(kind) => self.primitive(run, kind, tag)?,
@@ -226,20 +288,44 @@ impl<'x> Reader<'x> {
         Ok(())
     }
 
+    fn narrative(&mut self, tag: &Tag<'x>) -> Read<()> {
+        let outside = self.source.open().saturating_sub(1);
+        match narrative::read(&mut self.source, tag) {
+            Ok(div) => self.string(&div),
+            Err(Fault { kind: kind @ XmlErrorKind::Namespace(_), offset }) => {
+                self.spoil(kind, offset);
+                self.out.extend_from_slice(b"null");
+                self.source.skip(outside)?;
+            }
+            Err(fault) => return Err(fault),
+        }
+        Ok(())
+    }
+
     /// An element that holds one resource.
     fn wrapped(&mut self, tag: &Tag<'x>) -> Read<()> {
         let attributes = self.attributes(tag)?;
         if attributes.id.is_some() || attributes.url.is_some() || attributes.value.is_some() {
-            return self.source.fail(XmlErrorKind::UnknownAttribute);
+            self.note(XmlErrorKind::UnknownAttribute, tag.at);
         }
-        match self.source.token()? {
-            Token::Open(tag) => self.resource(&tag)?,
-            _ => return self.source.fail(XmlErrorKind::OneResource),
+        let Token::Open(inner) = self.token()? else {
+            self.spoil(XmlErrorKind::OneResource, self.source.at);
+            self.out.extend_from_slice(b"null");
+            return Ok(());
+        };
+        match self.known(&inner) {
+            Ok(structure) => self.resource(structure, &inner)?,
+            Err(Fault { kind, offset }) => {
+                self.spoil(kind, offset);
+                self.out.extend_from_slice(b"null");
+                self.skip()?;
+            }
         }
-        match self.source.token()? {
-            Token::Close => Ok(()),
-            _ => self.source.fail(XmlErrorKind::OneResource),
+        while let Token::Open(_) = self.token()? {
+            self.note(XmlErrorKind::OneResource, self.source.at);
+            self.skip()?;
         }
+        Ok(())
     }
 
     fn complex(&mut self, element_type: &'static ElementType, tag: &Tag<'x>) -> Read<()> {
@@ -247,14 +333,22 @@ impl<'x> Reader<'x> {
         let attributes = self.attributes(tag)?;
         let is_extension = structure.name == "Extension";
         if attributes.value.is_some() || (attributes.url.is_some() && !is_extension) {
-            return self.source.fail(XmlErrorKind::UnknownAttribute);
+            self.note(XmlErrorKind::UnknownAttribute, tag.at);
         }
-        let start = self.out.len();
-        self.object(structure, attributes.id, attributes.url)?;
+        let (start, faults) = (self.out.len(), self.notes.count());
+        self.object(structure, attributes.id, attributes.url.filter(|_| is_extension))?;
         if self.out.len() == start + 2 {
-            return Err(Fault { kind: XmlErrorKind::Empty, offset: tag.at });
+            self.empty(faults, tag);
         }
         Ok(())
+    }
+
+    /// An element of which there is nothing: because of faults within, or because nothing was there.
+    fn empty(&mut self, faults_before: usize, tag: &Tag<'x>) {
+        match self.notes.count() > faults_before {
+            true => self.notes.spoil(render_path(&self.path)),
+            false => self.spoil(XmlErrorKind::Empty, tag.at),
+        }
     }
 
     fn object(&mut self, structure: &'static Structure, id: Option<String>, url: Option<String>) -> Read<()> {
@@ -272,11 +366,12 @@ impl<'x> Reader<'x> {
     fn primitive(&mut self, run: &mut Run, kind: PrimitiveKind, tag: &Tag<'x>) -> Read<()> {
         let attributes = self.attributes(tag)?;
         if attributes.url.is_some() {
-            return self.source.fail(XmlErrorKind::UnknownAttribute);
+            self.note(XmlErrorKind::UnknownAttribute, tag.at);
         }
+        let faults = self.notes.count();
         let has_value = attributes.value.is_some();
         match &attributes.value {
-            Some(value) => self.value(kind, value, tag)?,
+            Some(value) => self.value(kind, value, tag),
             None => self.out.extend_from_slice(b"null"),
         }
         run.has_values |= has_value;
@@ -292,41 +387,47 @@ impl<'x> Reader<'x> {
         } else if has_value {
             run.companions.extend_from_slice(b"null");
         } else {
-            return Err(Fault { kind: XmlErrorKind::Empty, offset: tag.at });
+            run.companions.extend_from_slice(b"null");
+            run.has_values = true;
+            self.empty(faults, tag);
         }
         Ok(())
     }
 
     /// The value of a primitive as JSON (json.html#primitive): what is a number there, keeps its literal.
-    fn value(&mut self, kind: PrimitiveKind, value: &str, tag: &Tag<'x>) -> Read<()> {
-        use PrimitiveKind::{Boolean, Decimal, Integer, PositiveInt, UnsignedInt};
-        let fault = |form| Err(Fault { kind: XmlErrorKind::Value(form), offset: tag.at });
-        match kind {
-            _ if value.is_empty() => return fault("must not be empty; leave the element out instead"),
-            Boolean if !matches!(value, "true" | "false") => return fault("must be true or false"),
-            Decimal | Integer | PositiveInt | UnsignedInt if !is_number(value) => {
-                return fault("must be a number like -1.50 or 2e3");
+    fn value(&mut self, kind: PrimitiveKind, value: &str, tag: &Tag<'x>) {
+        let fault = value::fault(kind, value);
+        match (fault, kind) {
+            (Some(form), _) => {
+                self.spoil(XmlErrorKind::Value(form), tag.at);
+                self.out.extend_from_slice(b"null");
             }
-            Boolean | Decimal | Integer | PositiveInt | UnsignedInt => {
+            (None, kind) if value::is_literal(kind) => {
                 self.out.extend_from_slice(value.as_bytes());
             }
-            _ => self.string(value),
+            (None, _) => self.string(value),
         }
-        Ok(())
     }
 
-    fn attributes(&self, tag: &Tag<'x>) -> Read<Attributes> {
+    fn attributes(&mut self, tag: &Tag<'x>) -> Read<Attributes> {
         let mut found = Attributes::default();
+        let mut has_strange = false;
         self.source.attributes(tag, |name, value| {
             let place = match name {
                 "id" => &mut found.id,
                 "url" => &mut found.url,
                 "value" => &mut found.value,
-                _ => return Err(Fault { kind: XmlErrorKind::UnknownAttribute, offset: tag.at }),
+                _ => {
+                    has_strange = true;
+                    return Ok(());
+                }
             };
             *place = Some(value.to_owned());
             Ok(())
         })?;
+        if has_strange {
+            self.note(XmlErrorKind::UnknownAttribute, tag.at);
+        }
         Ok(found)
     }
 
@@ -373,35 +474,7 @@ impl<'x> Reader<'x> {
     }
 }
 
-impl Run {
-    fn begin(found: ElementMatch<'static>, start: usize) -> Self {
-        Self { found, start, count: 0, has_values: false, companions: Vec::new(), has_companions: false }
-    }
-}
-
-fn is_same(one: ElementMatch<'_>, other: ElementMatch<'_>) -> bool {
-    std::ptr::eq(one.element_type, other.element_type)
-}
-
 /// Whether an element of an extension stands behind its url in JSON, as it does in the definition.
 fn is_behind_url(structure: &Structure, found: ElementMatch<'_>) -> bool {
     structure.name == "Extension" && found.element.is_choice
-}
-
-/// Whether a text is a number of JSON (RFC 8259 section 6), whose grammar is that of `decimal` (datatypes.html).
-fn is_number(text: &str) -> bool {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let text = text.strip_prefix('-').unwrap_or(text);
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
-        None => (text, None),
-    };
-    let (whole, fraction) = match mantissa.split_once('.') {
-        Some((whole, fraction)) => (whole, Some(fraction)),
-        None => (mantissa, None),
-    };
-    digits(whole)
-        && (whole == "0" || !whole.starts_with('0'))
-        && fraction.is_none_or(digits)
-        && exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
 }

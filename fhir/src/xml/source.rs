@@ -44,6 +44,8 @@ pub(super) struct Tag<'x> {
 pub(super) enum Token<'x> {
     Open(Tag<'x>),
     Close,
+    /// Text that is more than white space, which FHIR does not allow here.
+    Text,
     /// The end of the text.
     End,
 }
@@ -102,7 +104,20 @@ impl<'x> Source<'x> {
         }
     }
 
-    /// The next tag; comments and white space are passed over, text is refused.
+    /// How many elements are open.
+    pub(super) fn open(&self) -> usize {
+        self.open
+    }
+
+    /// Passes over everything until no more than so many elements are open.
+    pub(super) fn skip(&mut self, open: usize) -> Read<()> {
+        while self.open > open {
+            self.event()?;
+        }
+        Ok(())
+    }
+
+    /// The next tag or text; comments and white space are passed over.
     pub(super) fn token(&mut self) -> Read<Token<'x>> {
         // Every event but the last takes at least one byte, or ends an element.
         loop {
@@ -112,7 +127,7 @@ impl<'x> Source<'x> {
                 Event::End(_) => return Ok(Token::Close),
                 Event::Eof => return Ok(Token::End),
                 Event::Text(text) if text.iter().all(u8::is_ascii_whitespace) => {}
-                Event::Text(_) | Event::GeneralRef(_) => return self.forbidden("text between elements"),
+                Event::Text(_) | Event::GeneralRef(_) => return Ok(Token::Text),
                 _ => {}
             }
         }

@@ -196,6 +196,77 @@ fn faults_say_what_and_where() {
     }
 }
 
+/// The faults of a text, each as kind of its message and path.
+fn faults(content: &str) -> Faults {
+    read(patient(content).as_bytes(), &Limits::default()).unwrap_err()
+}
+
+#[test]
+fn all_faults_are_told_at_once_with_what_could_be_read() {
+    let div = "<div xmlns='http://www.w3.org/1999/xhtml'><x:b xmlns:x='other'/></div>";
+    let found = faults(&format!(
+        "<nonsense><deep>text<!-- x --></deep></nonsense><text><status value='generated'/>{div}</text>
+         <contained><Nothing><id value='1'/></Nothing></contained><contained/>
+         <contained><Device><id value='1'/></Device><Device/></contained>
+         <extension url='u'><valueInteger value='x'/></extension>
+         <identifier><nonsense value='1'/></identifier>
+         <active value='yes' more='x' other='x'/><active value='true'/>
+         <name><given value='a'/><given/><family value='b'/><given value='c'/></name>
+         <gender value='male'/><birthDate>1970<!-- x -->-01</birthDate>
+         <deceasedBoolean value=''/><name><text value='d'/></name><multipleBirthInteger value='2'/>"
+    ));
+    let told: Vec<String> = found
+        .list
+        .iter()
+        .map(|fault| {
+            let text = fault.to_string();
+            format!("{} {}", fault.path, text.split(" at line").next().unwrap())
+        })
+        .collect();
+    let expected = [
+        "Patient there is no element 'nonsense' here",
+        "Patient.text.div the element is not of the namespace http://www.w3.org/1999/xhtml",
+        "Patient.contained[0] 'Nothing' is no resource type of R4",
+        "Patient.contained[1] the element must hold exactly one resource",
+        "Patient.contained[2] the element must hold exactly one resource",
+        "Patient.extension[0].valueInteger the value must be a number like -1.50 or 2e3",
+        "Patient.identifier[0] there is no element 'nonsense' here",
+        "Patient.active there is no such attribute here; R4 has value, id, and url of extensions",
+        "Patient.active the value must be true or false",
+        "Patient.active the element cannot repeat",
+        "Patient.name[0].given[1] the element has neither a value nor children",
+        "Patient.name[0] 'family' must stand before 'given'",
+        "Patient.birthDate FHIR does not allow text between elements",
+        "Patient.deceasedBoolean the value must not be empty; leave the element out instead",
+        "Patient 'name' must stand before 'deceasedBoolean'",
+    ];
+    assert_eq!(told, expected);
+    assert!(found.list.windows(2).all(|pair| pair[0].offset <= pair[1].offset));
+    let json = String::from_utf8(found.json.clone().unwrap()).unwrap();
+    let members = r#""text":{"status":"generated","div":null},"contained":[null,null,{"resourceType":"Device","id":"1"}],"extension":[{"url":"u","valueInteger":null}],"identifier":[{}],"active":null,"name":[{"given":["a",null],"family":"b"}],"gender":"male","birthDate":null,"deceasedBoolean":null,"multipleBirthInteger":2"#;
+    assert_eq!(json, format!(r#"{{"resourceType":"Patient",{members}}}"#));
+    for (expression, is_covered) in [
+        ("Patient", false),
+        ("Patient.name[0]", false),
+        ("Patient.name[0].given[1]", true),
+        ("Patient.name[0].given[10]", false),
+        ("Patient.contained[0].id", true),
+        ("Patient.identifier[0]", true),
+        ("Patient.activeX", false),
+    ] {
+        assert_eq!(found.cover(expression), is_covered, "{expression}");
+    }
+}
+
+#[test]
+fn faults_have_a_bound_and_end_where_the_text_is_no_xml() {
+    let found = faults(&"<nonsense/><other/>".repeat(100));
+    assert_eq!((found.list.len(), found.beyond, found.json), (100, 100, None));
+    let found = faults("<nonsense/><active value='x'></wrong>");
+    assert_eq!((found.list.len(), found.beyond, found.json), (3, 0, None));
+    assert!(found.list[2].to_string().contains("does not match"), "{:?}", found.list);
+}
+
 #[test]
 fn what_is_no_fhir_xml_is_refused() {
     for (text, expected) in [
