@@ -24,7 +24,7 @@ use super::atom::Criterion;
 use super::include::Include;
 use super::page::PageToken;
 use super::span::DateEquals;
-pub(crate) use sort::{SortBy, SortKey};
+pub(crate) use sort::{SortBy, SortKey, kinds_by_name};
 
 /// Results on a page where `_count` is not given (as Azure Health Data Services has it).
 pub const COUNT_DEFAULT: usize = 10;

@@ -16,7 +16,7 @@ use tokio_postgres::types::ToSql;
 
 use super::atom::Criterion;
 use super::page::{KeyValue, Place};
-use super::query::{SortBy, SortKey};
+use super::query::{SortBy, SortKey, kinds_by_name};
 use super::span::Family;
 use super::tables::{NAME, Tables};
 pub(super) use label::{labels_of_row, unused};
@@ -131,7 +131,7 @@ impl Order {
     pub(super) fn has_place(&self, place: &Place) -> bool {
         let fits = |(key, value): (&SortKey, &KeyValue)| match (key.by, value) {
             (SortBy::Id | SortBy::Text { .. }, KeyValue::Text(text)) => !text.contains('\0'),
-            (SortBy::Recorded | SortBy::Span(_), KeyValue::Integer(_)) => true,
+            (SortBy::Recorded | SortBy::Type | SortBy::Span(_), KeyValue::Integer(_)) => true,
             _ => false,
         };
         self.keys.len() == place.keys.len() && self.keys.iter().zip(&place.keys).all(fits)
@@ -379,6 +379,10 @@ impl<'a> Statement<'a> {
         match (key.by, key.descending) {
             (SortBy::Recorded, _) => "m.seq".to_owned(),
             (SortBy::Id, _) => "m.id".to_owned(),
+            (SortBy::Type, _) => {
+                let kinds = self.bind(Value::Integers(kinds_by_name()));
+                format!("array_position({kinds}, m.kind)::int8")
+            }
             (SortBy::Span(family), false) => {
                 let first = self.bind(Value::Big(family.key));
                 let last = self.bind(Value::Big(i64::MAX));

@@ -148,7 +148,7 @@ async fn what_asks_for_nothing_and_what_is_not_known_is_refused() {
         ("Observation?_text=", "it has no value"),
         ("Binary?_text=bone", "no search parameter of Binary"),
         ("?_type=Binary,Patient&_text=bone", "no search parameter of Binary"),
-        ("Patient?_sort=_text", "results can be sorted by"),
+        ("Patient?_sort=_text", "_text has no values to sort by; Patient is sorted by"),
     ] {
         let (read, issues) = world.query(query).unwrap();
         assert!(

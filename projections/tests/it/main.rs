@@ -24,6 +24,7 @@ mod query;
 mod reference;
 mod rows_read;
 mod runner;
+mod sort;
 mod string;
 mod supervisor;
 mod terminology;

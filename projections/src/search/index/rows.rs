@@ -54,7 +54,9 @@ impl Found {
             for (at, key) in order.keys.iter().enumerate() {
                 keys.push(match key.by {
                     SortBy::Id | SortBy::Text { .. } => KeyValue::Text(row.try_get(6 + at)?),
-                    SortBy::Recorded | SortBy::Span(_) => KeyValue::Integer(row.try_get(6 + at)?),
+                    SortBy::Recorded | SortBy::Type | SortBy::Span(_) => {
+                        KeyValue::Integer(row.try_get(6 + at)?)
+                    }
                 });
             }
             found.rows.push(Row { kind, id, place: Place { keys, seq } });

@@ -330,28 +330,15 @@ impl Parser<'_> {
             self.refuse("_sort", Refusal::BadValue(text));
         }
         for text in asked.into_iter().take(SORT_KEYS_MAX) {
-            match self.sort_key(&text) {
-                Some(key) => {
+            match sort::sort_key(self.catalogue, self.log, &self.types, &text) {
+                Ok(key) => {
                     sort.push(key);
                     sorted_by.push(text);
                 }
-                None => {
-                    let text = "results can be sorted by _id, _lastUpdated, and by parameters of type date, number, \
-                                quantity and string of the one type that is searched";
-                    self.refuse("_sort", Refusal::Unsupported(text.to_owned()));
-                }
+                Err(reason) => self.refuse("_sort", Refusal::Unsupported(reason)),
             }
         }
         (sort, sorted_by)
-    }
-
-    fn sort_key(&self, text: &str) -> Option<SortKey> {
-        let code = text.strip_prefix('-').unwrap_or(text);
-        let is_alias = |name: &String| self.catalogue.aliases.get(name, code).is_some();
-        if self.types.iter().any(is_alias) {
-            return None;
-        }
-        sort::sort_key(self.catalogue, self.log, &self.types, text)
     }
 
     fn page(&mut self, text: &str, fingerprint: u64, sort: &[SortKey]) -> Option<PageToken> {
