@@ -2,12 +2,14 @@
 //!
 //! Three passes in small statements, each of its own moment: over the rows of resources, each compared with what its
 //! event gives; over the heads of the log, whose living resources must have been among them; and over the narrow tables,
-//! whose rows are summed up in buckets and compared with the sums of what should be there. Rows of what was written after
+//! whose rows are summed up in buckets and compared with the sums of what should be there. The dictionary of labels comes
+//! last: each label must be of a row. Rows of what was written after
 //! the check began are left out. Whatever differs may have been superseded meanwhile: those resources are looked at
 //! again, some hundred at a time in one short snapshot.
 
 mod again;
 mod keys;
+mod labels;
 mod narrow;
 mod strangers;
 
@@ -27,6 +29,7 @@ use crate::checkpoint::{self, Name, number, unsigned};
 use crate::database::Database;
 use crate::{Parked, ProjectionError, parked};
 use keys::Keys;
+use labels::Used;
 use narrow::Sums;
 
 /// Rows of one page.
@@ -129,6 +132,7 @@ async fn once(
         suspects: Positions::new(Position::ZERO, reached),
         last: Position::ZERO,
         should: Sums::new(audit.options.buckets),
+        used: Used::none(),
         keys,
         again: 0,
         digest: Sha256::new(),
@@ -147,6 +151,7 @@ async fn once(
         suspects.insert(position);
     }
     audit.strangers(&strangers, &mut seen.faults).await?;
+    audit.labels(&seen.used, &mut seen.faults).await?;
     audit.again(&suspects, &different, &mut seen).await?;
     Ok(Audited {
         version: audit.name.version,
@@ -185,6 +190,8 @@ struct Seen {
     last: Position,
     /// What should be in the narrow tables.
     should: Sums,
+    /// The labels that rows have.
+    used: Used,
     /// The families of spans of this log.
     keys: Keys,
     /// How many resources were looked at again.
@@ -273,8 +280,10 @@ impl Audit<'_> {
             rest = behind;
             for (position, row) in now {
                 let event = events.iter().find(|event| event.position == *position);
+                let row = RowOfResource::read(row)?;
+                seen.used.add(&row.tokens);
                 match (event, event.and_then(|event| self.entries(event))) {
-                    (Some(event), Some(entries)) => seen.take(event, &entries, &RowOfResource::read(row)?),
+                    (Some(event), Some(entries)) => seen.take(event, &entries, &row),
                     (event, _) => seen.take_unknown(*position, event.is_some()),
                 }
             }

@@ -18,7 +18,7 @@ fn patient(id: usize, name: &str) -> Value {
 
 fn observation(id: usize, value: f64) -> Value {
     json!({"resourceType": "Observation", "id": format!("o{id}"), "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": "8480-6"}]},
+        "code": {"coding": [{"system": "http://loinc.org", "code": "8480-6", "display": "Systolic pressure"}]},
         "subject": {"reference": format!("Patient/{id}")}, "effectiveDateTime": "2024-02-03",
         "valueQuantity": {"value": value, "unit": "mm[Hg]", "system": "http://unitsofmeasure.org", "code": "mm[Hg]"}})
 }
@@ -105,8 +105,19 @@ async fn what_is_wrong_with_an_index_is_found_and_named() {
             "position 4: the table of texts has other rows"),
         ("INSERT INTO anamnesis.search_v1_text SELECT key, 12345, log, text FROM anamnesis.search_v1_text WHERE seq = 4",
             "position 12345: the index has rows of it, but not the resource"),
+        ("INSERT INTO anamnesis.search_v1_label VALUES (3458764513820540999, 7, 1, 'a secret');
+          INSERT INTO anamnesis.search_v1_label_word VALUES
+              (7, 3458764513820540999, 'a secret'), (7, 3458764513820540999, 'secret')",
+            "the label 3458764513820540999 is of no resource that the index has"),
+        ("INSERT INTO anamnesis.search_v1_label_word VALUES (7, 9000000000000000000, 'secret')",
+            "there are words of the label 9000000000000000000, but not the label"),
+        ("DELETE FROM anamnesis.search_v1_label_word WHERE text = 'pressure'",
+            "has other words than its text"),
+        ("UPDATE anamnesis.search_v1_label_word SET text = 'pressures' WHERE text = 'pressure'",
+            "has other words than its text"),
     ];
-    let tables = ["resource", "span", "text"].map(|name| format!("anamnesis.search_v1_{name}"));
+    let tables =
+        ["resource", "span", "text", "label", "label_word"].map(|name| format!("anamnesis.search_v1_{name}"));
     let keep: Vec<String> =
         tables.iter().map(|table| format!("CREATE TABLE {table}_kept AS TABLE {table};")).collect();
     let again: Vec<String> = tables
@@ -118,6 +129,7 @@ async fn what_is_wrong_with_an_index_is_found_and_named() {
         tamper(&world, statement).await;
         let found = faults(&world).await;
         assert!(found.iter().any(|fault| fault.contains(expected)), "{statement}: {found:#?}");
+        assert!(!found.concat().contains("secret"), "{found:#?}");
         assert!(found.len() <= 4, "{statement}: {found:#?}");
         tamper(&world, &again.concat()).await;
     }
