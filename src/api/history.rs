@@ -18,7 +18,7 @@ use super::page::{Head, Link, Page};
 use super::query::{self, GENERAL};
 use super::read;
 use crate::clock;
-use crate::error::{Failure, FailureKind, IssueCode};
+use crate::error::{Failure, FailureKind, Issue, IssueCode, outcome};
 
 /// Parameters that a history understands; `_page` is ours, in links only.
 const KNOWN: [&str; 7] = ["_since", "_before", "_at", "_count", "_sort", "_page", as_of::PARAMETER];
@@ -101,7 +101,13 @@ async fn page(call: &Call, scope: HistoryScope, path: &str) -> Result<Made, Fail
     }
     let count = range.limit;
     range.limit = count + 1;
-    let HistoryPage { mut events, is_cut } = call.service.log.history(scope, range).await?;
+    let HistoryPage { mut events, is_cut } = call.service.log.history(scope.clone(), range).await?;
+    let mut holes = match as_of {
+        Some(position) if !events.is_empty() => {
+            call.service.log.has_erased_since(scope, range, position).await?.then(as_of::erased_since)
+        }
+        _ => None,
+    };
     let has_more = is_cut || events.len() > count;
     events.truncate(count);
     let mut links = vec![Link { relation: "self", url: url(call, &here, &applied, call.query.get("_page")) }];
@@ -113,20 +119,25 @@ async fn page(call: &Call, scope: HistoryScope, path: &str) -> Result<Made, Fail
     let head = Head { kind: "history", id: &call.correlation_id, total: None, links: &links };
     let mut bundle = Page::new(&head, capacity);
     for event in &events {
-        entry(&mut bundle, call, event);
+        entry(&mut bundle, call, event, holes.take());
     }
     Ok(Made { bundle: bundle.finish(), is_empty: events.is_empty(), as_of })
 }
 
 /// One version: a delete has no resource, but says so in its request (R4 http.html section 3.1.0.9).
-fn entry(bundle: &mut Page, call: &Call, event: &Event) {
+/// What there is to say beside it stands in its response: a history holds nothing but versions.
+fn entry(bundle: &mut Page, call: &Call, event: &Event, issue: Option<Issue>) {
     let Event { key, version, .. } = event;
     let full_url = call.full_url(key);
     let resource = (!event.payload.is_empty()).then_some(&event.payload[..]);
     let (method, url, status) = request_of(event);
     let request = format!(r#"{{"method":"{method}","url":"{url}"}}"#);
+    let beside = issue.map_or(String::new(), |issue| {
+        format!(r#","outcome":{}"#, String::from_utf8_lossy(&outcome(&call.correlation_id, &[issue])))
+    });
     let modified = event.recorded_at.to_rfc3339_opts(SecondsFormat::Micros, true);
-    let response = format!(r#"{{"status":"{status}","etag":"W/\"{version}\"","lastModified":"{modified}"}}"#);
+    let response =
+        format!(r#"{{"status":"{status}","etag":"W/\"{version}\"","lastModified":"{modified}"{beside}}}"#);
     bundle.entry(Some(&full_url), resource, &[("request", &request), ("response", &response)]);
 }
 

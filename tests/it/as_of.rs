@@ -273,6 +273,22 @@ fn what_has_been_erased_since_is_told() {
             assert!(holes(before).await, "{before}");
             assert!(!holes(after).await, "{after}");
         }
+        for history in ["/Observation/1/_history", "/Observation/_history", "/_history"] {
+            let of = |position: u32| format!("{history}?_asOf={position}");
+            assert!(holes(&of(3)).await && !holes(&of(4)).await, "{history}");
+            assert!(!holes(history).await, "{history}");
+            let first = server.get(&of(3)).await.json();
+            assert_eq!(first["entry"][0]["response"]["outcome"]["issue"][0]["code"], "incomplete", "{first}");
+            let told = first["entry"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|one| one["response"]["outcome"].is_object());
+            assert_eq!(told.count(), 1, "{first}");
+        }
+        for history in ["/Patient/_history?_asOf=3", "/Patient/a/_history?_asOf=3", "/_history?_asOf=1"] {
+            assert!(!holes(history).await, "{history}");
+        }
         assert!(!holes("/Patient/a/Encounter?_asOf=2").await);
         assert!(!holes("/Patient/a/$everything?_asOf=2&_type=Encounter").await);
         // All of it goes, at position 5.

@@ -126,6 +126,37 @@ impl Log {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
+    /// Whether `range` has versions that were there when the log stood at a position and have been erased since: they are
+    /// missing in [`Log::history`].
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn has_erased_since(
+        &self,
+        scope: HistoryScope,
+        range: HistoryRange,
+        position: Position,
+    ) -> Result<bool, LogError> {
+        let resource_type = match &scope {
+            HistoryScope::Type(name) => Some(name),
+            HistoryScope::System => None,
+            HistoryScope::Instance(_) | HistoryScope::Compartment(_) => {
+                let erased = format!("AND e.erased_by > {}", position.to_sql());
+                let range = HistoryRange { limit: 1, ..range };
+                return Ok(!self.history_rows("e.seq", scope, range, &erased).await?.is_empty());
+            }
+        };
+        let Bounds { after, before, .. } = self.bounds(&range).await?;
+        // Without an order, so that the index of what was erased is taken, and not the log from one end to the other.
+        let statement = "SELECT EXISTS (SELECT FROM anamnesis.event AS e
+             WHERE e.log = $1 AND e.erased_by > $2 AND e.seq <= $2 AND e.seq > $3 AND e.seq < $4
+                 AND ($5::text IS NULL OR e.resource_type = $5))";
+        let (at, after, before) = (position.to_sql(), after.to_sql(), before.to_sql());
+        let parameters: [&(dyn ToSql + Sync); 5] = [&self.inner.number, &at, &after, &before, &resource_type];
+        let rows = self.query(statement, &parameters).await?;
+        Ok(rows.first().map_or(Ok(false), |row| row.try_get(0))?)
+    }
+
     /// The rows of a statement over a history, which is told the scope and the number of its last parameter, see
     /// [`statement`].
     async fn selected(
