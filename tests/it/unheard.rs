@@ -185,6 +185,35 @@ fn operations_tell_of_what_they_do_not_know() {
 }
 
 #[test]
+fn portions_versions_and_purges_do_not_leave_unheard_what_they_do_not_know() {
+    test(|server| async move {
+        server.put("/Patient/a", patient("a").to_string()).await;
+        for id in ["1", "2"] {
+            let subject = json!({"reference": "Patient/a"});
+            let body = json!({"resourceType": "Observation", "id": id, "status": "final", "code": {"text": "x"},
+                "subject": subject});
+            server.put(&format!("/Observation/{id}"), body.to_string()).await;
+        }
+        let page = server.get("/Patient?_revinclude=Observation:subject&_includesCount=1").await.json();
+        let links = page["link"].as_array().unwrap();
+        let related = links.iter().find(|link| link["relation"] == "related").unwrap();
+        let (_, portion) = related["url"].as_str().unwrap().split_once("/fhir").unwrap();
+        let known = server.send("GET", portion, &[STRICT], "").await;
+        assert_eq!((known.status.as_u16(), warnings(&known).len()), (200, 0), "{}", known.text());
+        let lenient = server.get(&format!("{portion}&nonsense=1")).await;
+        assert!(warnings(&lenient)[0].contains("nonsense"), "{}", lenient.text());
+        refused(&server.send("GET", &format!("{portion}&nonsense=1"), &[STRICT], "").await, "not-supported");
+        refused(&server.get(&format!("{portion}&includesCt=x")).await, "duplicate");
+        assert_eq!(server.get("/$versions?nonsense=1").await.status, 200);
+        refused(&server.send("GET", "/$versions?nonsense=1", &[STRICT], "").await, "not-supported");
+        assert_eq!(server.send("GET", "/$versions?_format=json", &[STRICT], "").await.status, 200);
+        let purge = "/Patient/a/$purge-history?nonsense=1";
+        refused(&server.send("DELETE", purge, &[LENIENT], "").await, "not-supported");
+        assert_eq!(server.events().await, 3);
+    });
+}
+
+#[test]
 fn operations_refuse_what_changes_their_answer_and_what_is_given_twice() {
     test(|server| async move {
         let twice = |name: &str, resource: &Value| {

@@ -14,7 +14,7 @@ pub(in crate::api) fn run(call: &Call, invocation: Invocation) -> Work<'_> {
 }
 
 async fn includes(call: &Call, level: Level) -> Result<Answer, Failure> {
-    let token = call.query.get(INCLUDES_PARAMETER).and_then(IncludesToken::decode);
+    let token = call.query.once(&[INCLUDES_PARAMETER])?.and_then(IncludesToken::decode);
     let token = token.ok_or_else(|| {
         Failure::invalid("$includes is called by the related link of a page of results, with its includesCt.")
     })?;
