@@ -7,10 +7,33 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anamnesis_events::{Event, HistoryRange, HistoryScope, Log, LogError, Position};
+use anamnesis_fhir::json::{Document, Limits};
 use tokio::sync::Mutex;
 
 /// Events that one statement reads.
 const PAGE_EVENTS: usize = 200;
+
+/// How far what is kept has come: the position of the last event that was noted.
+#[derive(Debug, Default)]
+pub(crate) struct Reached(Position);
+
+impl Reached {
+    pub(crate) fn position(&self) -> Position {
+        self.0
+    }
+
+    /// Notes an event. Whether its resource says something else now: an erasure leaves the current version, which alone is
+    /// kept, as it is.
+    pub(crate) fn is_news(&mut self, event: &Event) -> bool {
+        self.0 = self.0.max(event.position);
+        event.operation.makes_version()
+    }
+}
+
+/// What a resource says after an event; `None` where it is gone, or cannot be read.
+pub(crate) fn document(event: &Event) -> Option<Document> {
+    event.has_body().then(|| Document::parse(event.payload.to_vec(), &Limits::default()).ok()).flatten()
+}
 
 /// Reads the events of one type, one reader at a time.
 #[derive(Debug)]

@@ -3,9 +3,11 @@
 use std::collections::{HashMap, VecDeque};
 
 use anamnesis_events::{Event, Position, ResourceKey};
-use anamnesis_fhir::json::{Document, Limits, Value};
+use anamnesis_fhir::json::Value;
 use anamnesis_fhir::terminology::by_version;
 use anamnesis_fhir::validate::profile::Lookup;
+
+use crate::follow::{Reached, document};
 
 /// Compiled definitions that are kept; a national guide has some hundred. The oldest make room.
 const COMPILED_MAX: usize = 1000;
@@ -21,7 +23,7 @@ struct Row {
 /// What is stored, as far as the log has been read.
 #[derive(Debug, Default)]
 pub(super) struct Catalog {
-    position: Position,
+    reached: Reached,
     by_url: HashMap<String, Vec<Row>>,
     /// The address that each resource has now.
     urls: HashMap<ResourceKey, String>,
@@ -42,14 +44,12 @@ pub(super) enum Said {
 impl Catalog {
     /// The last event that was noted.
     pub(super) fn position(&self) -> Position {
-        self.position
+        self.reached.position()
     }
 
     /// Notes a new version of a StructureDefinition, or that it was deleted.
     pub(super) fn note(&mut self, event: &Event) {
-        self.position = self.position.max(event.position);
-        if !event.operation.makes_version() {
-            // The current version, which alone is known here, stays.
+        if !self.reached.is_news(event) {
             return;
         }
         if let Some(url) = self.urls.remove(&event.key)
@@ -61,10 +61,7 @@ impl Catalog {
                 self.order.retain(|position| *position != row.position);
             }
         }
-        if !event.has_body() {
-            return;
-        }
-        let Ok(document) = Document::parse(event.payload.to_vec(), &Limits::default()) else { return };
+        let Some(document) = document(event) else { return };
         let text =
             |name: &str| document.root().get(name).and_then(Value::as_str).map(|text| text.into_owned());
         let Some(url) = text("url") else { return };

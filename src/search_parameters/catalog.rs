@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anamnesis_events::{Event, Position};
-use anamnesis_fhir::json::{Document, Limits};
 use anamnesis_fhir::search::custom::{Composed, Fault, Standing, Submitted, compose};
 use anamnesis_fhir::search::{ParameterDefinition, SearchRegistry};
+
+use crate::follow::{Reached, document};
 
 /// All that are stored, at one position of the log.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ pub(super) fn bytes(definition: &ParameterDefinition) -> usize {
 /// What is stored, as far as the log has been read.
 #[derive(Debug, Default)]
 pub(super) struct Catalog {
-    position: Position,
+    reached: Reached,
     by_id: BTreeMap<String, (Position, Arc<Submitted>)>,
     /// Made when it is asked for.
     current: Option<Arc<Current>>,
@@ -60,21 +61,17 @@ pub(super) struct Catalog {
 impl Catalog {
     /// The last event that was noted.
     pub(super) fn position(&self) -> Position {
-        self.position
+        self.reached.position()
     }
 
     /// Notes a new version of a SearchParameter, or that it was deleted.
     pub(super) fn note(&mut self, event: &Event) {
-        self.position = self.position.max(event.position);
-        if !event.operation.makes_version() {
-            // The current version, which alone is known here, stays.
+        if !self.reached.is_news(event) {
             return;
         }
         self.current = None;
         self.by_id.remove(&event.key.id);
-        if event.has_body()
-            && let Ok(document) = Document::parse(event.payload.to_vec(), &Limits::default())
-        {
+        if let Some(document) = document(event) {
             let submitted = Arc::new(Submitted::read(document.root()));
             self.by_id.insert(event.key.id.clone(), (event.position, submitted));
         }
