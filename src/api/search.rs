@@ -3,6 +3,7 @@
 //! The index names positions; the resources come from the log, byte for byte as they were recorded. A search waits
 //! until the index has what the log had when the search came in, so that clients find what they wrote.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anamnesis_events::{Event, Position, ResourceKey};
@@ -126,8 +127,9 @@ pub(super) async fn parse(
     parameters: &[(String, String)],
 ) -> Result<(SearchQuery, Vec<Issue>), Failure> {
     let (query, issues) = read(call, &call.index()?, scope, parameters, options(call)).await?;
-    let issues = awaiting(call, scope, issues);
-    Ok((query, issues.into_iter().map(Issue::from).collect()))
+    let outdated = outdated(call, scope, &query);
+    let issues = awaiting(call, scope, issues).into_iter().map(Issue::from);
+    Ok((query, issues.chain(outdated).collect()))
 }
 
 /// All matches of a search, and what there is to say of them.
@@ -217,6 +219,27 @@ fn awaiting(call: &Call, scope: &Scope, mut issues: Vec<SearchIssue>) -> Vec<Sea
         }
     }
     issues
+}
+
+/// Says of parameters that were changed since the index was built that they are asked as they were.
+fn outdated(call: &Call, scope: &Scope, query: &SearchQuery) -> Vec<Issue> {
+    let (Scope::Type(kind) | Scope::Compartment { resource_type: Some(kind), .. }) = scope else {
+        return Vec::new();
+    };
+    // One that is being built is built with what they say now.
+    let is_partial = call.index().is_ok_and(|index| index.is_partial());
+    let Some(keeper) = call.service.keeper.as_ref().filter(|_| !is_partial) else { return Vec::new() };
+    let sorted = query.applied().iter().filter(|(name, _)| name == "_sort").flat_map(|(_, by)| by.split(','));
+    let named = query.applied().iter().filter_map(|(name, _)| name.split([':', '.']).next());
+    let codes: BTreeSet<&str> = named.chain(sorted.map(|code| code.trim_start_matches('-'))).collect();
+    let outdated = codes.into_iter().filter(|code| keeper.is_outdated(kind, code)).map(|code| {
+        let text = format!(
+            "The search parameter {code} was changed since the index was built, and is asked as it was then; a reindex \
+             (POST $reindex) takes over what it says now."
+        );
+        Issue::warning(IssueCode::Incomplete, text)
+    });
+    outdated.collect()
 }
 
 /// A bundle of matches that were not found page by page.

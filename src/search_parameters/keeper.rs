@@ -247,6 +247,15 @@ impl Keeper {
         is_stored && self.index.parameters().get(parameter.url()).is_none()
     }
 
+    /// Whether the index has the search parameter with this code as it was before it was changed.
+    pub(crate) fn is_outdated(&self, resource_type: &str, code: &str) -> bool {
+        let current = self.stored.current();
+        let Some(parameter) = current.registry.get(resource_type, code) else { return false };
+        let indexed = self.index.parameters();
+        let Some(indexed) = indexed.get(parameter.url()) else { return false };
+        indexed.definition != *parameter.definition()
+    }
+
     /// The search parameters that the index would have if it were built now.
     pub(crate) fn stored_registry(&self) -> anamnesis_fhir::search::SearchRegistry {
         self.stored.current().registry.clone()
