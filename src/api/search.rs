@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use anamnesis_events::{Event, Position, ResourceKey};
+use anamnesis_events::{Event, HistoryRange, HistoryScope, Position, ResourceKey};
 use anamnesis_projections::search::{
     COUNT_MAX, Handling, IncludesToken, Issue as SearchIssue, IssueKind, PAGE_PARAMETER, ParseOptions, Scope,
     SearchIndex, SearchMatch, SearchPage, SearchQuery, asks_for_words,
@@ -273,8 +273,26 @@ async fn results(call: &Call, query: &SearchQuery) -> Result<Results, Failure> {
     let (mut page, matches) = found(call, &index, query).await?;
     let late = check_reached(call, page.reached, wanted)?;
     let said = std::mem::take(&mut page.issues).into_iter().chain(page.parked.take());
-    let issues = late.into_iter().chain(said.map(Issue::from)).collect();
+    let lost = lost(call, query, page.as_of).await?;
+    let issues = late.into_iter().chain(said.map(Issue::from)).chain(lost).collect();
     Ok(Results { page, matches, issues })
+}
+
+/// A warning on a later page, where versions that it would show may have been erased since the first one: by a purge, or
+/// by an update that keeps no version. Whether they belong to it, nobody can tell any more.
+async fn lost(call: &Call, query: &SearchQuery, as_of: Position) -> Result<Option<Issue>, Failure> {
+    if !query.is_continued() {
+        return Ok(None);
+    }
+    let scope = match query.types() {
+        [one] => HistoryScope::Type(one.clone()),
+        _ => HistoryScope::System,
+    };
+    let is_erased = call.service.log.has_erased_since(scope, HistoryRange::default(), as_of).await?;
+    Ok(is_erased.then(|| {
+        let text = "Versions have been erased since the first page; resources of which this page would show one are missing in it.";
+        Issue::warning(IssueCode::Incomplete, text)
+    }))
 }
 
 /// How far an index has to have come: as far as the log, unless the client does without. One that is being built says

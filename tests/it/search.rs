@@ -4,6 +4,7 @@ use anamnesis::api::ApiOptions;
 
 use crate::searchset::{follow, ids, link, outcomes};
 use crate::support::{Answer, FHIR, Server, Setup, test, test_with};
+use serde_json::Value;
 
 async fn fill(server: &Server) {
     for (id, family) in [("a", "Adams"), ("b", "Brown"), ("c", "Clark")] {
@@ -72,6 +73,32 @@ fn pages_lead_forth_and_back_and_are_stable() {
         assert_eq!(link(&second, "next"), None);
         let back = follow(&server, &second, "previous").await;
         assert_eq!(ids(&back), ["a", "b"]);
+    });
+}
+
+#[test]
+fn pages_say_where_what_they_would_show_may_have_been_erased_since() {
+    test(|server| async move {
+        fill(&server).await;
+        let of_type = server.get("/Patient?_count=2&_sort=family").await.json();
+        let of_all = server.get("/?_count=4&_sort=_id").await.json();
+        let is_told = async |first: &Value| {
+            let second = follow(&server, first, "next").await;
+            let told = outcomes(&second).first().map(|outcome| outcome["issue"][0]["code"].clone());
+            (ids(&second), told == Some("incomplete".into()))
+        };
+        let ids_of = |ids: &[&str]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(is_told(&of_type).await, (ids_of(&["c"]), false));
+        // Another type's, and one that came after the first page.
+        server.delete("/Observation/1?hardDelete=true").await;
+        server.put("/Patient/z", r#"{"resourceType":"Patient","id":"z"}"#).await;
+        server.delete("/Patient/z?hardDelete=true").await;
+        assert_eq!(is_told(&of_type).await, (ids_of(&["c"]), false));
+        assert_eq!(is_told(&of_all).await, (ids_of(&["b", "c"]), true));
+        server.delete("/Patient/c?hardDelete=true").await;
+        assert_eq!(is_told(&of_type).await, (ids_of(&[]), true));
+        // A search that begins now misses nothing.
+        assert_eq!(outcomes(&server.get("/Patient").await.json()), Vec::<Value>::new());
     });
 }
 

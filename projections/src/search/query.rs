@@ -236,6 +236,12 @@ impl SearchQuery {
         self.page.as_ref().map(|token| token.position).or(self.at)
     }
 
+    /// Whether it goes on with a search that began before.
+    #[must_use]
+    pub fn is_continued(&self) -> bool {
+        self.as_of().is_some()
+    }
+
     /// Whether only the total is wanted: `_summary=count` or `_count=0`.
     #[must_use]
     pub fn is_count_only(&self) -> bool {
