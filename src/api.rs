@@ -15,6 +15,7 @@ pub(crate) mod conditional_create;
 mod conditional_delete;
 mod conditional_patch;
 mod conditional_update;
+mod contained;
 mod create;
 pub mod criteria;
 pub(crate) mod delete;

@@ -40,6 +40,7 @@ mod audit;
 mod bucket;
 mod code_sets;
 mod composite;
+mod contained;
 mod date;
 mod derive;
 mod digest;
@@ -62,6 +63,7 @@ mod parameters;
 mod quantity;
 mod query;
 mod reference;
+mod shelf;
 mod span;
 mod special;
 mod sql;
@@ -81,13 +83,14 @@ pub use evaluate::{Evaluator, Found, Subject};
 pub use full_text::asks_for_words;
 pub use include::{INCLUDES_COUNT_MAX, INCLUDES_PARAMETER, Include, IncludesToken, Wanted};
 pub use index::{
-    Drawn, ExplainOptions, Explained, Ran, SearchIndex, SearchLimits, SearchMatch, SearchPage, explained,
+    ContainedMatch, Drawn, ExplainOptions, Explained, Ran, SearchIndex, SearchLimits, SearchMatch,
+    SearchPage, explained,
 };
 pub use issue::{Issue, IssueKind, Severity};
 pub use parameters::{CustomParameter, CustomParameters, PARAMETERS_MAX, ParametersError};
 pub use query::{
-    CHAIN_DEPTH_MAX, COUNT_DEFAULT, COUNT_MAX, Catalogue, Handling, PAGE_PARAMETER, ParseOptions, Scope,
-    SearchQuery, Summary, Total, is_of_results,
+    CHAIN_DEPTH_MAX, COUNT_DEFAULT, COUNT_MAX, Catalogue, Contained, ContainedType, Handling, PAGE_PARAMETER,
+    ParseOptions, Scope, SearchQuery, Summary, Total, is_of_results,
 };
 pub use span::DateEquals;
 pub use write::SearchProjection;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use anamnesis_events::{Event, HistoryRange, HistoryScope, Position, ResourceKey};
 use anamnesis_projections::search::{
-    COUNT_MAX, Handling, IncludesToken, Issue as SearchIssue, IssueKind, PAGE_PARAMETER, ParseOptions, Scope,
-    SearchIndex, SearchMatch, SearchPage, SearchQuery, asks_for_words,
+    COUNT_MAX, Contained, Handling, IncludesToken, Issue as SearchIssue, IssueKind, PAGE_PARAMETER,
+    ParseOptions, Scope, SearchIndex, SearchMatch, SearchPage, SearchQuery, asks_for_words,
 };
 
 use anamnesis_projections::terminology::Session as TerminologySession;
@@ -17,6 +17,7 @@ use anamnesis_projections::terminology::Session as TerminologySession;
 use super::answer::Answer;
 use super::as_of;
 use super::call::Call;
+use super::contained::shown;
 use super::explain;
 use super::include;
 use super::page::{Head, Link, Page};
@@ -161,6 +162,9 @@ pub(super) async fn all(
         let is_first = page.is_none();
         let asked: Vec<_> = parameters.iter().cloned().chain(page).collect();
         let (query, issues) = parse(call, scope, &asked).await?;
+        if query.contained() != Contained::None {
+            return Err(Failure::invalid("_contained is understood by searches only."));
+        }
         let results = results(call, &query).await?;
         if is_first {
             all.issues.extend(issues.into_iter().chain(results.issues));
@@ -285,7 +289,8 @@ async fn lost(call: &Call, query: &SearchQuery, as_of: Position) -> Result<Optio
         return Ok(None);
     }
     let scope = match query.types() {
-        [one] => HistoryScope::Type(one.clone()),
+        // What contains a resource may be of any type.
+        [one] if query.contained() == Contained::None => HistoryScope::Type(one.clone()),
         _ => HistoryScope::System,
     };
     let is_erased = call.service.log.has_erased_since(scope, HistoryRange::default(), as_of).await?;
@@ -321,7 +326,7 @@ async fn found(
     loop {
         let page = index.search(query).await?;
         let positions: Vec<Position> = page.matches.iter().map(|found| found.position).collect();
-        let mut events = match positions.is_empty() {
+        let events = match positions.is_empty() {
             true => Vec::new(),
             false => call.service.log.fetch(&positions).await?,
         };
@@ -333,7 +338,8 @@ async fn found(
                 let _in_time = index.wait_for(by, call.service.options.search_wait).await;
             }
             _ => {
-                events.retain(|event| event.erased.is_none());
+                let all = page.matches.iter().zip(events).filter(|(_, event)| event.erased.is_none());
+                let events = all.map(|(found, event)| shown(found, event)).collect();
                 return Ok((page, events));
             }
         }

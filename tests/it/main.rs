@@ -51,6 +51,7 @@ mod reindex;
 mod said_twice;
 mod search;
 mod search_chain;
+mod search_contained;
 mod search_explain;
 mod search_filter;
 mod search_include;

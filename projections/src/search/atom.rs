@@ -4,6 +4,7 @@ use std::hash::{Hash, Hasher};
 
 use super::key::type_number;
 use super::label::LabelsAtom;
+use super::shelf::Shelf;
 use super::span::SpanBox;
 
 /// One thing that a resource has or has not.
@@ -44,13 +45,15 @@ pub(crate) struct Join {
     /// The other one's types, by number.
     pub(crate) kinds: Vec<i32>,
     pub(crate) criteria: Vec<Criterion>,
+    /// Where the other one stands; `None` for anywhere, as queries ask.
+    pub(crate) shelf: Option<Shelf>,
     /// The other one as it was at this position. Not part of the question.
     pub(crate) as_of: Option<i64>,
 }
 
 impl Hash for Join {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        (self.reverse, &self.parameters, &self.kinds, &self.criteria).hash(hasher);
+        (self.reverse, &self.parameters, &self.kinds, &self.criteria, self.shelf).hash(hasher);
     }
 }
 

@@ -8,6 +8,7 @@
 //! again, some hundred at a time in one short snapshot.
 
 mod again;
+mod contained;
 mod keys;
 mod labels;
 mod narrow;
@@ -15,10 +16,10 @@ mod strangers;
 
 use anamnesis_events::audit::{Faults, Positions};
 use anamnesis_events::{Event, Log, LogError, Position};
-use sha2::{Digest, Sha256};
 use tokio_postgres::Row;
 
-use super::digest::Indexed;
+use super::contained::Whole;
+use super::digest::Digests;
 use super::entries::Entries;
 use super::extract::Extractor;
 use super::key::type_number;
@@ -135,7 +136,7 @@ async fn once(
         used: Used::none(),
         keys,
         again: 0,
-        digest: Sha256::new(),
+        digests: Digests::default(),
         resources: 0,
         steps: 0,
         faults,
@@ -152,6 +153,7 @@ async fn once(
     }
     audit.strangers(&strangers, &mut seen.faults).await?;
     audit.labels(&seen.used, &mut seen.faults).await?;
+    audit.contained_strangers(&mut seen).await?;
     audit.again(&suspects, &different, &mut seen).await?;
     Ok(Audited {
         version: audit.name.version,
@@ -161,7 +163,7 @@ async fn once(
         again: seen.again,
         is_shared: seen.keys.are_shared(),
         parked,
-        digest: seen.digest.finalize().into(),
+        digest: seen.digests.finish(),
         faults: seen.faults,
     })
 }
@@ -196,7 +198,7 @@ struct Seen {
     keys: Keys,
     /// How many resources were looked at again.
     again: u64,
-    digest: Sha256,
+    digests: Digests,
     resources: u64,
     steps: u64,
     /// What cannot have been written meanwhile.
@@ -278,15 +280,20 @@ impl Audit<'_> {
             let (events, taken) = self.events(&positions).await?;
             let (now, behind) = rest.split_at(taken.min(rest.len()));
             rest = behind;
+            let mut taken = Vec::with_capacity(now.len());
             for (position, row) in now {
                 let event = events.iter().find(|event| event.position == *position);
                 let row = RowOfResource::read(row)?;
                 seen.used.add(&row.tokens);
-                match (event, event.and_then(|event| self.entries(event))) {
-                    (Some(event), Some(entries)) => seen.take(event, &entries, &row),
+                match (event, event.and_then(|event| self.whole(event))) {
+                    (Some(event), Some(whole)) => {
+                        seen.take(event, &whole, &row);
+                        taken.push((event, whole));
+                    }
                     (event, _) => seen.take_unknown(*position, event.is_some()),
                 }
             }
+            self.contained(&taken, seen).await?;
         }
         Ok(())
     }
@@ -343,9 +350,9 @@ impl Audit<'_> {
     }
 
     /// What the resource of an event is found by; `None` for what the index does not take.
-    fn entries(&self, event: &Event) -> Option<Entries> {
+    fn whole(&self, event: &Event) -> Option<Whole> {
         let key = &event.key;
-        self.extractor.entries(&key.resource_type, &key.id, &event.payload).ok()
+        self.extractor.whole(&key.resource_type, &key.id, &event.payload).ok()
     }
 }
 
@@ -414,7 +421,8 @@ impl Seen {
         }
     }
 
-    fn take(&mut self, event: &Event, entries: &Entries, row: &RowOfResource) {
+    fn take(&mut self, event: &Event, whole: &Whole, row: &RowOfResource) {
+        let entries = &whole.entries;
         self.resources += 1;
         self.indexed.insert(event.position);
         // Whatever the resource is now: a row of this event is never another one.
@@ -429,6 +437,6 @@ impl Seen {
         for text in &entries.texts {
             self.should.add_text(position, text.key, &text.text);
         }
-        Indexed::add_resource(&mut self.digest, event, entries);
+        self.digests.add_resource(event, whole);
     }
 }

@@ -5,10 +5,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use anamnesis_events::{Event, Position, ResourceKey};
-use sha2::{Digest, Sha256};
 
-use super::digest::Indexed;
-use super::entries::Entries;
+use super::contained::Whole;
+use super::digest::Digests;
 use super::extract::Extractor;
 use super::key::type_number;
 use super::parameters::CustomParameters;
@@ -40,7 +39,7 @@ pub fn derive(events: &[Event], log: i16) -> Derived {
 #[must_use]
 pub fn derive_by(parameters: &CustomParameters, events: &[Event], log: i16) -> Derived {
     let extractor = Extractor::of(parameters, log);
-    let mut standing: HashMap<&ResourceKey, Option<(&Event, Entries)>> = HashMap::new();
+    let mut standing: HashMap<&ResourceKey, Option<(&Event, Whole)>> = HashMap::new();
     let mut parked: Vec<Parked> = Vec::new();
     let mut refused: HashMap<&ResourceKey, Position> = HashMap::new();
     for event in events {
@@ -58,24 +57,24 @@ pub fn derive_by(parameters: &CustomParameters, events: &[Event], log: i16) -> D
             standing.insert(&event.key, None);
             continue;
         }
-        match extractor.entries(&event.key.resource_type, &event.key.id, &event.payload) {
-            Ok(entries) => drop(standing.insert(&event.key, Some((event, entries)))),
+        match extractor.whole(&event.key.resource_type, &event.key.id, &event.payload) {
+            Ok(whole) => drop(standing.insert(&event.key, Some((event, whole)))),
             Err(poison) => {
                 refused.insert(&event.key, event.position);
                 park(poison.reason);
             }
         }
     }
-    let rows: BTreeMap<(i32, i64), (&Event, Entries)> = standing
+    let rows: BTreeMap<(i32, i64), (&Event, Whole)> = standing
         .into_values()
         .flatten()
-        .map(|(event, entries)| {
-            ((type_number(&event.key.resource_type), number(event.position)), (event, entries))
+        .map(|(event, whole)| {
+            ((type_number(&event.key.resource_type), number(event.position)), (event, whole))
         })
         .collect();
-    let mut hash = Sha256::new();
-    for (event, entries) in rows.values() {
-        Indexed::add_resource(&mut hash, event, entries);
+    let mut digests = Digests::default();
+    for (event, whole) in rows.values() {
+        digests.add_resource(event, whole);
     }
-    Derived { digest: hash.finalize().into(), resources: rows.len() as u64, parked }
+    Derived { digest: digests.finish(), resources: rows.len() as u64, parked }
 }

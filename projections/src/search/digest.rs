@@ -7,16 +7,15 @@ use futures::TryStreamExt;
 use sha2::{Digest, Sha256};
 use tokio_postgres::Row;
 
-use super::entries::Entries;
-use super::key::type_number;
+use super::contained::{Placed, Whole};
+use super::shelf::Shelf;
 use super::sql::labels_of_row;
 use super::tables::Tables;
 use crate::ProjectionError;
-use crate::checkpoint::number;
 use crate::database::Database;
 
 /// SHA-256 over the rows that a version has of all resources of the log, in the order of type number and position: what each is found
-/// by, with its rows in the narrow tables. Superseded rows and the checkpoint are not part of it: the same events give
+/// by, with its rows in the narrow tables; where some contain others, over that and the same of what they contain, in the order of the containers. Superseded rows and the checkpoint are not part of it: the same events give
 /// the same digest, in whatever batches they came and whatever number the version has.
 ///
 /// Reads the whole index; for auditors and tests.
@@ -29,23 +28,74 @@ pub async fn digest(database: &Database, log: i16, version: i32) -> Result<[u8; 
     // Longer than a search may take.
     transaction.batch_execute("SET LOCAL statement_timeout = 0").await?;
     let tables = Tables::of(version);
-    let (Tables { resource, span, text, .. }, labels) = (&tables, labels_of_row(&tables));
-    let statement = format!(
-        "SELECT m.kind, m.seq, m.last_updated, m.id, m.tokens, m.spans,
+    let mut digests = Digests::default();
+    for tables in [&tables, &tables.contained()] {
+        let statement = statement(tables);
+        let mut rows = pin!(transaction.query_raw(&statement, [log]).await?);
+        while let Some(row) = rows.try_next().await? {
+            add(digests.of(tables.shelf), &row)?;
+        }
+    }
+    Ok(digests.finish())
+}
+
+/// The digests of the shelves, while they are made.
+#[derive(Debug, Default)]
+pub(super) struct Digests {
+    standing: Sha256,
+    contained: Option<Sha256>,
+}
+
+impl Digests {
+    fn of(&mut self, shelf: Shelf) -> &mut Sha256 {
+        match shelf {
+            Shelf::Standing => &mut self.standing,
+            Shelf::Contained => self.contained.get_or_insert_default(),
+        }
+    }
+
+    /// Adds what the index has of the resource of an event, and of what it contains.
+    pub(super) fn add_resource(&mut self, event: &Event, whole: &Whole) {
+        Indexed::add_resource(&mut self.standing, Shelf::Standing, event, whole);
+        if !whole.contained.is_empty() {
+            Indexed::add_resource(self.of(Shelf::Contained), Shelf::Contained, event, whole);
+        }
+    }
+
+    pub(super) fn finish(self) -> [u8; 32] {
+        let Some(contained) = self.contained else { return self.standing.finalize().into() };
+        let mut both = Sha256::new();
+        both.update(self.standing.finalize());
+        both.update(contained.finalize());
+        both.finalize().into()
+    }
+}
+fn statement(tables: &Tables) -> String {
+    let (from, order) = match tables.shelf {
+        Shelf::Standing => (format!("{} AS m", tables.resource), "m.kind, m.seq"),
+        // The place in the order of what they are in; without that they come last.
+        Shelf::Contained => {
+            let Tables { standing, resource, .. } = tables;
+            let position = tables.shelf.position("m.seq");
+            let from =
+                format!("{resource} AS m LEFT JOIN {standing} AS c ON c.log = m.log AND c.seq = {position}");
+            (from, "c.kind NULLS LAST, m.seq")
+        }
+    };
+    let columns = columns(tables);
+    format!("SELECT {columns} FROM {from} WHERE m.log = $1 ORDER BY {order}")
+}
+
+/// Everything that a shelf has of the resource of a row `m`.
+pub(super) fn columns(tables: &Tables) -> String {
+    let (Tables { span, text, .. }, labels) = (tables, labels_of_row(tables));
+    format!(
+        "m.kind, m.seq, m.last_updated, m.id, m.tokens, m.spans,
              ARRAY(SELECT x FROM {span} AS s, unnest(ARRAY[s.key, s.low, s.high]) WITH ORDINALITY AS v (x, o)
                    WHERE s.seq = m.seq AND s.key = ANY (m.spans) ORDER BY s.key, s.low, s.high, o),
              ARRAY(SELECT t.key || ' ' || t.text FROM {text} AS t
-                   WHERE t.log = m.log AND t.seq = m.seq ORDER BY t.key, t.text), {labels}
-         FROM {resource} AS m WHERE m.log = $1 ORDER BY m.kind, m.seq"
-    );
-    let mut rows = pin!(transaction.query_raw(&statement, [log]).await?);
-    let mut hash = Sha256::new();
-    while let Some(row) = rows.try_next().await? {
-        add(&mut hash, &row)?;
-    }
-    let mut digest = [0; 32];
-    digest.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);
-    Ok(digest)
+                   WHERE t.log = m.log AND t.seq = m.seq ORDER BY t.key, t.text), {labels}"
+    )
 }
 
 /// What the index has of one resource, by its rows or by its event, with its rows in the narrow tables.
@@ -65,25 +115,29 @@ pub(super) struct Indexed<'a> {
 }
 
 impl Indexed<'_> {
-    /// Adds what the index has of the resource of an event, which is found by these entries.
-    pub(super) fn add_resource(hash: &mut Sha256, event: &Event, entries: &Entries) {
-        let spans: Vec<[i64; 3]> =
-            entries.table_spans().map(|span| [span.key, span.low, span.high]).collect();
-        let texts: Vec<String> =
-            entries.texts.iter().map(|text| format!("{} {}", text.key, text.text)).collect();
-        let labels = entries.joined_labels();
-        let indexed = Indexed {
-            kind: type_number(&event.key.resource_type),
-            seq: number(event.position),
-            last_updated: event.recorded_at.timestamp_micros(),
-            id: &event.key.id,
-            tokens: &entries.tokens,
-            spans: &entries.flat_spans(),
-            table_spans: spans.as_flattened(),
-            texts: texts.iter().map(String::as_str).collect(),
-            labels: labels.iter().map(String::as_str).collect(),
-        };
-        indexed.add_to(hash);
+    /// Adds what a shelf has of the resource of an event.
+    pub(super) fn add_resource(hash: &mut Sha256, shelf: Shelf, event: &Event, whole: &Whole) {
+        for Placed { kind, seq, last_updated, id, entries } in
+            whole.rows(shelf, &event.key, (event.position, event.recorded_at))
+        {
+            let spans: Vec<[i64; 3]> =
+                entries.table_spans().map(|span| [span.key, span.low, span.high]).collect();
+            let texts: Vec<String> =
+                entries.texts.iter().map(|text| format!("{} {}", text.key, text.text)).collect();
+            let labels = entries.joined_labels();
+            let indexed = Indexed {
+                kind,
+                seq,
+                last_updated,
+                id,
+                tokens: &entries.tokens,
+                spans: &entries.flat_spans(),
+                table_spans: spans.as_flattened(),
+                texts: texts.iter().map(String::as_str).collect(),
+                labels: labels.iter().map(String::as_str).collect(),
+            };
+            indexed.add_to(hash);
+        }
     }
 
     fn add_to(&self, hash: &mut Sha256) {
@@ -105,7 +159,8 @@ impl Indexed<'_> {
     }
 }
 
-fn add(hash: &mut Sha256, row: &Row) -> Result<(), tokio_postgres::Error> {
+/// Adds a row of [`columns`].
+pub(super) fn add(hash: &mut Sha256, row: &Row) -> Result<(), tokio_postgres::Error> {
     let (tokens, spans, table_spans): (Vec<i64>, Vec<i64>, Vec<i64>) =
         (row.try_get(4)?, row.try_get(5)?, row.try_get(6)?);
     let indexed = Indexed {

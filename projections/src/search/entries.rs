@@ -34,6 +34,8 @@ pub(crate) struct LabelEntry {
 /// over the same resource give the same rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Entries {
+    /// The `Type/id` of what `#id` is said in, until all references are taken.
+    pub(crate) container: String,
     pub(crate) tokens: Vec<i64>,
     pub(crate) spans: Vec<SpanEntry>,
     pub(crate) texts: Vec<TextEntry>,
@@ -55,6 +57,7 @@ impl Entries {
     }
 
     pub(crate) fn finish(&mut self) {
+        self.container = String::new();
         self.labels.sort_unstable();
         self.labels.dedup();
         self.tokens.extend(self.labels.iter().map(|label| label.token));

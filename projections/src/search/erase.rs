@@ -4,20 +4,42 @@ use deadpool_postgres::Transaction;
 use tokio_postgres::types::ToSql;
 
 use super::key::type_number;
+use super::shelf::Shelf;
 use super::sql::unused;
 use super::tables::Tables;
 use super::write::labels;
 use crate::Erasing;
 use crate::checkpoint::number;
 
-/// Takes away what is kept of erased versions beside what their resources are now.
+/// Takes away what is kept of erased versions, and of what they contained, beside what their resources are now.
 pub(super) async fn erase(
+    transaction: &Transaction<'_>,
+    (tables, log): (&Tables, i16),
+    erasing: &[Erasing],
+) -> Result<(), tokio_postgres::Error> {
+    for tables in [tables, &tables.contained()] {
+        erase_of(transaction, (tables, log), erasing).await?;
+    }
+    Ok(())
+}
+
+/// In SQL: the rows `row` of the resource that `c` names.
+fn is_of(tables: &Tables, row: &str) -> String {
+    match tables.shelf {
+        Shelf::Standing => format!("{row}.kind = c.kind AND {row}.id = c.id"),
+        // Names of contained resources end with their container, see `contained::Name`.
+        Shelf::Contained => format!("right({row}.id, length(c.name) + 1) = '#' || c.name"),
+    }
+}
+
+async fn erase_of(
     transaction: &Transaction<'_>,
     (tables, log): (&Tables, i16),
     erasing: &[Erasing],
 ) -> Result<(), tokio_postgres::Error> {
     replaced(transaction, (tables, log), erasing).await?;
     let (mut kinds, mut ids, mut until) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut names, mut left_names) = (Vec::new(), Vec::new());
     let (mut left_kinds, mut left_ids) = (Vec::new(), Vec::new());
     let (mut left_first, mut left_last) = (Vec::new(), Vec::new());
     for one in erasing {
@@ -25,40 +47,47 @@ pub(super) async fn erase(
         if one.is_parked {
             left_kinds.push(kind);
             left_ids.push(one.key.id.as_str());
+            left_names.push(one.key.to_string());
             left_first.push(if one.all { 0 } else { last });
             left_last.push(last);
         }
         if one.all {
             kinds.push(kind);
             ids.push(one.key.id.as_str());
+            names.push(one.key.to_string());
             until.push(last);
         }
     }
-    let Tables { resource, superseded, span, text, .. } = tables;
+    let Tables { resource, superseded, span, text, shelf, .. } = tables;
+    let position = |row: &str| shelf.position(&format!("{row}.seq"));
     let unused = unused(tables, "gone");
     if !kinds.is_empty() {
+        let (is_of, position) = (is_of(tables, "s"), position("s"));
         // Erasing whole histories is rare, and superseded rows are those of minutes: they are looked through.
         let statement = format!(
             "WITH gone AS (
-                 DELETE FROM {superseded} AS s USING unnest($2::int4[], $3::text[], $4::int8[]) AS c (kind, id, last)
-                 WHERE s.log = $1 AND s.kind = c.kind AND s.id = c.id AND s.seq <= c.last
+                 DELETE FROM {superseded} AS s
+                 USING unnest($2::int4[], $3::text[], $4::text[], $5::int8[]) AS c (kind, id, name, last)
+                 WHERE s.log = $1 AND {is_of} AND {position} <= c.last
                  RETURNING s.seq, s.tokens),
              texts AS (DELETE FROM {text} AS t USING gone AS g WHERE t.log = $1 AND t.seq = g.seq),
              {unused}
              SELECT token FROM unused WHERE uses <= 0"
         );
         let statement = transaction.prepare_cached(&statement).await?;
-        let rows = transaction.query(&statement, &[&log, &kinds, &ids, &until]).await?;
+        let rows = transaction.query(&statement, &[&log, &kinds, &ids, &names, &until]).await?;
         labels::remove(transaction, tables, &rows).await?;
     }
     if !left_kinds.is_empty() {
+        let (is_of, position) = (is_of(tables, "r"), position("r"));
         // A resource that is parked still stands in the index as it was before. Nearly never: all of its type are looked
         // through.
         let statement = format!(
             "WITH gone AS (
                  DELETE FROM {resource} AS r
-                 USING unnest($2::int4[], $3::text[], $4::int8[], $5::int8[]) AS c (kind, id, first, last)
-                 WHERE r.log = $1 AND r.kind = c.kind AND r.id = c.id AND r.seq BETWEEN c.first AND c.last
+                 USING unnest($2::int4[], $3::text[], $4::text[], $5::int8[], $6::int8[])
+                     AS c (kind, id, name, first, last)
+                 WHERE r.log = $1 AND {is_of} AND {position} BETWEEN c.first AND c.last
                  RETURNING r.seq, r.tokens, r.spans),
              spans AS (
                  DELETE FROM {span} AS s USING gone AS g, generate_series(1, cardinality(g.spans), 3) AS i
@@ -67,7 +96,8 @@ pub(super) async fn erase(
              {unused}
              SELECT token FROM unused WHERE uses <= 0"
         );
-        let values: [&(dyn ToSql + Sync); 5] = [&log, &left_kinds, &left_ids, &left_first, &left_last];
+        let values: [&(dyn ToSql + Sync); 6] =
+            [&log, &left_kinds, &left_ids, &left_names, &left_first, &left_last];
         let rows = transaction.query(&statement, &values).await?;
         labels::remove(transaction, tables, &rows).await?;
     }
@@ -88,12 +118,13 @@ async fn replaced(
     if seqs.is_empty() {
         return Ok(());
     }
-    let Tables { superseded, text, .. } = tables;
+    let Tables { superseded, text, shelf, .. } = tables;
+    let (came_with, kept_until) = (shelf.came_with("s", "c.seq"), shelf.until("c.until"));
     let unused = unused(tables, "gone");
     let statement = format!(
         "WITH gone AS (
              DELETE FROM {superseded} AS s USING unnest($2::int8[], $3::int8[]) AS c (until, seq)
-             WHERE s.log = $1 AND s.until = c.until AND s.seq = c.seq
+             WHERE s.log = $1 AND s.until = {kept_until} AND {came_with}
              RETURNING s.seq, s.tokens),
          texts AS (DELETE FROM {text} AS t USING gone AS g WHERE t.log = $1 AND t.seq = g.seq),
          {unused}

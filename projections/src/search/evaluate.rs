@@ -7,11 +7,12 @@
 use chrono::{DateTime, Utc};
 
 use super::atom::{Atom, Criterion};
+use super::contained::Whole;
 use super::entries::Entries;
 use super::extract::Extractor;
 use super::key::{pieces_of, type_number};
 use super::near;
-use super::query::{Catalogue, SearchQuery};
+use super::query::{Catalogue, Contained as Asked, SearchQuery};
 use super::span::SpanBox;
 use super::string::BEYOND;
 use crate::Poison;
@@ -67,9 +68,9 @@ impl Evaluator {
     /// [`Poison`] where the payload is no resource of the type.
     pub fn take_apart(&self, subject: &Subject<'_>) -> Result<Found, Poison> {
         let Subject { resource_type, id, payload, recorded_at } = *subject;
-        let entries = self.extractor.entries(resource_type, id, payload)?;
+        let whole = self.extractor.whole(resource_type, id, payload)?;
         let recorded = recorded_at.timestamp_micros();
-        Ok(Found { resource_type: resource_type.to_owned(), entries, recorded })
+        Ok(Found { resource_type: resource_type.to_owned(), whole, recorded })
     }
 }
 
@@ -77,18 +78,45 @@ impl Evaluator {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     resource_type: String,
-    entries: Entries,
+    whole: Whole,
     /// When the version was recorded, in microseconds.
     recorded: i64,
 }
 
 impl Found {
-    /// Whether a search with this query finds the resource. Not to be asked where [`SearchQuery::joins_others`]: what
-    /// other resources have, this one does not say.
+    /// Whether a search with this query finds the resource; with `_contained` also because of what it contains. Not to
+    /// be asked where [`SearchQuery::joins_others`]: what other resources have, this one does not say.
     #[must_use]
     pub fn matches(&self, query: &SearchQuery) -> bool {
-        query.types.contains(&self.resource_type)
-            && query.criteria.iter().all(|criterion| self.has(criterion))
+        let of_itself =
+            Entity { found: self, resource_type: &self.resource_type, entries: &self.whole.entries };
+        let stands = query.contained() != Asked::Only && of_itself.matches(&query.types, &query.criteria);
+        stands || !self.contained_matches(query).is_empty()
+    }
+
+    /// The places in `contained`, from 0 on, of the resources that a search with this query finds.
+    #[must_use]
+    pub fn contained_matches(&self, query: &SearchQuery) -> Vec<usize> {
+        let Some(of_contained) = &query.of_contained else { return Vec::new() };
+        let contained = self.whole.contained.iter().filter(|one| {
+            let of_one = Entity { found: self, resource_type: one.resource_type, entries: &one.entries };
+            of_one.matches(&query.types, &of_contained.criteria)
+        });
+        contained.filter_map(|one| usize::try_from(one.place - 1).ok()).collect()
+    }
+}
+
+/// One resource of a version: itself, or one that it contains.
+struct Entity<'a> {
+    found: &'a Found,
+    resource_type: &'a str,
+    entries: &'a Entries,
+}
+
+impl Entity<'_> {
+    fn matches(&self, types: &[String], criteria: &[Criterion]) -> bool {
+        types.iter().any(|name| name == self.resource_type)
+            && criteria.iter().all(|criterion| self.has(criterion))
     }
 
     fn has(&self, criterion: &Criterion) -> bool {
@@ -96,7 +124,7 @@ impl Found {
     }
 
     fn has_atom(&self, atom: &Atom) -> bool {
-        let Entries { tokens, spans, texts, labels } = &self.entries;
+        let Entries { tokens, spans, texts, labels, .. } = self.entries;
         match atom {
             // Tokens are sorted, see `Entries::finish`.
             Atom::Token(token) => tokens.binary_search(token).is_ok(),
@@ -115,12 +143,12 @@ impl Found {
                 texts.iter().any(|entry| keys.contains(&entry.key) && entry.text.contains(text))
             }
             Atom::Labels(asked) => labels.iter().any(|label| asked.has(label)),
-            Atom::Recorded { low, high } => (*low..=*high).contains(&self.recorded),
+            Atom::Recorded { low, high } => (*low..=*high).contains(&self.found.recorded),
             Atom::Near { key, latitude, longitude, millimetres } => spans.iter().any(|span| {
                 span.key == *key
                     && near::is_near((span.low, span.high), (*latitude, *longitude), *millimetres)
             }),
-            Atom::Kind(kind) => type_number(&self.resource_type) == *kind,
+            Atom::Kind(kind) => type_number(self.resource_type) == *kind,
             Atom::All(all) => all.iter().all(|criterion| self.has(criterion)),
             // Nobody asks, see `SearchQuery::joins_others`.
             Atom::Join(_) => false,

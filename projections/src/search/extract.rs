@@ -7,11 +7,13 @@ use anamnesis_fhir::json::{Document, Limits, Value};
 use anamnesis_fhir::search::{Extracted, SearchParameter, SearchParameterKind, SearchRegistry};
 
 use super::alias::Aliases;
+use super::contained::{self, Contained, Whole};
 use super::entries::{Entries, SpanEntry};
 use super::full_text::WordKeys;
 use super::key::{Class, ParameterKey};
 use super::parameters::CustomParameters;
 use super::span::Span;
+use super::target::Target;
 use super::{composite, date, near, number, quantity, reference, special, string, token, uri};
 use crate::Poison;
 
@@ -40,13 +42,18 @@ struct Known {
     key: ParameterKey,
     /// Its place in [`TypeKeys::absent`].
     usual: Option<usize>,
+    /// It puts resources of the type into a compartment.
+    is_of_compartments: bool,
 }
 
 impl TypeKeys {
-    fn add(&mut self, parameter: &SearchParameter, key: ParameterKey) {
+    fn add(&mut self, resource_type: &str, parameter: &SearchParameter, key: ParameterKey) {
         let usual = special::is_usual(parameter).then_some(self.absent.len());
         self.absent.extend(usual.map(|_| key.of(Class::Absent, &[])));
-        self.keys.insert(parameter.code().to_owned(), Known { key, usual });
+        let is_of_compartments = definitions::r4().compartments().iter().any(|compartment| {
+            compartment.parameters(resource_type).is_some_and(|codes| codes.contains(&parameter.code()))
+        });
+        self.keys.insert(parameter.code().to_owned(), Known { key, usual, is_of_compartments });
     }
 }
 
@@ -63,7 +70,7 @@ impl Extractor {
             let of_type: &mut TypeKeys = types.entry(*name).or_default();
             let indexed = registry.parameters(name).iter();
             for parameter in indexed.filter(|parameter| aliases.get(name, parameter.code()).is_none()) {
-                of_type.add(parameter, ParameterKey::new(log, name, parameter.code()));
+                of_type.add(name, parameter, ParameterKey::new(log, name, parameter.code()));
             }
         }
         Self { registry, log, types, has_full_text: false }
@@ -74,11 +81,11 @@ impl Extractor {
         Self { has_full_text, ..self }
     }
 
-    /// What the resource is found by.
+    /// What the resource is found by, and the resources in it.
     ///
     /// # Errors
     /// [`Poison`] where the payload is no resource of the type.
-    pub(crate) fn entries(&self, resource_type: &str, id: &str, payload: &[u8]) -> Result<Entries, Poison> {
+    pub(crate) fn whole(&self, resource_type: &str, id: &str, payload: &[u8]) -> Result<Whole, Poison> {
         let document =
             Document::parse(payload, &Limits::default()).map_err(|error| Poison::new(error.to_string()))?;
         let root = document.root();
@@ -87,12 +94,50 @@ impl Extractor {
         }
         let known = self.types.get(resource_type);
         let known = known.ok_or_else(|| Poison::new(format!("{resource_type} is no resource type of R4")))?;
-        let mut entries = Entries::default();
-        let mut is_there = vec![false; known.absent.len()];
+        let container = format!("{resource_type}/{id}");
+        let mut entries = Entries { container: container.clone(), ..Entries::default() };
         reference::index_targets(self.log, resource_type, id, root, &mut entries);
+        let mut membership = Vec::new();
+        self.index_all(known, (resource_type, root), &mut entries, &mut membership);
+        let contained = root.get("contained").map_or_else(Vec::new, |_| {
+            membership.push(Target::resource(self.log, resource_type, id).own());
+            self.contained(&container, root, &membership)
+        });
+        Ok(Whole { entries, contained })
+    }
+
+    /// What the contained resources are found by, whose container is in compartments by these tokens.
+    fn contained(&self, container: &str, root: Value<'_>, membership: &[i64]) -> Vec<Contained> {
+        let mut all = Vec::new();
+        for (place, resource_type, id, value) in contained::each_in(root) {
+            let Some(known) = self.types.get(resource_type) else { continue };
+            let mut entries = Entries { container: container.to_owned(), ..Entries::default() };
+            contained::index(self.log, (resource_type, &id), membership, &mut entries);
+            reference::index_references(self.log, resource_type, value, &mut entries);
+            self.index_all(known, (resource_type, value), &mut entries, &mut Vec::new());
+            all.push(Contained { place, resource_type, name: format!("{id}#{container}"), entries });
+        }
+        all
+    }
+
+    /// Adds what the parameters of the type give, and tells the tokens by which the resource is in compartments.
+    fn index_all(
+        &self,
+        known: &TypeKeys,
+        (resource_type, root): (&str, Value<'_>),
+        entries: &mut Entries,
+        membership: &mut Vec<i64>,
+    ) {
+        let mut is_there = vec![false; known.absent.len()];
         self.registry.extract_all(resource_type, root, |parameter, extracted| {
-            let Some(Known { key, usual }) = known.keys.get(parameter.code()) else { return };
-            index(key, parameter, (root, extracted), &mut entries);
+            let Some(Known { key, usual, is_of_compartments }) = known.keys.get(parameter.code()) else {
+                return;
+            };
+            let before = entries.tokens.len();
+            index(key, parameter, (root, extracted), entries);
+            if *is_of_compartments {
+                membership.extend(entries.tokens.iter().skip(before));
+            }
             match usual.and_then(|at| is_there.get_mut(at)) {
                 Some(is_there) => *is_there = true,
                 None if has_presence(parameter) => entries.token(key, Class::Present, &[]),
@@ -102,10 +147,9 @@ impl Extractor {
         let absent = known.absent.iter().zip(is_there).filter(|(_, is_there)| !is_there);
         entries.tokens.extend(absent.map(|(token, _)| *token));
         if self.has_full_text {
-            WordKeys::new(self.log, resource_type).index(resource_type, root, &mut entries);
+            WordKeys::new(self.log, resource_type).index(resource_type, root, entries);
         }
         entries.finish();
-        Ok(entries)
     }
 }
 

@@ -1,11 +1,13 @@
 //! Answers searches from the index.
 
+mod contained;
 mod count;
 mod explain;
 mod include;
 mod join;
 mod label;
 mod memory;
+mod page;
 mod reading;
 mod rows;
 
@@ -31,6 +33,7 @@ use crate::{Active, Late, ParkedMarks, Progress, ProjectionError};
 pub use explain::{ExplainOptions, Explained, Ran, explained};
 pub use include::Drawn;
 use memory::Memory;
+pub use page::{ContainedMatch, SearchMatch, SearchPage};
 use reading::{Hidden, Readings};
 use rows::{Found, Row};
 
@@ -66,42 +69,6 @@ impl Default for SearchLimits {
             counted_max: 10_000,
         }
     }
-}
-
-/// A resource that a search has found. Its content is in the log, at its position.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SearchMatch {
-    /// The event that holds the resource.
-    pub position: Position,
-    /// The resource type.
-    pub resource_type: &'static str,
-    /// The id.
-    pub id: String,
-}
-
-/// One page of results.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SearchPage {
-    /// The resources, in their order; none where only the total was asked for.
-    pub matches: Vec<SearchMatch>,
-    /// The number of all matches, where it was asked for.
-    pub total: Option<u64>,
-    /// The page token of the next page, if there is one.
-    pub next: Option<String>,
-    /// The page token of the page before, if there is one.
-    pub previous: Option<String>,
-    /// The position that the index had reached.
-    pub reached: Position,
-    /// The position as of which the page shows its resources.
-    pub as_of: Position,
-    /// What the client should know about the results, without what is parked.
-    pub issues: Vec<Issue>,
-    /// The resources of the types asked for that were parked when the query began or when it ended, in the version
-    /// that answered it: the page may lack them, or hold them as they were.
-    pub parked: Option<Issue>,
-    /// The position up to which this process knew what is parked when the query began. Of an event after it, `parked`
-    /// may say nothing.
-    pub parked_known: Position,
 }
 
 /// The search index of one log. Cheap to clone.
@@ -236,6 +203,9 @@ impl SearchIndex {
 
     /// The page, by one version from beginning to end.
     async fn page(&self, query: &SearchQuery, tables: &Tables) -> Result<SearchPage, ProjectionError> {
+        if let Some(of_contained) = &query.of_contained {
+            return self.page_of_contained(query, of_contained, tables).await;
+        }
         let kinds: Vec<i32> = query.types.iter().map(|name| type_number(name)).collect();
         let token = query.page.as_ref();
         let order = Order::new(&query.sort, token.is_some_and(|token| token.backward));
@@ -262,18 +232,7 @@ impl SearchIndex {
         };
         if query.is_count_only() {
             let (total, reached) = counted.unwrap_or_default();
-            let total = Some(total);
-            return Ok(SearchPage {
-                matches: vec![],
-                total,
-                next: None,
-                previous: None,
-                reached,
-                as_of: reached,
-                issues: vec![],
-                parked: None,
-                parked_known: Position::ZERO,
-            });
+            return Ok(SearchPage::of_total(total, reached));
         }
         let found = match as_of {
             Some(position) => self.rows_of_joins(&window, position).await?,
@@ -412,14 +371,17 @@ impl SearchIndex {
                 text: text.to_owned(),
             });
         }
-        let matches = found.rows.into_iter().filter_map(|row| self.found(row)).collect();
+        let matches = match &query.of_contained {
+            None => found.rows.into_iter().filter_map(|row| self.found(row)).collect(),
+            Some(asked) => found.rows.into_iter().filter_map(|row| self.found_of_both(row, asked)).collect(),
+        };
         let (reached, parked, parked_known) = (found.reached, None, Position::ZERO);
         SearchPage { matches, total, next, previous, reached, as_of: position, issues, parked, parked_known }
     }
 
     fn found(&self, row: Row) -> Option<SearchMatch> {
         let position = Position::new(u64::try_from(row.place.seq).ok()?);
-        Some(SearchMatch { position, resource_type: self.types.get(&row.kind)?, id: row.id })
+        Some(SearchMatch { position, resource_type: self.types.get(&row.kind)?, id: row.id, contained: None })
     }
 
     /// What a search may start from, one after the other, and how many may be gathered from it: the criterion that

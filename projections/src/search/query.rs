@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod chain;
+mod contained;
 mod control;
 mod filter;
 mod full_text;
@@ -18,6 +19,8 @@ use anamnesis_events::Position;
 use anamnesis_fhir::terminology::Terminology;
 
 pub use catalogue::Catalogue;
+pub(crate) use contained::OfContained;
+pub use contained::{Contained, ContainedType};
 pub use control::is_of_results;
 
 use super::atom::Criterion;
@@ -143,6 +146,8 @@ pub struct SearchQuery {
     /// The types that are searched and those that are joined to them.
     pub(crate) looked_at: Vec<String>,
     pub(crate) criteria: Vec<Criterion>,
+    /// What is asked of contained resources, where they are searched.
+    pub(crate) of_contained: Option<OfContained>,
     pub(crate) sort: Vec<SortKey>,
     pub(crate) page: Option<PageToken>,
     pub(crate) fingerprint: u64,
@@ -196,6 +201,16 @@ impl SearchQuery {
     #[must_use]
     pub fn elements(&self) -> &[String] {
         &self.elements
+    }
+
+    /// Whether resources that others contain are searched.
+    #[must_use]
+    pub fn contained(&self) -> Contained {
+        match &self.of_contained {
+            None => Contained::None,
+            Some(OfContained { is_both: false, .. }) => Contained::Only,
+            Some(OfContained { is_both: true, .. }) => Contained::Both,
+        }
     }
 
     /// Whether it asks for what other resources have: chains, `_has` and the like.

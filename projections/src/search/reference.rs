@@ -26,12 +26,9 @@ pub(super) fn index(key: &ParameterKey, extracted: Extracted<'_>, entries: &mut 
         }
         return;
     }
-    if let Some(reference) = value.get("reference").and_then(Value::as_str)
-        && !reference.starts_with('#')
-    {
-        let target = Target::of(key.log(), without_history(&reference));
-        entries.tokens.push(target.referred_by(key.references()));
-    }
+    let reference = value.get("reference").and_then(Value::as_str);
+    let target = reference.and_then(|reference| target_of(key.log(), &reference, &entries.container));
+    entries.tokens.extend(target.map(|target| target.referred_by(key.references())));
     label::index_reference(key, value, entries);
     let identifier = value.get("identifier");
     let part = |name| identifier.and_then(|identifier| identifier.get(name)).and_then(Value::as_str);
@@ -51,9 +48,15 @@ pub(super) fn index_targets(log: i16, resource_type: &str, id: &str, root: Value
             entries.tokens.push(Target::of(log, &format!("{url}|{version}")).own_address());
         }
     }
+    index_references(log, resource_type, root, entries);
+}
+
+/// Adds what refers to others, by a parameter or not.
+pub(super) fn index_references(log: i16, resource_type: &str, root: Value<'_>, entries: &mut Entries) {
     each_reference(root, resource_type, &mut |reference| {
-        if is_local(&reference) {
-            entries.tokens.push(Target::of(log, without_history(&reference)).target());
+        if is_local(&reference) || reference.starts_with('#') {
+            let target = target_of(log, &reference, &entries.container);
+            entries.tokens.extend(target.map(Target::target));
         }
     });
 }
@@ -137,6 +140,15 @@ fn identifier(key: &ParameterKey, value: &str) -> Result<Atom, Refusal> {
             Ok(Atom::Token(key.of(Class::IdentifierSystemValue, &[system, value])))
         }
         _ => Err(Refusal::BadValue("an identifier is value or system|value".to_owned())),
+    }
+}
+
+/// Where a reference leads that is said in this container: `#id` leads to what that contains. `#` alone leads nowhere.
+fn target_of(log: i16, reference: &str, container: &str) -> Option<Target> {
+    match reference.strip_prefix('#') {
+        None => Some(Target::of(log, without_history(reference))),
+        Some("") => None,
+        Some(id) => Some(Target::contained(log, container, id)),
     }
 }
 

@@ -17,6 +17,7 @@ use tokio_postgres::types::ToSql;
 use super::atom::Criterion;
 use super::page::{KeyValue, Place};
 use super::query::{SortBy, SortKey, kinds_by_name};
+use super::shelf::Shelf;
 use super::span::Family;
 use super::tables::{NAME, Tables};
 pub(super) use label::{labels_of_row, unused};
@@ -28,6 +29,8 @@ const LAST_TEXT: &str = "\u{10ffff}";
 #[derive(Debug)]
 pub(super) struct Statement<'a> {
     pub(super) tables: &'a Tables,
+    /// Where the row `m` stands that is written of: a joined one may stand elsewhere.
+    shelf: Shelf,
     pub(super) text: String,
     pub(super) values: Vec<Value>,
 }
@@ -167,7 +170,11 @@ pub(super) enum Start<'a> {
 
 impl<'a> Statement<'a> {
     fn over(window: &Window<'a>) -> Self {
-        Self { tables: window.tables, text: String::new(), values: Vec::new() }
+        Self::of(window.tables)
+    }
+
+    fn of(tables: &'a Tables) -> Self {
+        Self { tables, shelf: tables.shelf, text: String::new(), values: Vec::new() }
     }
 
     pub(super) fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
@@ -281,6 +288,21 @@ impl<'a> Statement<'a> {
         };
         let checkpoint = statement.checkpoint(window.log);
         statement.text = format!("SELECT ({count}), c.seq FROM {checkpoint}");
+        statement
+    }
+
+    /// Counts the resources of several windows; where `by_position`, what came with the same position counts once. One
+    /// row: the count.
+    pub(super) fn count_all(first: &Window<'a>, others: &[Window<'a>], by_position: bool) -> Self {
+        let mut statement = Self::over(first);
+        let mut all = Vec::with_capacity(1 + others.len());
+        for window in [first].into_iter().chain(others) {
+            (statement.tables, statement.shelf) = (window.tables, window.tables.shelf);
+            let seq = if by_position { window.tables.shelf.position("m.seq") } else { "m.seq".to_owned() };
+            all.push(format!("SELECT {seq} AS seq {}", statement.counted(window)));
+        }
+        let (distinct, all) = (if by_position { "DISTINCT " } else { "" }, all.join(" UNION ALL "));
+        statement.text = format!("SELECT count({distinct}g.seq) FROM ({all}) AS g");
         statement
     }
 

@@ -56,6 +56,11 @@ impl Target {
         Self::of(log, &format!("{resource_type}/{id}"))
     }
 
+    /// What the resource `Type/id` contains under this id. No resource that stands for itself has such an address.
+    pub(crate) fn contained(log: i16, container: &str, id: &str) -> Self {
+        Self::of(log, &format!("{container}#{id}"))
+    }
+
     /// What has this own key, or is this target.
     pub(crate) fn of_key(key: i64) -> Self {
         Self(key & NUMBER_MASK)

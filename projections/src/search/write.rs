@@ -10,12 +10,14 @@ use deadpool_postgres::Transaction;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{ToSql, Type};
 
+use super::contained::{Placed, Whole};
 use super::entries::Entries;
 use super::erase;
 use super::extract::Extractor;
 use super::key::type_number;
 use super::label::Uses;
 use super::parameters::CustomParameters;
+use super::shelf::Shelf;
 use super::sql::unused;
 use super::tables::{NAME, SCHEMA, Tables};
 use crate::checkpoint::number;
@@ -42,9 +44,9 @@ pub struct SearchProjection {
     dropped_at: AtomicI64,
 }
 
-/// What an event gives: the index entries of the resource, or nothing when it was deleted or the body was erased.
+/// What an event gives: the index entries of the resource and of those in it, or nothing when it was deleted or the body was erased.
 #[derive(Debug)]
-pub struct SearchRows(Option<Entries>);
+pub struct SearchRows(Option<Whole>);
 
 impl SearchProjection {
     /// The name of the projection.
@@ -97,9 +99,7 @@ impl Projection for SearchProjection {
             return Ok(SearchRows(None));
         }
         let key = &event.key;
-        self.extractor
-            .entries(&key.resource_type, &key.id, &event.payload)
-            .map(|entries| SearchRows(Some(entries)))
+        self.extractor.whole(&key.resource_type, &key.id, &event.payload).map(|whole| SearchRows(Some(whole)))
     }
 
     async fn prepare(&self, transaction: &Transaction<'_>) -> Result<(), ProjectionError> {
@@ -120,23 +120,24 @@ impl Projection for SearchProjection {
         changes: &[Change<SearchRows>],
         _reached: Position,
     ) -> Result<(), tokio_postgres::Error> {
-        self.supersede(transaction, changes).await?;
-        let there = || changes.iter().filter_map(|change| Some((change, change.rows.0.as_ref()?)));
-        self.copy_resources(transaction, there()).await?;
-        self.copy_spans(transaction, there()).await?;
-        let texts = there().map(|(change, entries)| (change.position, entries));
-        self.copy_texts(transaction, texts).await?;
-        let kept = self.keep_passed(transaction, changes).await?;
         let mut uses = Uses::default();
-        there().map(|(_, entries)| entries).chain(kept).for_each(|entries| uses.add(entries));
-        labels::add(transaction, &self.tables, &uses).await?;
-        if there().next().is_some() {
-            // Sorted by key and taken at once this costs a fifth of taking row by row, and no search has to look
-            // through a list of what is pending.
-            let clean = format!("SELECT gin_clean_pending_list('{}')", self.tables.token_index);
-            let statement = transaction.prepare_cached(&clean).await?;
-            transaction.query(&statement, &[]).await?;
+        for tables in [&self.tables, &self.tables.contained()] {
+            self.supersede(transaction, tables, changes).await?;
+            let there = || changes.iter().flat_map(|change| rows_now(tables, change));
+            self.copy_resources(transaction, tables, there()).await?;
+            self.copy_spans(transaction, tables, there()).await?;
+            self.copy_texts(transaction, tables, there()).await?;
+            let kept = self.keep_passed(transaction, tables, changes).await?;
+            there().map(|row| row.entries).chain(kept).for_each(|entries| uses.add(entries));
+            if there().next().is_some() {
+                // Sorted by key and taken at once this costs a fifth of taking row by row, and no search has to look
+                // through a list of what is pending.
+                let clean = format!("SELECT gin_clean_pending_list('{}')", tables.token_index);
+                let statement = transaction.prepare_cached(&clean).await?;
+                transaction.query(&statement, &[]).await?;
+            }
         }
+        labels::add(transaction, &self.tables, &uses).await?;
         self.drop_superseded(transaction, changes).await
     }
 
@@ -149,13 +150,19 @@ impl Projection for SearchProjection {
     }
 }
 
-type There<'a> = (&'a Change<SearchRows>, &'a Entries);
+/// The rows of a shelf that a change comes to.
+fn rows_now<'a>(tables: &Tables, change: &'a Change<SearchRows>) -> impl Iterator<Item = Placed<'a>> {
+    let shelf = tables.shelf;
+    let at = (change.position, change.recorded_at);
+    change.rows.0.iter().flat_map(move |whole| whole.rows(shelf, &change.key, at))
+}
 
 impl SearchProjection {
     /// Takes the rows of the versions before out of the index and keeps them apart for a while.
     async fn supersede(
         &self,
         transaction: &Transaction<'_>,
+        tables: &Tables,
         changes: &[Change<SearchRows>],
     ) -> Result<(), tokio_postgres::Error> {
         let (mut kinds, mut seqs, mut until, mut until_at) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -169,13 +176,15 @@ impl SearchProjection {
         if seqs.is_empty() {
             return Ok(());
         }
-        let Tables { resource, superseded, span, .. } = &self.tables;
+        let Tables { resource, superseded, span, shelf, .. } = tables;
+        let of_kind = if *shelf == Shelf::Standing { " AND r.kind = c.kind" } else { "" };
+        let (came_with, until_row) = (shelf.came_with("r", "c.seq"), shelf.until("c.until"));
         let statement = format!(
             "WITH gone AS (
                  DELETE FROM {resource} AS r
                  USING unnest($2::int4[], $3::int8[], $4::int8[], $5::int8[]) AS c (kind, seq, until, until_at)
-                 WHERE r.log = $1 AND r.kind = c.kind AND r.seq = c.seq
-                 RETURNING r.kind, r.seq, r.last_updated, c.until, c.until_at, r.id, r.tokens, r.spans),
+                 WHERE r.log = $1{of_kind} AND {came_with}
+                 RETURNING r.kind, r.seq, r.last_updated, {until_row} AS until, c.until_at, r.id, r.tokens, r.spans),
              kept AS (
                  INSERT INTO {superseded} (log, kind, seq, last_updated, until, until_at, id, tokens, spans)
                  SELECT $1, kind, seq, last_updated, until, until_at, id, tokens, spans FROM gone)
@@ -187,51 +196,52 @@ impl SearchProjection {
         Ok(())
     }
 
-    async fn copy_resources(
+    async fn copy_resources<'a>(
         &self,
         transaction: &Transaction<'_>,
-        there: impl Iterator<Item = There<'_>>,
+        tables: &Tables,
+        there: impl Iterator<Item = Placed<'a>>,
     ) -> Result<(), tokio_postgres::Error> {
-        let into = format!("{} (log, kind, seq, last_updated, id, tokens, spans)", self.tables.resource);
+        let into = format!("{} (log, kind, seq, last_updated, id, tokens, spans)", tables.resource);
         let types =
             [Type::INT2, Type::INT4, Type::INT8, Type::INT8, Type::TEXT, Type::INT8_ARRAY, Type::INT8_ARRAY];
         let mut copy = Copy::new(transaction, into, &types);
-        for (change, entries) in there {
-            let (kind, seq) = (type_number(&change.key.resource_type), number(change.position));
-            let (last_updated, spans) = (change.recorded_at.timestamp_micros(), entries.flat_spans());
-            copy.row(&[&self.log, &kind, &seq, &last_updated, &change.key.id, &entries.tokens, &spans])
-                .await?;
+        for Placed { kind, seq, last_updated, id, entries } in there {
+            let spans = entries.flat_spans();
+            copy.row(&[&self.log, &kind, &seq, &last_updated, &id, &entries.tokens, &spans]).await?;
         }
         copy.finish().await
     }
 
-    async fn copy_spans(
+    async fn copy_spans<'a>(
         &self,
         transaction: &Transaction<'_>,
-        there: impl Iterator<Item = There<'_>>,
+        tables: &Tables,
+        there: impl Iterator<Item = Placed<'a>>,
     ) -> Result<(), tokio_postgres::Error> {
-        let into = format!("{} (key, low, high, seq)", self.tables.span);
+        let into = format!("{} (key, low, high, seq)", tables.span);
         let types = [Type::INT8, Type::INT8, Type::INT8, Type::INT8];
         let mut copy = Copy::new(transaction, into, &types);
-        for (change, entries) in there {
-            for span in entries.table_spans() {
-                copy.row(&[&span.key, &span.low, &span.high, &number(change.position)]).await?;
+        for row in there {
+            for span in row.entries.table_spans() {
+                copy.row(&[&span.key, &span.low, &span.high, &row.seq]).await?;
             }
         }
         copy.finish().await
     }
 
-    async fn copy_texts(
+    async fn copy_texts<'a>(
         &self,
         transaction: &Transaction<'_>,
-        of: impl Iterator<Item = (Position, &Entries)>,
+        tables: &Tables,
+        of: impl Iterator<Item = Placed<'a>>,
     ) -> Result<(), tokio_postgres::Error> {
-        let into = format!("{} (key, seq, log, text)", self.tables.text);
+        let into = format!("{} (key, seq, log, text)", tables.text);
         let types = [Type::INT8, Type::INT8, Type::INT2, Type::TEXT];
         let mut copy = Copy::new(transaction, into, &types);
-        for (position, entries) in of {
-            for entry in &entries.texts {
-                copy.row(&[&entry.key, &number(position), &self.log, &entry.text]).await?;
+        for row in of {
+            for entry in &row.entries.texts {
+                copy.row(&[&entry.key, &row.seq, &self.log, &entry.text]).await?;
             }
         }
         copy.finish().await
@@ -242,6 +252,7 @@ impl SearchProjection {
     async fn keep_passed<'a>(
         &self,
         transaction: &Transaction<'_>,
+        tables: &Tables,
         changes: &'a [Change<SearchRows>],
     ) -> Result<Vec<&'a Entries>, tokio_postgres::Error> {
         let Some(newest) = changes.iter().map(|change| change.recorded_at.timestamp_micros()).max() else {
@@ -252,7 +263,7 @@ impl SearchProjection {
         };
         let into = format!(
             "{} (log, kind, seq, last_updated, until, until_at, id, tokens, spans)",
-            self.tables.superseded
+            tables.superseded
         );
         let (bigint, bigints) = (Type::INT8, Type::INT8_ARRAY);
         let types = [
@@ -269,25 +280,27 @@ impl SearchProjection {
         let mut copy = Copy::new(transaction, into, &types);
         let (mut left_out, mut texts) = (None, Vec::new());
         for change in changes {
-            let kind = type_number(&change.key.resource_type);
             for passed in &change.passed {
-                let Some(entries) = &passed.rows.0 else { continue };
-                let until = number(passed.until);
+                let Some(whole) = &passed.rows.0 else { continue };
                 if !is_kept(passed) {
-                    left_out = left_out.max(Some(until));
+                    left_out = left_out.max(Some(number(passed.until)));
                     continue;
                 }
-                let (seq, spans) = (number(passed.position), entries.flat_spans());
-                let (at, until_at) =
-                    (passed.recorded_at.timestamp_micros(), passed.until_at.timestamp_micros());
-                let (id, tokens) = (&change.key.id, &entries.tokens);
-                copy.row(&[&self.log, &kind, &seq, &at, &until, &until_at, id, tokens, &spans]).await?;
-                texts.push((passed.position, entries));
+                let until_at = passed.until_at.timestamp_micros();
+                let until = tables.shelf.first(passed.until);
+                for row in whole.rows(tables.shelf, &change.key, (passed.position, passed.recorded_at)) {
+                    let Placed { kind, seq, last_updated, id, entries } = row;
+                    let (tokens, spans) = (&entries.tokens, entries.flat_spans());
+                    let values: [&(dyn ToSql + Sync); 9] =
+                        [&self.log, &kind, &seq, &last_updated, &until, &until_at, &id, tokens, &spans];
+                    copy.row(&values).await?;
+                    texts.push(row);
+                }
             }
         }
         copy.finish().await?;
-        let kept = texts.iter().map(|(_, entries)| *entries).collect();
-        self.copy_texts(transaction, texts.into_iter()).await?;
+        let kept = texts.iter().map(|row| row.entries).collect();
+        self.copy_texts(transaction, tables, texts.into_iter()).await?;
         let Some(left_out) = left_out else { return Ok(kept) };
         let kept_from = "UPDATE anamnesis.projection_checkpoint SET kept_from = greatest(kept_from, $4)
             WHERE name = $1 AND version = $2 AND log = $3";
@@ -307,8 +320,21 @@ impl SearchProjection {
         if newest.saturating_sub(self.dropped_at.load(Ordering::Relaxed)) < DROP_EVERY_MICROSECONDS {
             return Ok(());
         }
-        let Tables { superseded, text, .. } = &self.tables;
-        let unused = unused(&self.tables, "dropped");
+        for tables in [&self.tables, &self.tables.contained()] {
+            self.drop_superseded_of(transaction, tables, newest).await?;
+        }
+        self.dropped_at.store(newest, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn drop_superseded_of(
+        &self,
+        transaction: &Transaction<'_>,
+        tables: &Tables,
+        newest: i64,
+    ) -> Result<(), tokio_postgres::Error> {
+        let Tables { superseded, text, shelf, .. } = tables;
+        let (unused, until) = (unused(tables, "dropped"), shelf.position("max(until)"));
         let statement = format!(
             "WITH dropped AS (
                  DELETE FROM {superseded} AS s USING (
@@ -319,7 +345,7 @@ impl SearchProjection {
                  DELETE FROM {text} AS t USING dropped AS d WHERE t.log = $1 AND t.seq = d.seq),
              kept AS (
                  UPDATE anamnesis.projection_checkpoint AS c
-                 SET kept_from = greatest(c.kept_from, (SELECT max(until) FROM dropped))
+                 SET kept_from = greatest(c.kept_from, (SELECT {until} FROM dropped))
                  WHERE c.name = $4 AND c.version = $5 AND c.log = $1 AND EXISTS (SELECT FROM dropped)),
              {unused}
              SELECT token FROM unused WHERE uses <= 0"
@@ -329,9 +355,7 @@ impl SearchProjection {
         let version = self.tables.version;
         let values: [&(dyn ToSql + Sync); 5] = [&self.log, &before, &DROPPED_MAX, &NAME, &version];
         let rows = transaction.query(&statement, &values).await?;
-        labels::remove(transaction, &self.tables, &rows).await?;
-        self.dropped_at.store(newest, Ordering::Relaxed);
-        Ok(())
+        labels::remove(transaction, tables, &rows).await
     }
 }
 

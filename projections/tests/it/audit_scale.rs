@@ -153,8 +153,13 @@ async fn a_version_that_is_taken_away_meanwhile_is_not_missed() {
         if !std::mem::take(&mut is_first) {
             return;
         }
-        let tables = ["resource", "superseded", "span", "text", "label", "label_word"]
-            .map(|table| format!("ALTER TABLE anamnesis.search_v1_{table} RENAME TO search_v2_{table};"));
+        let of_shelf = ["resource", "superseded", "span", "text"];
+        let contained = of_shelf.map(|table| format!("contained_{table}"));
+        let tables = of_shelf.into_iter().chain(["label", "label_word"]).map(str::to_owned);
+        let tables: Vec<String> = tables
+            .chain(contained)
+            .map(|table| format!("ALTER TABLE anamnesis.search_v1_{table} RENAME TO search_v2_{table};"))
+            .collect();
         let names = "UPDATE anamnesis.projection_checkpoint SET version = 2;
             UPDATE anamnesis.projection_version SET version = 2;
             UPDATE anamnesis.projection SET active = 2;";

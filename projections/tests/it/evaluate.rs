@@ -24,7 +24,7 @@ fn dates() -> impl Strategy<Value = &'static str> {
     select(vec!["2019", "2020-01", "2020-01-02", "2020-01-02T10:00:00Z", "2020-01-03", "2021-06-30"])
 }
 
-fn patients() -> impl Strategy<Value = Value> {
+pub(crate) fn patients() -> impl Strategy<Value = Value> {
     (prop::option::of(words()), prop::option::of(dates()), any::<bool>()).prop_map(|(name, born, active)| {
         let div = format!("<div xmlns='http://www.w3.org/1999/xhtml'>{} born</div>", born.unwrap_or("never"));
         let mut patient = json!({"resourceType": "Patient", "active": active, "text": {"status": "generated", "div": div},
@@ -39,7 +39,7 @@ fn patients() -> impl Strategy<Value = Value> {
     })
 }
 
-fn observations() -> impl Strategy<Value = Value> {
+pub(crate) fn observations() -> impl Strategy<Value = Value> {
     let values = (0..6u8, -3i32..120, prop::option::of(dates()), prop::option::of(dates()), words());
     values.prop_map(|(patient, number, from, until, text)| {
         let mut observation = json!({"resourceType": "Observation", "status": "final",
@@ -78,7 +78,7 @@ fn sayings() -> impl Strategy<Value = String> {
 }
 
 /// One criterion, with or without its type.
-fn criteria() -> impl Strategy<Value = (&'static str, String)> {
+pub(crate) fn criteria() -> impl Strategy<Value = (&'static str, String)> {
     let prefix = || select(vec!["", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]);
     let modifier = || select(vec!["", ":exact", ":contains"]);
     let of_patient = |text: String| ("Patient", text);
@@ -142,7 +142,7 @@ async fn a_resource_in_memory_matches_what_the_index_finds() {
 }
 
 /// What [`World::found`] answers, from the log and in memory.
-fn in_memory(world: &World, events: &[Event], query: &str) -> String {
+pub(crate) fn in_memory(world: &World, events: &[Event], query: &str) -> String {
     let (parsed, _) = world.query(query).unwrap();
     let mut newest = std::collections::BTreeMap::new();
     for event in events {

@@ -7,6 +7,7 @@ mod audit_scale;
 mod chain;
 mod complaints;
 mod composite;
+mod contained;
 mod custom;
 mod date;
 mod erasure;

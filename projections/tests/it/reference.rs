@@ -94,7 +94,8 @@ async fn rows_are_joined_by_their_tokens() {
         WHERE t >= 4611686018427387904 GROUP BY id ORDER BY id";
     let targets = client.query(targets, &[]).await.unwrap();
     let targets: Vec<(String, i64)> = targets.iter().map(|row| (row.get(0), row.get(1))).collect();
-    assert_eq!(targets, [("e".to_owned(), 2), ("r".to_owned(), 2), ("s".to_owned(), 1)]);
+    // What `#c` leads to is one of them.
+    assert_eq!(targets, [("e".to_owned(), 3), ("r".to_owned(), 2), ("s".to_owned(), 1)]);
     drop(client);
     driver.await.unwrap().unwrap();
 }

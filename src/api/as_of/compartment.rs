@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use anamnesis_events::{CompartmentAt, Event, Position, READ_EVENTS_MAX, ResourceKey};
-use anamnesis_projections::search::{Evaluator, PAGE_PARAMETER, Scope, SearchQuery, Subject, Total};
+use anamnesis_projections::search::{
+    Contained, Evaluator, PAGE_PARAMETER, Scope, SearchQuery, Subject, Total,
+};
 
 use super::super::answer::Answer;
 use super::super::call::Call;
@@ -70,6 +72,9 @@ pub(in super::super) async fn search(
     let (query, mut issues) = present::parse(call, &scope, &asked.criteria).await?;
     if query.joins_others() {
         return Err(unsupported("What other resources have cannot be asked with _asOf."));
+    }
+    if query.contained() != Contained::None {
+        return Err(unsupported("Contained resources cannot be searched with _asOf."));
     }
     let evaluator = index.evaluator(&query)?;
     let wanted = Wanted {

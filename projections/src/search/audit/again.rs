@@ -75,8 +75,9 @@ impl Audit<'_> {
                     .map(|event| Suspect {
                         event,
                         entries: (event.operation != Operation::Delete)
-                            .then(|| self.entries(event))
-                            .flatten(),
+                            .then(|| self.whole(event))
+                            .flatten()
+                            .map(|whole| whole.entries),
                     })
                     .collect();
                 self.judge(&suspects, &sums, seen).await?;

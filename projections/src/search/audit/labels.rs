@@ -129,14 +129,20 @@ impl Audit<'_> {
         if suspects.is_empty() {
             return Ok(Vec::new());
         }
+        let contained = self.tables.contained();
         let statement = format!(
-            "WITH kept AS (SELECT DISTINCT t AS token FROM {superseded} AS s, unnest(s.tokens) AS t
+            "WITH kept AS (SELECT DISTINCT t AS token FROM (
+                     SELECT tokens FROM {superseded} UNION ALL SELECT tokens FROM {superseded_contained}) AS s,
+                     unnest(s.tokens) AS t
                  WHERE t = ANY ($1::int8[]))
              SELECT w.token FROM unnest($1::int8[]) AS w (token)
              WHERE NOT EXISTS (SELECT FROM kept AS k WHERE k.token = w.token)
-                 AND NOT EXISTS (SELECT FROM {resource} AS r WHERE r.tokens @> ARRAY[w.token])",
+                 AND NOT EXISTS (SELECT FROM {resource} AS r WHERE r.tokens @> ARRAY[w.token])
+                 AND NOT EXISTS (SELECT FROM {resource_contained} AS r WHERE r.tokens @> ARRAY[w.token])",
             superseded = self.tables.superseded,
-            resource = self.tables.resource
+            superseded_contained = contained.superseded,
+            resource = self.tables.resource,
+            resource_contained = contained.resource,
         );
         let rows = transaction.query(&statement, &[&suspects]).await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()

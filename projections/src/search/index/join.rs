@@ -10,9 +10,10 @@ use futures::future::BoxFuture;
 use super::rows::Found;
 use super::{SearchIndex, SearchLimits};
 use crate::ProjectionError;
-use crate::checkpoint::number;
 use crate::search::atom::{Atom, Criterion, Join};
+use crate::search::contained::asked_of_contained;
 use crate::search::query::SearchQuery;
+use crate::search::shelf::Shelf;
 use crate::search::sql::{Order, Start, Statement, Window};
 use crate::search::tables::Tables;
 use crate::search::target::{TURN, Target};
@@ -61,6 +62,16 @@ impl SearchIndex {
         Ok((Cow::Owned(criteria), Some(at)))
     }
 
+    /// Criteria as of a position, without the joins and labels that could be resolved.
+    pub(super) async fn resolved_at(
+        &self,
+        tables: &Tables,
+        at: Position,
+        criteria: &[Criterion],
+    ) -> Result<Vec<Criterion>, ProjectionError> {
+        self.resolve(Place { tables, at, most: self.limits.joined_max }, criteria).await
+    }
+
     /// The rows of a window whose joins led to too many to be gathered at first. Of what many lead to a page is full soon;
     /// where it is not, they are gathered.
     pub(super) async fn rows_of_joins(
@@ -85,7 +96,8 @@ impl SearchIndex {
         self.rows_as_of(&Window { criteria: &criteria, ..window.clone() }, position).await
     }
 
-    async fn reached(&self, tables: &Tables) -> Result<Position, ProjectionError> {
+    /// The position that the index has reached.
+    pub(super) async fn reached(&self, tables: &Tables) -> Result<Position, ProjectionError> {
         let statement = Statement::reached(tables, self.log);
         let rows = self.ask(&statement).await?;
         let row = rows.first().ok_or_else(|| self.unknown(tables))?;
@@ -120,17 +132,39 @@ impl SearchIndex {
         })
     }
 
-    /// What a row has that has the joined resource.
+    /// What a row has that has the joined resource. A chain may lead to what the resource itself contains (R4
+    /// search.html#contained); what refers to a resource by `_has` stands for itself.
     async fn join(&self, place: Place<'_>, join: &Join) -> Result<Vec<Atom>, ProjectionError> {
+        let mut atoms = Vec::new();
+        if join.shelf != Some(Shelf::Contained) {
+            let join = Join { shelf: Some(Shelf::Standing), ..join.clone() };
+            atoms.extend(self.join_on(place, place.tables, &join).await?);
+        }
+        if !join.reverse && join.shelf != Some(Shelf::Standing) {
+            let criteria = join.criteria.iter().map(asked_of_contained).collect();
+            let join = Join { criteria, shelf: Some(Shelf::Contained), ..join.clone() };
+            atoms.extend(self.join_on(place, &place.tables.contained(), &join).await?);
+        }
+        Ok(atoms)
+    }
+
+    /// The same of the joined resources of one shelf.
+    async fn join_on(
+        &self,
+        place: Place<'_>,
+        tables: &Tables,
+        join: &Join,
+    ) -> Result<Vec<Atom>, ProjectionError> {
         let criteria = self.resolve(place, &join.criteria).await?;
+        let as_of = Some(tables.shelf.last(place.at));
         let order = Order::new(&[], false);
         let window = Window {
-            tables: place.tables,
+            tables,
             log: self.log,
             kinds: &join.kinds,
             criteria: &criteria,
             order: &order,
-            as_of: Some(number(place.at)),
+            as_of,
             after: None,
             rows_max: 1,
         };
@@ -155,7 +189,6 @@ impl SearchIndex {
             self.memory.remember(&window, start, gathered_max);
         }
         let mut atoms = tokens(join, &superseded);
-        let as_of = Some(number(place.at));
         atoms.push(Atom::Join(Join { criteria, as_of, ..join.clone() }));
         Ok(atoms)
     }

@@ -46,6 +46,6 @@ impl Memory {
 
 fn name(window: &Window<'_>, start: Start<'_>, most: i64) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (window.log, window.kinds, window.criteria, start, most).hash(&mut hasher);
+    (window.log, window.tables.shelf, window.kinds, window.criteria, start, most).hash(&mut hasher);
     hasher.finish()
 }

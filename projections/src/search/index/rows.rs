@@ -18,7 +18,7 @@ pub(super) struct Row {
 }
 
 /// What a statement gave.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Found {
     /// The position that the index has reached.
     pub(super) reached: Position,

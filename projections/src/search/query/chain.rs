@@ -4,6 +4,8 @@
 use anamnesis_fhir::definitions;
 use anamnesis_fhir::search::SearchParameter;
 
+use super::Contained;
+use super::contained::not_referred_to;
 use super::parse::{Parser, unknown};
 use crate::search::atom::{Atom, Criterion, Join, Yield};
 use crate::search::include::is_followed;
@@ -70,6 +72,7 @@ impl Parser<'_> {
                 }
                 joined.into_iter().reduce(Criterion::or).ok_or_else(|| unknown("any type that is searched"))
             }
+            Link::Reverse { .. } if depth == 0 && self.contained != Contained::None => Err(not_referred_to()),
             Link::Reverse { source, code, rest } => {
                 if !definitions::r4().resource_types().contains(&source) {
                     return Err(Refusal::Unsupported("it names no resource type of R4".to_owned()));
@@ -90,6 +93,9 @@ impl Parser<'_> {
 
     /// `_list`: what a List holds (R4 search.html#list).
     pub(super) fn of_list(&mut self, value: &str) -> Result<Criterion, Refusal> {
+        if self.contained != Contained::None {
+            return Err(not_referred_to());
+        }
         if split(value, ',').iter().any(|id| id.starts_with('$')) {
             let text = "this server keeps no functional lists such as $current-problems";
             return Err(Refusal::Unsupported(text.to_owned()));
@@ -105,6 +111,9 @@ impl Parser<'_> {
     /// `_not-referenced`: what nothing refers to (a parameter of Azure Health Data Services): `*:*`, `Type:*`,
     /// `Type:parameter`.
     pub(super) fn not_referenced(&mut self, types: &[String], value: &str) -> Result<Criterion, Refusal> {
+        if self.contained != Contained::None {
+            return Err(not_referred_to());
+        }
         let all = definitions::r4().resource_types();
         let Some((source, code)) = value.split_once(':') else {
             return Err(Refusal::BadValue("the value is *:*, Type:* or Type:parameter".to_owned()));
@@ -206,7 +215,7 @@ impl Parser<'_> {
 fn single(reverse: bool, parameters: Vec<i64>, kinds: Vec<i32>, criteria: Vec<Criterion>) -> Criterion {
     // A search of the joined resources starts from it, as one of its own would.
     let criteria = criteria.into_iter().flat_map(|one| one.necessary().into_iter().chain([one])).collect();
-    let join = Join { reverse, parameters, kinds, criteria, as_of: None };
+    let join = Join { reverse, parameters, kinds, criteria, shelf: None, as_of: None };
     Criterion::any(vec![Atom::Join(join)], Yield::Some)
 }
 

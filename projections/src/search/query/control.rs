@@ -1,6 +1,6 @@
 //! The parameters that say how results are given, not which (R4 search.html#return).
 
-use super::{PAGE_PARAMETER, Summary, Total};
+use super::{Contained, ContainedType, PAGE_PARAMETER, Summary, Total};
 use crate::search::include::{INCLUDES_COUNT_MAX, INCLUDES_PARAMETER};
 use crate::search::issue::{Issue, IssueKind, Severity};
 
@@ -41,6 +41,8 @@ pub(super) struct Control {
     pub(super) sort: Vec<String>,
     pub(super) types: Vec<String>,
     pub(super) page: Option<String>,
+    pub(super) contained: Contained,
+    pub(super) contained_type: ContainedType,
     given: Vec<(String, String)>,
     /// The same, as it was sent.
     said: Vec<(String, String)>,
@@ -59,6 +61,8 @@ impl Control {
             sort: Vec::new(),
             types: Vec::new(),
             page: None,
+            contained: Contained::default(),
+            contained_type: ContainedType::default(),
             given: Vec::new(),
             said: Vec::new(),
         }
@@ -84,6 +88,10 @@ impl Control {
                 "_includesCount" => self.includes_count(value),
                 "_total" => self.total(value),
                 "_summary" => self.summary(value),
+                "_contained" => Contained::parse(value).map(|contained| self.contained = contained),
+                "_containedType" => {
+                    ContainedType::parse(value).map(|returned| self.contained_type = returned)
+                }
                 "_elements" => replace(&mut self.elements, value),
                 "_sort" => replace(&mut self.sort, value),
                 "_type" => self.types(value),

@@ -1,6 +1,7 @@
 //! From the parameters of a request to a [`SearchQuery`].
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use anamnesis_fhir::definitions;
@@ -10,11 +11,12 @@ use sha2::{Digest, Sha256};
 use super::catalogue::AskedFor;
 use super::control::Control;
 use super::{
-    COUNT_MAX, Catalogue, Handling, PAGE_PARAMETER, ParseOptions, Scope, SearchQuery, SortKey, Summary,
-    chain, filter, include, sort,
+    COUNT_MAX, Catalogue, Contained, Handling, PAGE_PARAMETER, ParseOptions, Scope, SearchQuery, SortKey,
+    Summary, chain, filter, include, sort,
 };
 use crate::search::Modifier;
 use crate::search::atom::{Atom, Criterion, Yield};
+use crate::search::include::Include;
 use crate::search::issue::{Issue, IssueKind, Severity};
 use crate::search::key::ParameterKey;
 use crate::search::page::PageToken;
@@ -60,6 +62,7 @@ impl SearchQuery {
             issues: Vec::new(),
             types: Vec::new(),
             searched_all: false,
+            contained: Contained::None,
             joined: BTreeSet::new(),
             followed: 0,
         };
@@ -74,11 +77,13 @@ pub(super) struct Parser<'a> {
     pub(super) catalogue: &'a Catalogue,
     pub(super) log: i16,
     pub(super) options: ParseOptions,
-    issues: Vec<Issue>,
+    pub(super) issues: Vec<Issue>,
     /// The types that are searched.
     pub(super) types: Vec<String>,
     /// All types of the system are, so that only parameters of every type can be used.
     pub(super) searched_all: bool,
+    /// Whether contained resources are searched.
+    pub(super) contained: Contained,
     /// The types that are joined to them.
     pub(super) joined: BTreeSet<String>,
     /// How often a chain was followed to a type.
@@ -94,10 +99,61 @@ impl Parser<'_> {
         let (default, max) = (self.options.count_default, self.options.count_max);
         let mut control = Control::new(default.min(COUNT_MAX), max.min(COUNT_MAX));
         let rest = control.take(parameters.iter().take(PARAMETERS_MAX), &mut self.issues);
+        self.contained = control.contained;
         self.types = self.types_of(scope, &control);
         let mut criteria: Vec<Criterion> = self.compartment(scope).into_iter().collect();
+        let of_scope = criteria.len();
+        let (mut applied, includes) = self.asked(&rest, &mut criteria);
+        self.check_costs(&criteria);
+        if !includes.is_empty() && control.summary == Summary::Text {
+            // R4 search.html#summary says so.
+            let text = "_summary=text cannot be combined with _include and _revinclude";
+            self.issues.push(Issue::new(Severity::Error, IssueKind::Invalid, "_summary", text));
+        }
+        let (sort, sorted_by) = self.sort(std::mem::take(&mut control.sort));
+        control.sort = sorted_by;
+        let asked = (control.contained, control.contained_type);
+        let of_parameters = criteria.get(of_scope..).unwrap_or_default();
+        let of_contained = self.of_contained(scope, of_parameters, asked, (&sort, &includes));
+        let criteria = bucket::narrowed(criteria);
+        let fingerprint = fingerprint(scope, &self.types, &applied, &(&control.sort, asked));
+        let page = control.page.take().and_then(|text| self.page(&text, fingerprint, &sort));
+        applied.extend(control.applied());
+        let types = std::mem::take(&mut self.types);
+        self.joined.extend(types.iter().cloned());
+        if control.contained != Contained::None {
+            // Resources of any type may contain what is searched.
+            self.joined.extend(definitions::r4().resource_types().iter().map(|name| (*name).to_owned()));
+        }
+        SearchQuery {
+            looked_at: std::mem::take(&mut self.joined).into_iter().collect(),
+            types,
+            criteria,
+            of_contained,
+            sort,
+            page,
+            fingerprint,
+            includes,
+            base_url: self.options.base_url.clone(),
+            asked: self.asked_for(scope, parameters),
+            at: None,
+            includes_count: control.includes_count,
+            applied,
+            count: control.count,
+            total: control.total,
+            summary: control.summary,
+            elements: control.elements,
+        }
+    }
+
+    /// Adds the criteria that parameters ask for. Those that were applied, and the includes, come back.
+    fn asked(
+        &mut self,
+        parameters: &[&(String, String)],
+        criteria: &mut Vec<Criterion>,
+    ) -> (Vec<(String, String)>, Vec<Include>) {
         let (mut applied, mut includes) = (Vec::new(), Vec::new());
-        for (name, value) in rest {
+        for (name, value) in parameters {
             if include::is_include(name) {
                 match include::parse(self.catalogue, name, value) {
                     Ok(include) => {
@@ -108,7 +164,7 @@ impl Parser<'_> {
                 }
                 continue;
             }
-            if atoms(&criteria) > ATOMS_MAX {
+            if atoms(criteria) > ATOMS_MAX {
                 break;
             }
             let asked = match name == filter::NAME {
@@ -126,38 +182,7 @@ impl Parser<'_> {
                 Err(refusal) => self.refuse(name, refusal),
             }
         }
-        self.check_costs(&criteria);
-        let criteria = bucket::narrowed(criteria);
-        if !includes.is_empty() && control.summary == Summary::Text {
-            // R4 search.html#summary says so.
-            let text = "_summary=text cannot be combined with _include and _revinclude";
-            self.issues.push(Issue::new(Severity::Error, IssueKind::Invalid, "_summary", text));
-        }
-        let (sort, sorted_by) = self.sort(std::mem::take(&mut control.sort));
-        control.sort = sorted_by;
-        let fingerprint = fingerprint(scope, &self.types, &applied, &control.sort);
-        let page = control.page.take().and_then(|text| self.page(&text, fingerprint, &sort));
-        applied.extend(control.applied());
-        let types = std::mem::take(&mut self.types);
-        self.joined.extend(types.iter().cloned());
-        SearchQuery {
-            looked_at: std::mem::take(&mut self.joined).into_iter().collect(),
-            types,
-            criteria,
-            sort,
-            page,
-            fingerprint,
-            includes,
-            base_url: self.options.base_url.clone(),
-            asked: self.asked_for(scope, parameters),
-            at: None,
-            includes_count: control.includes_count,
-            applied,
-            count: control.count,
-            total: control.total,
-            summary: control.summary,
-            elements: control.elements,
-        }
+        (applied, includes)
     }
 
     fn asked_for(&self, scope: &Scope, parameters: &[(String, String)]) -> Arc<AskedFor> {
@@ -196,6 +221,10 @@ impl Parser<'_> {
         let of_scope: Vec<String> = match scope {
             Scope::Type(name) | Scope::Compartment { resource_type: Some(name), .. } => vec![name.clone()],
             Scope::System => all.iter().map(|name| (*name).to_owned()).collect(),
+            // Where a container is, all that it contains is, whatever types these have.
+            Scope::Compartment { .. } if self.contained != Contained::None => {
+                all.iter().map(|name| (*name).to_owned()).collect()
+            }
             Scope::Compartment { owner_type, .. } => {
                 let members =
                     definitions::r4().compartment(owner_type).into_iter().flat_map(|owner| owner.members());
@@ -419,7 +448,7 @@ fn atoms(criteria: &[Criterion]) -> usize {
 }
 
 /// Names a question: a page token is of use for the one that it came with only.
-fn fingerprint(scope: &Scope, types: &[String], applied: &[(String, String)], sort: &[String]) -> u64 {
+fn fingerprint(scope: &Scope, types: &[String], applied: &[(String, String)], sort: &impl Debug) -> u64 {
     let mut hash = Sha256::new();
     // A page token holds sort keys, in the form of the rows that they come from.
     hash.update(format!("{SCHEMA}\n{scope:?}\n{types:?}\n{applied:?}\n{sort:?}"));

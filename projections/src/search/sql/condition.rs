@@ -205,7 +205,7 @@ impl Statement<'_> {
 
     /// Texts `t` that begin in one of these ways.
     fn texts(&mut self, beginnings: &[(&i64, &String)]) -> String {
-        let table = &self.tables.text;
+        let table = self.tables.on(self.shelf).text;
         let keys = self.bind(Value::Bigs(beginnings.iter().map(|(key, _)| **key).collect()));
         let low = self.bind(Value::Texts(beginnings.iter().map(|(_, text)| (*text).clone()).collect()));
         let high =
@@ -217,7 +217,7 @@ impl Statement<'_> {
     }
 
     fn has_text(&mut self, keys: &[i64], text: &str, test: impl Fn(&str) -> String) -> String {
-        let table = &self.tables.text;
+        let table = self.tables.on(self.shelf).text;
         let keys: Vec<String> = keys.iter().map(|key| self.bind(Value::Big(*key))).collect();
         let (keys, text) = (keys.join(", "), self.bind(Value::Text(text.to_owned())));
         let test = test(&text);

@@ -6,6 +6,7 @@
 
 use super::{Start, Statement, Value, Window};
 use crate::search::atom::Join;
+use crate::search::shelf::Shelf;
 use crate::search::tables::Tables;
 use crate::search::target::{OWN_MAX, TARGET_MIN, TURN};
 
@@ -44,7 +45,7 @@ impl<'a> Statement<'a> {
 
     /// The position that the index has reached.
     pub(in crate::search) fn reached(tables: &'a Tables, log: i16) -> Self {
-        let mut statement = Self { tables, text: String::new(), values: Vec::new() };
+        let mut statement = Self::of(tables);
         let checkpoint = statement.checkpoint(log);
         statement.text = format!("SELECT c.seq FROM {checkpoint}");
         statement
@@ -73,7 +74,9 @@ impl<'a> Statement<'a> {
 
     /// Whether the row `m` has a joined resource. Inside, the joined one is `m`.
     pub(super) fn joined(&mut self, join: &Join) -> String {
-        let Tables { resource, reference, .. } = self.tables;
+        let Tables { reference, .. } = self.tables;
+        let shelf = join.shelf.unwrap_or(Shelf::Standing);
+        let joined = self.tables.on(shelf).resource;
         let (from, on) = if join.reverse {
             let on = match join.parameters.as_slice() {
                 [] => format!("m.tokens @> ARRAY[o.own # {TURN}]"),
@@ -100,9 +103,11 @@ impl<'a> Statement<'a> {
             let position = self.bind(Value::Big(position));
             format!(" AND (m.seq <= {position}) IS TRUE")
         });
+        let outside = std::mem::replace(&mut self.shelf, shelf);
         let tests = self.tests(&join.criteria, |_| false);
+        self.shelf = outside;
         format!(
-            "EXISTS (SELECT FROM ({from}) AS o JOIN {resource} AS m ON {on}
+            "EXISTS (SELECT FROM ({from}) AS o JOIN {joined} AS m ON {on}
                  WHERE (m.kind = ANY ({kinds})) IS TRUE{as_of}{tests})"
         )
     }

@@ -8,7 +8,7 @@ use crate::search::target::TARGET_MIN;
 impl<'a> Statement<'a> {
     /// The tokens of labels that are asked for, at most so many. One row: an array.
     pub(in crate::search) fn labels(tables: &'a Tables, asked: &[&LabelsAtom], most: i64) -> Self {
-        let mut statement = Self { tables, text: String::new(), values: Vec::new() };
+        let mut statement = Self::of(tables);
         let words = statement.words(asked);
         let most = statement.bind(Value::Big(most));
         statement.text = format!("SELECT ARRAY(SELECT DISTINCT w.token FROM {words} LIMIT {most})");

@@ -1,0 +1,347 @@
+//! Contained resources: searched by `_contained`, shown alone or as their containers, and never met by other searches.
+
+mod model;
+
+use std::collections::BTreeSet;
+
+use anamnesis_events::{Erases, Operation, ResourceKey};
+use anamnesis_projections::RunnerOptions;
+use anamnesis_projections::search::{AuditOptions, SearchLimits, SearchMatch, audit};
+use serde_json::{Value, json};
+
+use crate::world::{World, expect, run_version};
+
+fn medication(id: &str, code: &str, status: &str) -> Value {
+    json!({"resourceType": "Medication", "id": id, "status": status,
+        "code": {"coding": [{"system": "http://m", "code": code}], "text": format!("text of {code}")},
+        "manufacturer": {"reference": "Organization/maker"}})
+}
+
+fn request(id: &str, patient: &str, contained: &[Value]) -> Value {
+    json!({"resourceType": "MedicationRequest", "id": id, "status": "active", "intent": "order",
+        "subject": {"reference": format!("Patient/{patient}")}, "contained": contained,
+        "medicationReference": {"reference": "#m1"}})
+}
+
+/// What was found, with the contained resource where that is shown.
+fn name(found: &SearchMatch) -> String {
+    let container = format!("{}/{}", found.resource_type, found.id);
+    found.contained.as_ref().map_or(container.clone(), |contained| format!("{container}#{}", contained.id))
+}
+
+/// Two requests with contained medications, one medication that stands for itself, and an observation in another.
+async fn some(world: &World) {
+    world
+        .put([
+            json!({"resourceType": "Organization", "id": "maker", "name": "Makers"}),
+            json!({"resourceType": "Patient", "id": "1", "name": [{"family": "Chalmers"}],
+            "contained": [{"resourceType": "Organization", "id": "o1", "name": "Inner"}]}),
+            medication("m1", "a", "active"),
+            request("r1", "1", &[medication("m1", "a", "active"), medication("m2", "b", "inactive")]),
+            request("r2", "2", &[medication("m1", "b", "active")]),
+            json!({"resourceType": "Observation", "id": "whole", "status": "final", "code": {"text": "whole"},
+            "subject": {"reference": "Patient/1"}, "contained": [
+                {"resourceType": "Observation", "id": "part", "status": "final", "code": {"text": "part"},
+                    "subject": {"reference": "Patient/2"}}]}),
+        ])
+        .await;
+}
+
+#[tokio::test]
+async fn contained_resources_are_found_where_they_are_asked_for() {
+    let world = World::new().await;
+    some(&world).await;
+    let table = [
+        ("Medication?code=a", "m1"),
+        ("Medication?code=b", ""),
+        ("Medication?code=b&_contained=false", ""),
+        ("Medication?code=b&_contained=true", "r1 r2"),
+        ("Medication?code=a&_contained=true", "r1"),
+        ("Medication?code=a&_contained=both", "m1 r1"),
+        ("Medication?_contained=true&_containedType=container", "r1 r2"),
+        // Two contained resources together answer nothing that neither of them answers.
+        ("Medication?code=a&status=inactive&_contained=true", ""),
+        ("Medication?code=b&status=inactive&_contained=true", "r1"),
+        ("Medication?status:not=active&_contained=true", "r1"),
+        ("Medication?code:text=text&_contained=true", "r1 r2"),
+        ("Medication?_id=m2&_contained=true", "r1"),
+        ("Medication?_id=r1&_contained=true", ""),
+        ("Medication?manufacturer=Organization/maker&code=a&_contained=true", "r1"),
+        ("Medication?manufacturer.name=makers&_contained=true", "r1 r2"),
+        ("Medication?manufacturer.name=inner&_contained=true", ""),
+        ("Medication?_filter=code eq b and status eq active&_contained=true", "r2"),
+        ("?_type=Medication,Organization&_contained=true", "1 r1 r2"),
+        ("Organization?name=inner&_contained=true", "1"),
+        ("Organization?name=makers&_contained=true", ""),
+        ("Observation?subject=Patient/1&_contained=true", ""),
+        ("Observation?subject=Patient/2&_contained=true", "whole"),
+        ("Observation?_contained=both", "whole"),
+        ("MedicationRequest?_contained=true", ""),
+    ];
+    expect(&world, &table).await;
+    let shown = [
+        ("Medication?_contained=true", "r2#m1 r1#m2 r1#m1"),
+        ("Medication?_contained=true&_sort=_lastUpdated", "r1#m1 r1#m2 r2#m1"),
+        ("Medication?_contained=true&_sort=-_id", "r1#m2 r2#m1 r1#m1"),
+        ("Medication?_contained=both&code=a", "r1#m1 m1"),
+        ("Observation?_contained=both", "whole#part whole"),
+    ];
+    for (query, expected) in shown {
+        let page = world.search(&format!("{query}&_containedType=contained&_total=accurate")).await;
+        let names: Vec<String> = page.matches.iter().map(name).collect();
+        let short: Vec<&str> =
+            names.iter().filter_map(|name| name.split_once('/')).map(|(_, id)| id).collect();
+        assert_eq!(short.join(" "), expected, "{query}");
+        assert_eq!(page.total, Some(names.len() as u64), "{query}");
+    }
+    world.runner.stop().await;
+}
+
+/// Whatever may be gathered first: chains find the same from the inside and from the outside.
+#[tokio::test]
+async fn chains_lead_to_what_a_resource_itself_contains() {
+    let table = [
+        ("MedicationRequest?medication.code=a", "r1 r3"),
+        ("MedicationRequest?medication:Medication.code=a", "r1 r3"),
+        // The other contained one is not what the reference leads to.
+        ("MedicationRequest?medication.code=b", "r2"),
+        ("MedicationRequest?medication.code:not=a", "r2 r4"),
+        ("MedicationRequest?medication._id=m1", "r1 r2 r3 r4"),
+        ("MedicationRequest?medication._id=m2", ""),
+        ("MedicationRequest?medication.code:text=text", "r1 r2 r3 r4"),
+        ("MedicationRequest?medication.manufacturer.name=makers", "r1 r2 r3"),
+        ("MedicationRequest?medication.manufacturer.name=inner", "r4"),
+        ("MedicationRequest?medication._has:MedicationRequest:medication:_id=r2", "r2"),
+        ("MedicationRequest?_filter=medication.code eq b", "r2"),
+        ("Patient?_has:MedicationRequest:subject:medication.code=b", "2"),
+        ("Observation?subject.family=within", "o"),
+        ("Observation?subject.family=without", ""),
+        ("Observation?subject=p1", ""),
+    ];
+    let loose = SearchLimits::default();
+    for limits in [
+        loose,
+        SearchLimits { joined_max: 0, ..loose },
+        SearchLimits { gathered_max: 1, tried_max: 1, ..loose },
+    ] {
+        let mut world = World::new().await;
+        world.index = world.index.with_limits(limits);
+        some(&world).await;
+        let within = json!({"resourceType": "Organization", "id": "o1", "name": "Inner"});
+        let mut made_within = medication("m1", "d", "active");
+        made_within["manufacturer"]["reference"] = json!("#o1");
+        let other = json!({"resourceType": "Patient", "id": "p2", "name": [{"family": "Without"}]});
+        let patient = json!({"resourceType": "Patient", "id": "p1", "name": [{"family": "Within"}]});
+        let mut own = request("r3", "1", &[]);
+        own["medicationReference"]["reference"] = json!("Medication/m1");
+        world
+            .put([
+                json!({"resourceType": "Patient", "id": "2"}),
+                own,
+                request("r4", "1", &[within, made_within]),
+                json!({"resourceType": "Observation", "id": "o", "status": "final", "contained": [patient, other],
+                    "subject": {"reference": "#p1"}, "code": {"text": "x"}}),
+            ])
+            .await;
+        expect(&world, &table).await;
+        // What a container once contained leads nowhere now, and does on pages that were begun then.
+        let first = world.search("MedicationRequest?medication.code=a&_count=1").await;
+        world.put([request("r1", "1", &[medication("m1", "c", "active")])]).await;
+        let next = world
+            .search(&format!("MedicationRequest?medication.code=a&_count=1&ct={}", first.next.unwrap()))
+            .await;
+        assert_eq!((first.matches[0].id.as_str(), next.matches[0].id.as_str()), ("r3", "r1"));
+        assert_eq!(world.found("MedicationRequest?medication.code=a").await, "r3");
+        world.runner.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn containers_are_counted_once_and_come_once() {
+    let world = World::new().await;
+    some(&world).await;
+    for (query, total) in [
+        ("Medication?_contained=true", 2),
+        ("Medication?_contained=both", 3),
+        ("Observation?_contained=both", 1),
+        ("Medication?_contained=true&_containedType=contained", 3),
+        ("Medication?_contained=both&_containedType=contained", 4),
+        ("Medication?_contained=true&code=z", 0),
+    ] {
+        for control in ["_summary=count", "_count=0", "_total=accurate", "_total=estimate"] {
+            let page = world.search(&format!("{query}&{control}")).await;
+            assert_eq!(page.total, Some(total), "{query}&{control}");
+        }
+    }
+    world.runner.stop().await;
+}
+
+#[tokio::test]
+async fn a_contained_resource_is_in_the_compartments_of_its_container_only() {
+    let world = World::new().await;
+    some(&world).await;
+    let table = [
+        ("Patient/1/Medication?_contained=true", "r1"),
+        ("Patient/2/Medication?_contained=true", "r2"),
+        ("Patient/1/*?_contained=true", "1 r1 whole"),
+        // It says itself that it is about another patient; its container is not.
+        ("Patient/2/Observation?_contained=true", ""),
+        ("Patient/1/Observation?_contained=true", "whole"),
+        ("Patient/2/*?_contained=true", "r2"),
+        ("Patient/2/*?_contained=both", "r2"),
+        ("Patient/1/*?_contained=both", "1 r1 whole"),
+        ("Patient/1/Organization?_contained=true", "1"),
+        ("Patient/3/*?_contained=true", ""),
+    ];
+    expect(&world, &table).await;
+    world.runner.stop().await;
+}
+
+#[tokio::test]
+async fn what_does_not_go_with_contained_resources_is_refused() {
+    let world = World::new().await;
+    some(&world).await;
+    world.settle().await;
+    for (query, said) in [
+        ("Medication?_contained=maybe", "_contained: true, false or both is wanted"),
+        ("Medication?_contained=true&_containedType=all", "_containedType: container or contained is wanted"),
+        ("Medication?_contained=true&_contained=both", "_contained: is given more than once"),
+        ("Medication?_contained=true&_include=Medication:manufacturer", "_include"),
+        ("Medication?_contained=both&_revinclude=MedicationRequest:medication", "_include"),
+        ("Medication?_contained=true&_has:MedicationRequest:medication:status=active", "others cannot refer"),
+        ("Medication?_contained=true&_list=1", "others cannot refer"),
+        ("Medication?_contained=true&_not-referenced=*:*", "others cannot refer"),
+        ("Observation?_contained=true&_sort=date", "sorted by _lastUpdated only"),
+    ] {
+        let issues = world.query(query).unwrap_err();
+        assert!(issues.iter().any(|issue| issue.text.contains(said)), "{query}: {issues:?}");
+    }
+    // They ask nothing more than what is asked without them.
+    for query in ["Medication?_containedType=contained", "Medication?_contained=false&_sort=_id"] {
+        assert_eq!(world.found(query).await, "m1", "{query}");
+    }
+    world.runner.stop().await;
+}
+
+/// The rows that are there of contained resources, by table.
+async fn rows(world: &World) -> Vec<i64> {
+    let (client, connection) = tokio_postgres::connect(&world.url, tokio_postgres::NoTls).await.unwrap();
+    let driver = tokio::spawn(connection);
+    let mut all = Vec::new();
+    for table in ["contained_resource", "contained_superseded", "contained_span", "contained_text", "label"] {
+        let count = format!("SELECT count(*) FROM anamnesis.search_v1_{table}");
+        all.push(client.query_one(&count, &[]).await.unwrap().get(0));
+    }
+    drop(client);
+    driver.await.unwrap().unwrap();
+    all
+}
+
+async fn tamper(world: &World, statement: &str) {
+    let (client, connection) = tokio_postgres::connect(&world.url, tokio_postgres::NoTls).await.unwrap();
+    let driver = tokio::spawn(connection);
+    assert!(client.execute(statement, &[]).await.unwrap() > 0, "{statement}");
+    drop(client);
+    driver.await.unwrap().unwrap();
+}
+
+fn patient(id: &str, families: &[&str]) -> Value {
+    let contained: Vec<Value> = families
+        .iter()
+        .enumerate()
+        .map(|(at, family)| {
+            json!({"resourceType": "Patient", "id": format!("p{at}"), "birthDate": "1970-03-01",
+                "name": [{"family": family}], "generalPractitioner": [{"display": family}]})
+        })
+        .collect();
+    json!({"resourceType": "Patient", "id": id, "contained": contained})
+}
+
+/// An index that is built again from the log has the same, and the check finds nothing wrong.
+async fn assert_sound(world: &World, version: i32) {
+    world.settle().await;
+    let audited = audit(&world.database, &world.log, AuditOptions::default(), &mut |_| {}).await.unwrap();
+    assert!(audited.faults.kept().is_empty(), "{:?}", audited.faults.kept());
+    assert_eq!(audited.digest, world.digest().await);
+    let built = run_version(&world.database, &world.log, version, RunnerOptions::default()).await;
+    let digest = world.digest_of(&built).await;
+    built.stop().await;
+    assert_eq!(digest, world.digest().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_container_no_longer_contains_is_not_found() {
+    for batch_events_max in [1, 500] {
+        let world = World::with(RunnerOptions { batch_events_max, ..RunnerOptions::default() }).await;
+        for id in ["kept", "changed", "deleted", "replaced", "erased", "purged"] {
+            world.put([patient(id, &["One", "Two"]), patient(id, &["Two", "Three", "Four"])]).await;
+        }
+        let key = |id: &str| ResourceKey::new("Patient", id);
+        world.put([patient("changed", &["Five"])]).await;
+        world.delete("Patient", "deleted").await;
+        let body = patient("replaced", &["Five"]).to_string();
+        world.erase(key("replaced"), (Operation::Update, Erases::Previous), &body).await;
+        world.erase(key("erased"), (Operation::Delete, Erases::Earlier), "").await;
+        world.erase(key("purged"), (Operation::Purge, Erases::Earlier), "").await;
+        let table = [
+            ("Patient?family=one&_contained=true", ""),
+            ("Patient?family=four&_contained=true", "kept purged"),
+            ("Patient?family=five&_contained=true", "changed replaced"),
+            ("Patient?general-practitioner:text=three&_contained=true", "kept purged"),
+            ("Patient?birthdate=1970-03-01&_contained=true", "changed kept purged replaced"),
+            ("Patient?family=two", ""),
+        ];
+        expect(&world, &table).await;
+        assert_sound(&world, 2).await;
+        // Superseded are the first two versions of those that have others now or are gone, but for what was erased: of
+        // that nothing is kept, also not for those who turn pages.
+        assert_eq!(rows(&world).await, [8, 14, 8, 66, 5]);
+        world.runner.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_an_erased_body_is_left() {
+    let world = World::new().await;
+    world.put([patient("1", &["Secret"]), patient("1", &["Hidden"])]).await;
+    assert_eq!(rows(&world).await.len(), 5);
+    assert_eq!(world.found("Patient?family=hidden&_contained=true").await, "1");
+    world.erase(ResourceKey::new("Patient", "1"), (Operation::Delete, Erases::Earlier), "").await;
+    world.settle().await;
+    assert_eq!(rows(&world).await, [0; 5]);
+    world.put([patient("2", &["Secret"])]).await;
+    world.put_broken("Patient", "2").await;
+    world.settle().await;
+    assert_eq!(rows(&world).await, [1, 0, 1, 3, 1], "what is parked stands as it was");
+    world.erase(ResourceKey::new("Patient", "2"), (Operation::Delete, Erases::Earlier), "").await;
+    world.settle().await;
+    assert_eq!(rows(&world).await, [0; 5]);
+    world.runner.stop().await;
+}
+
+#[tokio::test]
+async fn the_check_finds_what_is_wrong_with_contained_resources() {
+    let contained = "anamnesis.search_v1_contained_resource";
+    for (statement, position) in [
+        (format!("DELETE FROM {contained} WHERE id LIKE 'p0#%/2'"), 2),
+        (format!("UPDATE {contained} SET tokens = tokens[2:] WHERE id LIKE 'p1#%/2'"), 2),
+        (format!("UPDATE {contained} SET id = 'p1#Patient/9' WHERE id LIKE 'p1#%/1'"), 1),
+        ("DELETE FROM anamnesis.search_v1_contained_text WHERE seq >> 20 = 1".to_owned(), 1),
+        ("UPDATE anamnesis.search_v1_contained_span SET high = high + 1 WHERE seq >> 20 = 2".to_owned(), 2),
+        // Rows of what is not there.
+        (format!("INSERT INTO {contained} SELECT log, kind, 7 << 20, last_updated, id, tokens, spans FROM {contained} LIMIT 1"), 7),
+        (format!("INSERT INTO {contained} SELECT log, kind, (3 << 20) + 1, last_updated, id, tokens, spans FROM {contained} LIMIT 1"), 3),
+        ("INSERT INTO anamnesis.search_v1_contained_text SELECT key, 7 << 20, log, text FROM anamnesis.search_v1_contained_text LIMIT 1".to_owned(), 7),
+        ("INSERT INTO anamnesis.search_v1_contained_span SELECT key, low, high, 7 << 20 FROM anamnesis.search_v1_contained_span LIMIT 1".to_owned(), 7),
+    ] {
+        let world = World::new().await;
+        world.put([patient("1", &["One", "Two"]), patient("2", &["One", "Two"]), patient("3", &[])]).await;
+        assert_sound(&world, 2).await;
+        tamper(&world, &statement).await;
+        let audited = audit(&world.database, &world.log, AuditOptions::default(), &mut |_| {}).await.unwrap();
+        let faults: BTreeSet<u64> =
+            audited.faults.kept().iter().map(|fault| fault.position.get()).collect();
+        assert_eq!(faults, BTreeSet::from([position]), "{statement}: {:?}", audited.faults.kept());
+        world.runner.stop().await;
+    }
+}
