@@ -1,9 +1,9 @@
 //! Every published example is found by each value that each of its search parameters has: whatever the type of the
-//! parameter, and however odd the value.
+//! parameter, and however odd the value. What an example contains is found so with `_contained`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anamnesis_fhir::json::{Document, Limits};
+use anamnesis_fhir::json::{Document, Limits, Value};
 use reqwest::Method;
 
 use crate::corpus;
@@ -31,6 +31,26 @@ fn every_example_is_found_by_each_of_its_values() {
             }
         }
         println!("{asked} searches for {} resources, {composites} of them of composites", stored.len());
+        let (mut of_contained, mut resources) = (0, 0);
+        for (address, text) in &stored {
+            let document = Document::parse(text.as_bytes().to_vec(), &Limits::default()).unwrap();
+            for one in document.root().get("contained").into_iter().flat_map(Value::items) {
+                let name = |part| one.get(part).and_then(Value::as_str).unwrap().into_owned();
+                let (resource_type, id) = (name("resourceType"), name("id"));
+                // R4 gives them no endpoint.
+                if resource_type == "Parameters" {
+                    continue;
+                }
+                resources += 1;
+                for question in questions(&format!("{resource_type}/{id}"), one).asked {
+                    of_contained += 1;
+                    let contained = (resource_type.as_str(), id.as_str());
+                    lost.extend(ask_contained(&server, address, contained, &question).await);
+                }
+            }
+        }
+        println!("{of_contained} searches for {resources} contained resources");
+        assert!(resources > 20 && of_contained > 250, "{of_contained} searches, {resources} resources");
         assert!(lost.is_empty(), "{} of {asked} searches\n{}", lost.len(), lost.join("\n"));
         assert!(silent.is_empty(), "values that nothing asks for:\n{}", join(&silent));
         assert!(asked > 9500 && composites > 500, "{asked} searches, {composites} of composites");
@@ -80,4 +100,19 @@ async fn ask(server: &Server, address: &str, question: &str) -> Option<String> {
     let modes = bundle.texts("entry/search/mode");
     (found != [format!("{}/{address}", server.base)] || modes != ["match"])
         .then(|| format!("{search}: {found:?}, {modes:?}"))
+}
+
+/// The same of a question about a resource that another contains. Others may contain one with the same id and value.
+async fn ask_contained(
+    server: &Server,
+    address: &str,
+    (resource_type, id): (&str, &str),
+    question: &str,
+) -> Option<String> {
+    let search =
+        format!("{resource_type}?_contained=true&_containedType=contained&_count=1000&_id={id}&{question}");
+    let answer = server.get(&search).await;
+    let own = format!("{}/{address}#{id}", server.base);
+    let is_found = answer.status == 200 && Json::parse(&answer.body).texts("entry/fullUrl").contains(&&*own);
+    (!is_found).then(|| format!("{search}: {} {}", answer.status, answer.body))
 }
