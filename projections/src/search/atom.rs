@@ -172,7 +172,8 @@ impl Criterion {
     pub(crate) fn of_types(of_types: Vec<(&str, Self)>) -> Option<Self> {
         let negated = of_types.iter().filter(|(_, criterion)| criterion.negated).count();
         let is_plain = !of_types.iter().any(|(_, criterion)| criterion.negates_within());
-        if is_plain && (negated == 0 || negated == of_types.len()) {
+        // Of one type the search is of that type alone, and can start from what stands within.
+        if of_types.len() == 1 || is_plain && (negated == 0 || negated == of_types.len()) {
             return of_types.into_iter().map(|(_, criterion)| criterion).reduce(Self::or);
         }
         let of_type = |(name, criterion): (&str, Self)| {
