@@ -12,6 +12,7 @@
 //! [`search`] is the projection that FHIR searches are answered from, [`terminology`] that of stored code systems, value
 //! sets and concept maps.
 
+mod auditing;
 mod checkpoint;
 mod database;
 mod error;

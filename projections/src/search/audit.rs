@@ -26,9 +26,10 @@ use super::key::type_number;
 use super::parameters::CustomParameters;
 use super::sql::labels_of_row;
 use super::tables::{NAME, SCHEMA, Tables};
+use crate::auditing::Begun;
 use crate::checkpoint::{self, Name, number, unsigned};
 use crate::database::Database;
-use crate::{Parked, ProjectionError, parked};
+use crate::{Parked, ProjectionError};
 use keys::Keys;
 use labels::Used;
 use narrow::Sums;
@@ -113,19 +114,9 @@ async fn once(
     name: Name,
     progress: &mut (dyn FnMut(u64) + Send),
 ) -> Result<Audited, ProjectionError> {
-    let client = database.get().await?;
-    let reached = checkpoint::read(&**client, &name).await?.position;
-    let parked = parked::list(&**client, &name, Position::ZERO, usize::MAX).await?;
-    let keys = Keys::of(&**client, &name).await?;
-    drop(client);
-    let mut faults = Faults::default();
-    // Read after the checkpoint, which is never beyond the log that it is of.
-    let end = log.head().await?;
-    if reached > end {
-        faults.add(reached, format!("the index says that it has come so far, but the log ends at {end}"));
-    }
-    // What is behind the end is not looked at; there is a bit for each position.
-    let reached = reached.min(end);
+    let Begun { reached, parked, faults } =
+        Begun::read(database, log, &name, "the index says that it has").await?;
+    let keys = Keys::of(&**database.get().await?, &name).await?;
     let audit = Audit { database, log, options, reached, tables: Tables::of(name.version), name, extractor };
     let mut seen = Seen {
         indexed: Positions::new(Position::ZERO, reached),

@@ -13,8 +13,9 @@ use sha2::{Digest, Sha256};
 
 use super::rows::{self, ConceptRow, Definition};
 use super::tables::{NAME, SCHEMA, Tables};
+use crate::auditing::Begun;
 use crate::checkpoint::{self, Name, number, unsigned};
-use crate::{Database, Parked, ProjectionError, parked};
+use crate::{Database, Parked, ProjectionError};
 
 /// Positions of one type that are read at a time.
 const PAGE_POSITIONS: usize = 1_000;
@@ -71,16 +72,8 @@ async fn once(
     name: Name,
     progress: &mut (dyn FnMut(u64) + Send),
 ) -> Result<Audited, ProjectionError> {
-    let client = database.get().await?;
-    let reached = checkpoint::read(&**client, &name).await?.position;
-    let parked = parked::list(&**client, &name, Position::ZERO, usize::MAX).await?;
-    drop(client);
-    let mut faults = Faults::default();
-    let end = log.head().await?;
-    if reached > end {
-        faults.add(reached, format!("the tables say that they have come so far, but the log ends at {end}"));
-    }
-    let reached = reached.min(end);
+    let Begun { reached, parked, faults } =
+        Begun::read(database, log, &name, "the tables say that they have").await?;
     let audit = Audit {
         database,
         log,
