@@ -1,4 +1,4 @@
-//! Reads by id: many clients' reads in one statement, always of what the log has now.
+//! Reads by id and by position: many clients' reads in one statement, always of what the log has now.
 //!
 //! Each worker takes what is queued as soon as its last statement has come back, and never lingers: alone, a read
 //! waits for nobody; under load the cost of a statement is shared. Nothing is cached, so there is nothing that another
@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anamnesis_events::{Event, Log, LogError, Position, ResourceKey};
+use anamnesis_events::{Event, Log, LogError, Packed, Position, ResourceKey};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -18,6 +18,8 @@ const QUEUE_MAX: usize = 2048;
 const BATCH_MAX: usize = 64;
 /// Statements at the same time: while one is in the database, another one's results are unpacked.
 const WORKERS: usize = 3;
+/// Positions of one read that shares its statement; who wants more has a statement alone, for which nobody else waits.
+const SHARED_POSITIONS_MAX: usize = 64;
 
 /// Why a read failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -37,7 +39,10 @@ pub enum ReadError {
 /// Reads of one log. A handle, free to clone; the workers end with the last one, or by [`Reads::stop`].
 #[derive(Debug, Clone)]
 pub struct Reads {
+    log: Log,
     queue: mpsc::Sender<Ask>,
+    /// By position, which take longer than by id.
+    by_position: mpsc::Sender<AskAt>,
     workers: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
@@ -47,6 +52,13 @@ type Answer<T> = oneshot::Sender<Result<T, ReadError>>;
 enum Ask {
     Current { key: ResourceKey, reply: Answer<Option<Arc<Event>>> },
     Head { reply: Answer<Position> },
+}
+
+/// A read by position. Whoever asks unpacks what is found, so that this is done on as many threads as there are.
+#[derive(Debug)]
+struct AskAt {
+    positions: Vec<Position>,
+    reply: Answer<Vec<Packed>>,
 }
 
 impl Ask {
@@ -65,8 +77,12 @@ impl Reads {
     pub fn start(log: &Log, runtime: &Handle) -> Self {
         let (queue, asked) = mpsc::channel(QUEUE_MAX);
         let asked = Arc::new(AsyncMutex::new(asked));
-        let worker = |_| runtime.spawn(work(log.clone(), Arc::clone(&asked)));
-        Self { queue, workers: Arc::new(Mutex::new((0..WORKERS).map(worker).collect())) }
+        let (by_position, asked_at) = mpsc::channel(QUEUE_MAX);
+        let asked_at = Arc::new(AsyncMutex::new(asked_at));
+        let by_id = (0..WORKERS).map(|_| runtime.spawn(work(log.clone(), Arc::clone(&asked))));
+        let at = (0..WORKERS).map(|_| runtime.spawn(work_at(log.clone(), Arc::clone(&asked_at))));
+        let workers = Arc::new(Mutex::new(by_id.chain(at).collect()));
+        Self { log: log.clone(), queue, by_position, workers }
     }
 
     /// The newest event of a resource, a delete included; `None` if it has never existed.
@@ -89,11 +105,26 @@ impl Reads {
         answer.await.unwrap_or(Err(ReadError::Stopped))
     }
 
+    /// The events at these positions, as [`Log::fetch`] gives them.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn fetch(&self, positions: Vec<Position>) -> Result<Vec<Event>, ReadError> {
+        let failed = |error| ReadError::Log(Arc::new(error));
+        if positions.is_empty() {
+            return Ok(Vec::new());
+        }
+        if positions.len() > SHARED_POSITIONS_MAX {
+            return self.log.fetch(&positions).await.map_err(failed);
+        }
+        let (reply, answer) = oneshot::channel();
+        self.by_position.try_send(AskAt { positions, reply }).map_err(refused)?;
+        let packed = answer.await.unwrap_or(Err(ReadError::Stopped))?;
+        self.log.unpack(&packed).map_err(failed)
+    }
+
     fn ask(&self, ask: Ask) -> Result<(), ReadError> {
-        self.queue.try_send(ask).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => ReadError::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => ReadError::Stopped,
-        })
+        self.queue.try_send(ask).map_err(refused)
     }
 
     /// Ends the workers; reads that wait are answered with [`ReadError::Stopped`].
@@ -101,6 +132,13 @@ impl Reads {
         for worker in self.workers.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             worker.abort();
         }
+    }
+}
+
+fn refused<T>(error: mpsc::error::TrySendError<T>) -> ReadError {
+    match error {
+        mpsc::error::TrySendError::Full(_) => ReadError::Overloaded,
+        mpsc::error::TrySendError::Closed(_) => ReadError::Stopped,
     }
 }
 
@@ -121,6 +159,29 @@ async fn work(log: Log, asked: Arc<AsyncMutex<mpsc::Receiver<Ask>>>) {
         }
         // Both statements begin after everybody in the batch has asked.
         futures::join!(answer_heads(&log, heads), answer_reads(&log, reads));
+    }
+}
+
+/// Answers reads by position until the last handle is gone.
+async fn work_at(log: Log, asked: Arc<AsyncMutex<mpsc::Receiver<AskAt>>>) {
+    let mut batch = Vec::with_capacity(BATCH_MAX);
+    loop {
+        if asked.lock().await.recv_many(&mut batch, BATCH_MAX).await == 0 {
+            return;
+        }
+        batch.retain(|ask: &AskAt| !ask.reply.is_closed());
+        let mut wanted: Vec<Position> = batch.iter().flat_map(|ask| &ask.positions).copied().collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        // One statement that begins after everybody in the batch has asked.
+        let found = log.fetch_packed(&wanted).await.map_err(Arc::new);
+        for AskAt { positions, reply } in batch.drain(..) {
+            let packed = match &found {
+                Ok(found) => Ok(positions.iter().filter_map(|one| found.get(one).cloned()).collect()),
+                Err(error) => Err(ReadError::Log(Arc::clone(error))),
+            };
+            let _gone = reply.send(packed);
+        }
     }
 }
 

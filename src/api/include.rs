@@ -161,11 +161,8 @@ impl<'a> Drawing<'a> {
 }
 
 async fn fetch(call: &Call, found: &[SearchMatch]) -> Result<Vec<Event>, Failure> {
-    if found.is_empty() {
-        return Ok(Vec::new());
-    }
-    let positions: Vec<Position> = found.iter().map(|found| found.position).collect();
-    let mut events = call.service.log.fetch(&positions).await?;
+    let positions = found.iter().map(|found| found.position).collect();
+    let mut events = call.service.compartments.reads().fetch(positions).await?;
     refuse_strangers(found, &events)?;
     // What was erased since it was found is not there any more.
     events.retain(|event| event.erased.is_none());

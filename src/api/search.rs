@@ -325,11 +325,8 @@ async fn found(
     let mut tries = 0;
     loop {
         let page = index.search(query).await?;
-        let positions: Vec<Position> = page.matches.iter().map(|found| found.position).collect();
-        let events = match positions.is_empty() {
-            true => Vec::new(),
-            false => call.service.log.fetch(&positions).await?,
-        };
+        let positions = page.matches.iter().map(|found| found.position).collect();
+        let events = call.service.compartments.reads().fetch(positions).await?;
         refuse_strangers(&page.matches, &events)?;
         tries += 1;
         let erased = events.iter().filter_map(|event| event.erased).map(|erased| erased.by).max();

@@ -46,6 +46,7 @@ mod patch_bundle;
 mod provenance;
 mod races;
 mod read;
+mod reads;
 mod rebuild;
 mod reindex;
 mod said_twice;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::Log;
 use super::decide::{identifier_key, resource_key};
 use super::holder;
+use super::packed::Packed;
 use super::row::{self, COLUMNS, event_at};
 use crate::{Event, Head, Identifier, LogError, Position, ResourceKey, Version};
 
@@ -121,16 +122,9 @@ impl Log {
     /// When the database cannot be read, an event is damaged, more than [`READ_EVENTS_MAX`] are asked for, or their
     /// bodies have more than [`crate::LogOptions::fetch_bytes_max`].
     pub async fn fetch(&self, positions: &[Position]) -> Result<Vec<Event>, LogError> {
-        check_limit(positions.len())?;
-        let wanted: Vec<i64> = positions.iter().map(|position| position.to_sql()).collect();
-        let statement =
-            format!("SELECT {COLUMNS} FROM unnest($2::bigint[]) AS wanted (seq) {}", event_at("wanted.seq"));
-        let rows = self.query(&statement, &[&self.inner.number, &wanted]).await?;
-        let events: HashMap<Position, Event> = row::all_events(&rows, self.inner.options.fetch_bytes_max)?
-            .into_iter()
-            .map(|event| (event.position, event))
-            .collect();
-        Ok(positions.iter().filter_map(|position| events.get(position).cloned()).collect())
+        let found = self.fetch_packed(positions).await?;
+        let packed: Vec<Packed> = positions.iter().filter_map(|one| found.get(one).cloned()).collect();
+        self.unpack(&packed)
     }
 
     /// Up to `limit` events after the position, in order and without a hole; fewer where their bodies reach

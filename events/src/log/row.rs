@@ -36,8 +36,13 @@ pub(crate) fn event(row: &Row) -> Result<Event, LogError> {
 }
 
 /// The events of the rows up to the one whose body reaches the bound, and whether there are more rows.
-pub(crate) fn events_within(rows: &[Row], bytes_max: usize) -> Result<(Vec<Event>, bool), LogError> {
-    let mut events = Vec::with_capacity(rows.len());
+pub(crate) fn events_within<'r>(
+    rows: impl IntoIterator<Item = &'r Row, IntoIter: ExactSizeIterator>,
+    bytes_max: usize,
+) -> Result<(Vec<Event>, bool), LogError> {
+    let rows = rows.into_iter();
+    let asked = rows.len();
+    let mut events = Vec::with_capacity(asked);
     let mut bytes = 0_usize;
     for row in rows {
         let event = event(row)?;
@@ -47,12 +52,15 @@ pub(crate) fn events_within(rows: &[Row], bytes_max: usize) -> Result<(Vec<Event
             break;
         }
     }
-    let is_cut = events.len() < rows.len();
+    let is_cut = events.len() < asked;
     Ok((events, is_cut))
 }
 
 /// All events of the rows; refused when their bodies are larger than the bound.
-pub(crate) fn all_events(rows: &[Row], bytes_max: usize) -> Result<Vec<Event>, LogError> {
+pub(crate) fn all_events<'r>(
+    rows: impl IntoIterator<Item = &'r Row, IntoIter: ExactSizeIterator>,
+    bytes_max: usize,
+) -> Result<Vec<Event>, LogError> {
     match events_within(rows, bytes_max)? {
         (events, false) => Ok(events),
         (_, true) => Err(LogError::TooManyBytes { limit: bytes_max }),

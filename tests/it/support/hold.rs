@@ -48,6 +48,12 @@ impl Hold {
         Self::begin(database, lock, "SELECT%anamnesis.head%").await
     }
 
+    /// Reads by position wait.
+    pub(crate) async fn events(database: &str) -> Self {
+        let lock = "LOCK TABLE anamnesis.event IN ACCESS EXCLUSIVE MODE";
+        Self::begin(database, lock, "SELECT%unnest%anamnesis.event%").await
+    }
+
     /// The version of the search index that is being built does not become the active one.
     pub(crate) async fn switches(database: &str) -> Self {
         let lock = "SELECT FROM anamnesis.projection WHERE name = 'search' FOR UPDATE";
