@@ -448,7 +448,7 @@ fn refuse(issues: Vec<SearchIssue>) -> Failure {
 /// The query for the resources of a type that criteria match. Every criterion must be understood.
 ///
 /// # Errors
-/// 400 for criteria that are not understood.
+/// 400 for criteria that are not understood, or that find more than they say.
 pub(crate) async fn of_criteria(
     call: &Call,
     resource_type: &str,
@@ -461,7 +461,10 @@ pub(crate) async fn of_criteria(
     let scope = Scope::Type(resource_type.to_owned());
     // Never one that is being built: what it lacks would be created twice.
     let index = call.service.index()?;
-    Ok(read(call, index, &scope, &parameters, options).await?.0)
+    let (query, mut issues) = read(call, index, &scope, &parameters, options).await?;
+    // Such as words that need not stand together: more would be changed or deleted than what is written says.
+    issues.retain(|issue| issue.kind == IssueKind::Incomplete);
+    if issues.is_empty() { Ok(query) } else { Err(refuse(issues)) }
 }
 
 /// The resources of a type that criteria match, with the positions of the versions that do; at most `count_max`. Every

@@ -116,6 +116,8 @@ fn words_are_found_wherever_searches_are_answered() {
         assert!(!page.text().contains("metastases"), "values are not explained");
         let phrase = server.get("/Condition?_text=%22metastases%20bone%22").await.json();
         assert!(phrase.to_string().contains("wherever they stand"), "{phrase}");
+        let widened = server.send("DELETE", "/Condition?_text=%22metastases%20bone%22", &[], "").await;
+        assert_eq!((widened.status.as_u16(), widened.outcome().as_str()), (400, "incomplete"));
         let wrong = server.get("/Condition?_text=bone%20AND").await;
         assert_eq!((wrong.status.as_u16(), wrong.outcome().as_str()), (400, "invalid"));
         assert!(wrong.text().contains("behind character 8"), "{}", wrong.text());
