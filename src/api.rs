@@ -12,7 +12,7 @@ mod body;
 mod call;
 mod capabilities;
 pub(crate) mod conditional_create;
-mod conditional_delete;
+pub(crate) mod conditional_delete;
 mod conditional_patch;
 mod conditional_update;
 mod contained;

@@ -21,6 +21,9 @@ use crate::error::{Failure, FailureKind, IssueCode};
 /// Resources that one request may delete (AHDS: 100).
 const COUNT_MAX: usize = 100;
 
+/// How many resources were deleted (a header of AHDS).
+pub(crate) const ITEMS_DELETED: HeaderName = HeaderName::from_static("items-deleted");
+
 /// `DELETE /Patient?identifier=…`
 pub(crate) async fn delete(call: &Call, resource_type: &Arc<str>) -> Result<Answer, Failure> {
     let count = count(&call.query)?;
@@ -87,7 +90,7 @@ async fn many(
         }
     }
     let mut answer = Answer::new(StatusCode::NO_CONTENT);
-    answer.headers.push((HeaderName::from_static("items-deleted"), deleted.to_string()));
+    answer.headers.push((ITEMS_DELETED, deleted.to_string()));
     Ok(answer)
 }
 

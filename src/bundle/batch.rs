@@ -6,8 +6,9 @@ use super::Outcome;
 use super::entry::{Entry, EntryRead, Method};
 use super::patch;
 use super::response::Answer;
+use crate::api::conditional_delete::ITEMS_DELETED;
 use crate::api::{self, Body, Call, Conditions, Request, Return};
-use crate::error::Failure;
+use crate::error::{Failure, Issue, outcome};
 
 /// How many entries are done side by side where the client allows it: enough for one commit to take many of them.
 const SIDE_BY_SIDE: usize = 32;
@@ -67,8 +68,14 @@ pub(super) async fn dispatch(call: &Call, entry: &Entry<'_>) -> Result<api::Answ
 /// An answer as an entry of the response; that of a HEAD has no body (RFC 9110 section 9.3.2).
 pub(super) fn answered(call: &Call, method: Method, answer: api::Answer) -> Answer {
     let is_write = answer.position.is_some();
+    // An entry has no headers, so what one would tell is told in words.
+    let deleted = answer.headers.iter().find(|(name, _)| *name == ITEMS_DELETED).map(|(_, count)| {
+        let text = format!("Resources that were deleted: {count}.");
+        outcome("", &[Issue::information(text)]).into()
+    });
     let (resource, outcome) = match call.prefer.answer {
         _ if method == Method::Head => (None, None),
+        _ if deleted.is_some() => (None, deleted),
         Return::Outcome if is_write => (None, answer.body),
         _ => (answer.body, None),
     };
