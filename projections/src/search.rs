@@ -93,6 +93,7 @@ pub use query::{
     ParseOptions, Scope, SearchQuery, Summary, Total, is_of_results,
 };
 pub use span::DateEquals;
+pub use string::fold as folded;
 pub use write::SearchProjection;
 
 use modifier::Modifier;

@@ -6,6 +6,8 @@
 //!
 //! Other than in a search, every criterion must be understood: a misspelt one would widen what is deleted.
 
+mod normal;
+
 use std::sync::Arc;
 
 use anamnesis_events::{Identifier, Position, ResourceKey, Version};
@@ -16,6 +18,8 @@ use super::call::Call;
 use super::query::{GENERAL, Query};
 use super::search;
 use super::turns::Held;
+pub(crate) use normal::Normal;
+
 use crate::error::{Failure, FailureKind, IssueCode};
 
 /// How often criteria are matched again where others changed what was found.
@@ -35,9 +39,10 @@ pub struct Matches {
     pub held: Option<Arc<Held>>,
 }
 
-/// Criteria in one order, so that the same ones are told to be the same.
+/// Criteria in one order, also their alternatives, and each once: they ask the same as before.
 pub(crate) fn sorted(criteria: &Query) -> Vec<(String, String)> {
-    let mut criteria: Vec<(String, String)> = criteria.others(&GENERAL).cloned().collect();
+    let ordered = |(name, value): &(String, String)| (name.clone(), normal::ordered(name, value));
+    let mut criteria: Vec<(String, String)> = criteria.others(&GENERAL).map(ordered).collect();
     criteria.sort();
     criteria.dedup();
     criteria
@@ -54,8 +59,8 @@ pub(crate) async fn matches(
     criteria: &Query,
     count_max: usize,
 ) -> Result<Matches, Failure> {
-    let wanted = std::iter::once((resource_type, criteria));
-    let held = call.service.turns.wait_for_all(&call.service.log, wanted).await?;
+    let wanted = Normal::of(resource_type, criteria, &call.own_addresses());
+    let held = call.service.turns.wait_for_all(&call.service.log, std::iter::once(&wanted)).await?;
     let matches = matches_in_turn(call, resource_type, criteria, count_max).await?;
     Ok(Matches { held: Some(Arc::new(held)), ..matches })
 }

@@ -4,8 +4,8 @@
 //! database, where those of the other servers wait: so a server needs one connection for each slot that is in use,
 //! however many clients wait. The claim ends with the write, with the process, or with the connection.
 //!
-//! The same criteria are the same parameters and values, in any order. Criteria that differ and match the same
-//! resources have turns of their own: a create under one and a create under the other may both find nothing.
+//! The same criteria are those with one normal form ([`super::criteria::Normal`]). Criteria that differ in it and match the
+//! same resources have turns of their own: a create under one and a create under the other may both find nothing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,8 +15,7 @@ use anamnesis_events::{Claim, Log, ResourceKey};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
 
-use super::criteria::{one_identifier, sorted};
-use super::query::Query;
+use super::criteria::Normal;
 use crate::decide::placement::fnv1a;
 use crate::error::Failure;
 
@@ -83,12 +82,11 @@ impl Turns {
     pub(crate) async fn wait_for_all<'q>(
         &self,
         log: &Log,
-        all: impl Iterator<Item = (&'q str, &'q Query)>,
+        all: impl Iterator<Item = &'q Normal>,
     ) -> Result<Held, Failure> {
         let wanted: BTreeSet<u16> = all
-            .map(|(resource_type, query)| (resource_type, sorted(query)))
-            .filter(|(resource_type, criteria)| one_identifier(resource_type, criteria).is_none())
-            .map(|(resource_type, criteria)| slot(resource_type, &criteria))
+            .filter(|criteria| !criteria.is_identifier())
+            .map(|criteria| slot(criteria.resource_type(), criteria.criteria()))
             .collect();
         let turns = take(&self.criteria, &wanted).await?;
         let claim = if wanted.is_empty() { None } else { Some(log.claim(&wanted).await?) };

@@ -1,14 +1,13 @@
 //! The plan of a transaction: which resource each entry is about, and the command it comes to. Pure.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, btree_map};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use anamnesis_events::ResourceKey;
 use anamnesis_fhir::json::{Document, Limits, Value};
 use anamnesis_fhir::patch::Patch;
-use anamnesis_projections::search::COUNT_MAX;
 
-use super::conditions::{CONDITIONS_MAX, Condition, Matched, Wanted, condition, one_match};
+use super::conditions::{CONDITIONS_MAX, Condition, Conditions, Matched, one_match};
 use super::entry::{Entry, Method, calls};
 use super::named::Named;
 use super::patch;
@@ -16,7 +15,7 @@ use super::resolve::{ConditionalReference, Identities, conditional_references, r
 use super::target::Target;
 use crate::api::interaction::Called;
 use crate::api::turns::Turns;
-use crate::api::{self, Body, Conditions, Query, route};
+use crate::api::{self, Body, route};
 use crate::decide::conditional::{self, ConditionalCreate, ConditionalUpdate};
 use crate::decide::{Candidate, Command, Expected};
 use crate::error::{Failure, FailureKind, IssueCode};
@@ -48,32 +47,30 @@ pub(super) struct Patching {
 }
 
 /// What stays the same however often a transaction is tried: the entries, the ids of new resources, the conditional
-/// references.
+/// references, the conditions.
 pub(super) struct Reading<'a> {
     pub(super) entries: Vec<Entry<'a>>,
     new_ids: Vec<String>,
     references: Vec<ConditionalReference>,
+    pub(super) conditions: Conditions,
 }
 
 impl<'a> Reading<'a> {
-    /// Reads what all tries have in common.
+    /// Reads what all tries have in common. `addresses` are those of this service.
     ///
     /// # Errors
-    /// Two entries with one `fullUrl` (R4 bdl-7), or with the same condition for creating.
-    pub(super) fn new(entries: Vec<Entry<'a>>, new_id: impl Fn() -> String) -> Result<Self, Failure> {
+    /// Two entries with one `fullUrl` (R4 bdl-7), or with the same condition for creating; criteria that are no query, or
+    /// name an entry that has criteria itself.
+    pub(super) fn new(
+        entries: Vec<Entry<'a>>,
+        new_id: impl Fn() -> String,
+        addresses: &[String],
+    ) -> Result<Self, Failure> {
         let mut names = HashSet::new();
-        let mut creates = HashSet::new();
         for entry in &entries {
             if let Some(name) = entry.full_url.as_deref().filter(|name| !names.insert(name.to_owned())) {
                 debug_assert!(!name.is_empty(), "validation refuses empty strings");
                 return Err(duplicate("Two entries have this fullUrl.", format!("{}.fullUrl", entry.path())));
-            }
-            if entry.method == Method::Post
-                && let Some(condition) = condition(entry)
-                && !creates.insert(condition)
-            {
-                let path = format!("{}.request.ifNoneExist", entry.path());
-                return Err(duplicate("Two entries create a resource on this condition.", path));
             }
         }
         let references: Vec<_> = entries
@@ -86,40 +83,17 @@ impl<'a> Reading<'a> {
             let text = format!("A transaction may hold {CONDITIONS_MAX} conditional references.");
             return Err(Failure::new(FailureKind::Invalid, IssueCode::TooLong, text).at("Bundle.entry"));
         }
-        let new_ids = entries.iter().map(|_| new_id()).collect();
-        Ok(Self { entries, new_ids, references })
-    }
-
-    /// All conditions that are to be matched, with the place of the first that has each.
-    ///
-    /// # Errors
-    /// Criteria that are no query, or name an entry that has criteria itself.
-    pub(super) fn conditions(&self) -> Result<BTreeMap<Condition, Wanted>, Failure> {
-        let named = Named::new(&self.entries, &self.new_ids);
-        let mut wanted = BTreeMap::new();
-        for entry in &self.entries {
-            if let Some(condition) = condition(entry) {
-                place(&mut wanted, &named, condition, entry.path())?.writes |= entry.method != Method::Post;
+        let new_ids: Vec<String> = entries.iter().map(|_| new_id()).collect();
+        let named = Named::new(&entries, &new_ids);
+        let conditions = Conditions::read(&entries, &references, &named, addresses)?;
+        let mut creates = HashSet::new();
+        for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.method == Method::Post) {
+            if conditions.of_entry(index).is_some_and(|condition| !creates.insert(condition)) {
+                let path = format!("{}.request.ifNoneExist", entry.path());
+                return Err(duplicate("Two entries create a resource on this condition.", path));
             }
         }
-        for reference in &self.references {
-            let condition = (reference.resource_type.clone(), reference.query.clone());
-            let count = 2 + self.writers_of(&reference.resource_type);
-            let place = place(&mut wanted, &named, condition, reference.path.clone())?;
-            (place.is_reference, place.count) = (true, count.min(COUNT_MAX));
-        }
-        Ok(wanted)
-    }
-
-    /// How many entries may change what a condition on this type has matched.
-    fn writers_of(&self, kind: &str) -> usize {
-        let writes = |entry: &&Entry<'_>| match (entry.method, &entry.target) {
-            (Method::Put | Method::Delete, Target::Instance(name, _) | Target::Conditional(name, _)) => {
-                name == kind
-            }
-            _ => false,
-        };
-        self.entries.iter().filter(writes).count()
+        Ok(Self { entries, new_ids, references, conditions })
     }
 
     /// The id of the resource that an entry makes, if it makes one.
@@ -148,8 +122,9 @@ impl<'a> Reading<'a> {
         bases: &[String],
     ) -> Result<Vec<Step>, Failure> {
         let mut targets = Vec::with_capacity(self.entries.len());
-        for (entry, new_id) in self.entries.iter().zip(&self.new_ids) {
-            targets.push(target(entry, new_id, matched).map_err(|failure| failure.at(entry.path()))?);
+        for (index, (entry, new_id)) in self.entries.iter().zip(&self.new_ids).enumerate() {
+            let found = self.conditions.of_entry(index).and_then(|condition| matched.get(condition));
+            targets.push(target(entry, new_id, found).map_err(|failure| failure.at(entry.path()))?);
         }
         self.refuse_overlaps(&targets)?;
         let identities = self.identities(&targets);
@@ -162,7 +137,7 @@ impl<'a> Reading<'a> {
     fn refuse_overlaps(&self, targets: &[Planned]) -> Result<(), Failure> {
         let (mut written, mut made, mut held) = (HashSet::new(), HashSet::new(), HashSet::new());
         let deleted: HashSet<_> = targets.iter().filter_map(Planned::deleted).collect();
-        for (entry, target) in self.entries.iter().zip(targets) {
+        for (index, (entry, target)) in self.entries.iter().zip(targets).enumerate() {
             if let Planned::Found(key) = target
                 && deleted.contains(key)
             {
@@ -170,7 +145,8 @@ impl<'a> Reading<'a> {
                 return Err(duplicate(text, format!("{}.request.ifNoneExist", entry.path())));
             }
             // What nothing matched is made, and is what another entry with these criteria would have to match.
-            if let (Planned::Put(key, _, unless_held, _), Some(condition)) = (target, condition(entry))
+            if let (Planned::Put(key, _, unless_held, _), Some(condition)) =
+                (target, self.conditions.of_entry(index))
                 && self.is_made(key)
                 && (!made.insert(condition)
                     || unless_held.iter().any(|one| !held.insert((key.resource_type.clone(), one.clone()))))
@@ -211,9 +187,9 @@ impl<'a> Reading<'a> {
         matched: &HashMap<Condition, Matched>,
         targets: &[Planned],
     ) -> Result<HashMap<String, String>, Failure> {
-        let mut made: HashMap<Condition, String> = HashMap::new();
-        for (entry, target) in self.entries.iter().zip(targets) {
-            if let (Some(condition), Some(key)) = (condition(entry), target.named()) {
+        let mut made: HashMap<&Condition, String> = HashMap::new();
+        for (index, target) in targets.iter().enumerate() {
+            if let (Some(condition), Some(key)) = (self.conditions.of_entry(index), target.named()) {
                 made.insert(condition, key.to_string());
             }
         }
@@ -221,9 +197,8 @@ impl<'a> Reading<'a> {
         let changed: HashSet<&ResourceKey> =
             targets.iter().filter_map(|target| target.deleted().or(target.put())).collect();
         let mut local = HashMap::new();
-        for reference in &self.references {
-            let condition = (reference.resource_type.clone(), reference.query.clone());
-            let found = match (made.get(&condition), matched.get(&condition)) {
+        for (reference, condition) in self.references.iter().zip(self.conditions.of_references()) {
+            let found = match (made.get(condition), matched.get(condition)) {
                 (Some(key), _) => key.clone(),
                 (None, Some(matched)) => {
                     let is_left = |id: &&str| {
@@ -240,23 +215,6 @@ impl<'a> Reading<'a> {
         }
         Ok(local)
     }
-}
-
-/// The place of a condition among those that are wanted.
-fn place<'w>(
-    wanted: &'w mut BTreeMap<Condition, Wanted>,
-    named: &Named,
-    condition: Condition,
-    path: String,
-) -> Result<&'w mut Wanted, Failure> {
-    Ok(match wanted.entry(condition) {
-        btree_map::Entry::Occupied(place) => place.into_mut(),
-        btree_map::Entry::Vacant(place) => {
-            let criteria = Query::parse(&place.key().1).and_then(|criteria| named.resolved(criteria));
-            let criteria = criteria.map_err(|failure| failure.at(path.clone()))?;
-            place.insert(Wanted::at(path, criteria))
-        }
-    })
 }
 
 /// The resource that an entry is about.
@@ -305,21 +263,16 @@ impl Planned {
     }
 }
 
-fn target(
-    entry: &Entry<'_>,
-    new_id: &str,
-    matched: &HashMap<Condition, Matched>,
-) -> Result<Planned, Failure> {
-    let expected = api::negotiate::expected(&Conditions {
+fn target(entry: &Entry<'_>, new_id: &str, found: Option<&Matched>) -> Result<Planned, Failure> {
+    let expected = api::negotiate::expected(&api::Conditions {
         if_match: entry.if_match.clone(),
         // On a read the same element means something else, and is looked at there.
         if_none_match: entry
             .if_none_match
             .clone()
             .filter(|_| !matches!(entry.method, Method::Get | Method::Head)),
-        ..Conditions::default()
+        ..api::Conditions::default()
     })?;
-    let found = condition(entry).and_then(|condition| matched.get(&condition));
     let ids = found.map(|matched| matched.ids.as_slice()).unwrap_or_default();
     let unless_held = || found.map(|matched| matched.unless_held.clone()).unwrap_or_default();
     let key = |kind: &str, id: &str| Ok::<_, Failure>(ResourceKey::new(route::resource_type(kind)?, id));

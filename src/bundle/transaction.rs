@@ -1,6 +1,6 @@
 //! A transaction: all entries are recorded as one group of events, or none is (R4 http.html#trules).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use actix_web::http::StatusCode;
 use anamnesis_events::{AppendError, ConflictKind, Draft, Group, Operation, Position, Recorded, ResourceKey};
 use anamnesis_fhir::json::Document;
 
-use super::conditions::{self, Condition, Wanted, condition, match_all};
+use super::conditions::{self, criteria_of, match_all};
 use super::entry::{Entry, EntryRead, Method};
 use super::plan::{Reading, Step};
 use super::reads::Foreseen;
@@ -39,7 +39,8 @@ pub(super) async fn run(
 ) -> Result<Outcome, Failure> {
     let entries = all(entries)?;
     let checked = validation::base(document.root(), call.checked());
-    let reading = match (Reading::new(entries, clock::new_resource_id), checked) {
+    let addresses = call.own_addresses();
+    let reading = match (Reading::new(entries, clock::new_resource_id, &addresses), checked) {
         (Ok(reading), checked) => {
             validation::with_profiles(call, document, checked).await?;
             reading
@@ -51,12 +52,11 @@ pub(super) async fn run(
     if is_of_parameters {
         call.service.parameters.refresh().await?;
     }
-    let conditions = reading.conditions()?;
     let mut contested = reading.taken(&call.service.turns);
     let (mut tries, begun) = (0, clock::elapsed());
     loop {
         tries += 1;
-        match attempt(call, &reading, &conditions, &contested).await {
+        match attempt(call, &reading, &contested).await {
             Ok(done) => {
                 if is_of_parameters {
                     call.service.follow_parameters().await;
@@ -78,14 +78,13 @@ pub(super) async fn run(
 async fn attempt(
     call: &Call,
     reading: &Reading<'_>,
-    conditions: &BTreeMap<Condition, Wanted>,
     contested: &BTreeSet<ResourceKey>,
 ) -> Result<Done, Tried> {
-    let criteria = conditions::turns(call, conditions).await.map_err(Tried::Refused)?;
+    let criteria = conditions::turns(call, &reading.conditions).await.map_err(Tried::Refused)?;
     let resources = call.service.turns.wait_for(contested).await.map_err(Tried::Refused)?;
     // Kept until the write has been answered, also where the client goes away meanwhile.
     let held = Arc::new(criteria.and(resources));
-    let matched = match_all(call, reading, conditions).await?;
+    let matched = match_all(call, reading).await?;
     let steps = reading.plan(&matched, &call.own_addresses()).map_err(Tried::Refused)?;
     let steps = patch::carried_out(call, &reading.entries, steps).await?;
     let foreseen = reads::foresee(call, &reading.entries, &steps).await.map_err(Tried::Refused)?;
@@ -128,7 +127,7 @@ pub(super) enum Tried {
 impl Tried {
     /// Others were quicker with the resource of an entry.
     pub(super) fn moved(entry: &Entry<'_>, key: &ResourceKey) -> Self {
-        let failure = match condition(entry) {
+        let failure = match criteria_of(entry) {
             Some(_) => contended(),
             None => {
                 let text = "Others changed the resource at the same time, again and again.";

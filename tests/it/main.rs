@@ -14,6 +14,7 @@ mod as_of;
 mod bad_input;
 mod binary;
 mod bundle;
+mod bundle_conditions;
 mod bundle_rules;
 mod capabilities;
 mod concurrency;

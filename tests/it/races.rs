@@ -71,6 +71,38 @@ fn identical_conditional_creates_make_one_resource() {
     });
 }
 
+/// The same in other words has the same turn.
+#[test]
+fn conditional_creates_that_mean_the_same_make_one_resource() {
+    const SAID: [&str; 4] = [
+        "birthdate=1974-12-25&family=Chalmers",
+        "family=Chalmers&birthdate=1974-12-25",
+        "birthdate=1974%2D12-25&family=%43halmers&_format=json",
+        "family=chalmers&birthdate=eq1974-12-25",
+    ];
+    const IDENTIFIER: [&str; 3] =
+        ["identifier=urn:r|1", "identifier=urn%3Ar%7C1&_pretty=true", "identifier=urn:r|1,urn:r|1"];
+    let one_is_made = async |servers: &[&Server], said: &[&'static str]| {
+        let answers = storm(servers, |server, number| async move {
+            // Clients of both servers say it in all ways.
+            let criteria = said[number / 2 % said.len()];
+            server.send("POST", "/Patient", &[FHIR, ("If-None-Exist", criteria)], patient()).await
+        });
+        let answers = answers.await;
+        assert_eq!((count(&answers, 201), count(&answers, 200)), (1, REQUESTS - 1), "{said:?}");
+        assert_eq!(servers[0].events().await, 1);
+    };
+    let one_is_made = &one_is_made;
+    for said in [&SAID[..], &IDENTIFIER] {
+        test(|server| async move { one_is_made(&[&server], said).await });
+        test(|server| async move {
+            let other = server.beside().await;
+            one_is_made(&[&server, &other], said).await;
+            other.stop().await;
+        });
+    }
+}
+
 #[test]
 fn identical_conditional_updates_make_one_resource_and_one_version() {
     everywhere(async |servers, criteria| {

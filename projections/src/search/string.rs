@@ -105,7 +105,8 @@ pub(super) fn family(key: &ParameterKey) -> i64 {
 
 /// A text as it is compared: no case, no accents, no punctuation, single spaces, none at the ends. A text of nothing
 /// but punctuation keeps it.
-pub(super) fn fold(text: &str) -> String {
+#[must_use]
+pub fn fold(text: &str) -> String {
     let plain: String = text.chars().filter(|character| !is_punctuation(*character)).collect();
     let folded = fold_all(&plain);
     if folded.is_empty() { fold_all(text) } else { folded }

@@ -21,7 +21,7 @@ use crate::actors::WriteError;
 use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::conditional_create::contended;
-use crate::api::criteria::TRIES_MAX;
+use crate::api::criteria::{Normal, TRIES_MAX};
 use crate::api::operation::{Invocation, Level, Work};
 use crate::api::query::Query;
 use crate::api::turns::Held;
@@ -70,8 +70,9 @@ async fn import(call: &Call, invocation: Invocation) -> Result<Answer, Failure> 
     }
     let portion = Arc::new(portion::read(&input, named)?);
     let criteria = Query(vec![("url".to_owned(), portion.url.clone())]);
-    let wanted = [("CodeSystem", &criteria)].into_iter();
-    let held = Arc::new(call.service.turns.wait_for_all(&call.service.log, wanted).await?);
+    let wanted = Normal::of("CodeSystem", &criteria, &[]);
+    let turn = call.service.turns.wait_for_all(&call.service.log, std::iter::once(&wanted));
+    let held = Arc::new(turn.await?);
     for _ in 0..TRIES_MAX {
         if let Some(answer) = attempt(call, &portion, &held).await? {
             return Ok(answer);
