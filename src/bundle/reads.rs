@@ -1,6 +1,9 @@
 //! The reads of a transaction. One that fails fails the whole (R4 http.html#trules: every entry has to come to 2xx or
 //! 3xx), so each is tried before anything is recorded; and it is done again when everything is, so that it shows what
-//! was written.
+//! was written. Where nothing is to be recorded, or nothing that it can see, its first answer is the answer.
+//!
+//! Whether a search can see what is recorded, its criteria alone do not tell (chains, lists, included resources), and what
+//! other clients write meanwhile stands before what is recorded: so it is done twice in every transaction that writes.
 
 use std::collections::HashMap;
 
@@ -45,7 +48,9 @@ pub(super) async fn foresee(call: &Call, entries: &[Entry<'_>], steps: &[Step]) 
             (Err(failure), _, Some(Command::Create { .. } | Command::Update { .. }))
                 if matches!(failure.kind(), FailureKind::NotFound | FailureKind::Gone) => {}
             (Err(failure), ..) => return Err(failure.at(entry.path())),
-            (Ok(answer), Some(About { is_version: true, .. }), None) => {
+            (Ok(answer), about, None)
+                if written.is_empty() || about.as_ref().is_some_and(|about| about.is_version) =>
+            {
                 foreseen.insert(index, answer);
             }
             (Ok(_), ..) => {}

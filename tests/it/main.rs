@@ -15,6 +15,7 @@ mod bad_input;
 mod binary;
 mod bundle;
 mod bundle_conditions;
+mod bundle_reads;
 mod bundle_rules;
 mod capabilities;
 mod concurrency;

@@ -45,6 +45,7 @@ pub(crate) struct Server {
     /// The address of its database.
     pub(crate) database: String,
     pub(crate) compartments: Compartments,
+    pub(crate) service: std::sync::Arc<Service>,
     pub(crate) client: reqwest::Client,
     pub(crate) projection: std::sync::Arc<Supervisor>,
     keeper: std::sync::Arc<Keeper>,
@@ -184,6 +185,7 @@ impl Server {
             service = service.with_subscriptions(subscriptions.clone());
         }
         let services = Services::new(vec![service]);
+        let service = services.find("default", "fhir").unwrap().clone();
         let (address, handle, thread) = serve(services);
         let root = format!("http://{address}");
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -194,6 +196,7 @@ impl Server {
             database: url,
             log,
             compartments,
+            service,
             client,
             projection,
             keeper,
