@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use futures::future::join_all;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -15,7 +15,7 @@ use tokio_postgres::NoTls;
 use url::Url;
 
 use super::Parts;
-use crate::clock;
+use crate::{api, clock};
 
 /// How long a part may take to answer a check.
 const CHECK_WITHIN: Duration = Duration::from_secs(2);
@@ -109,11 +109,10 @@ pub(super) async fn live() -> HttpResponse {
 /// restarting will not help. `degraded` when another cannot, which delays searches and subscribers.
 pub(super) async fn ready(parts: web::Data<Parts>) -> HttpResponse {
     let conditions = parts.health().ask().await;
-    let ill = || conditions.iter().filter(|condition| condition.outcome.is_err());
-    let (status, mut response) = match (ill().next(), ill().any(|condition| condition.required)) {
-        (None, _) => ("ok", HttpResponse::Ok()),
-        (Some(_), false) => ("degraded", HttpResponse::Ok()),
-        (Some(_), true) => ("not ready", HttpResponse::ServiceUnavailable()),
+    let (status, mut response) = match Overall::of(&conditions) {
+        Overall::Well => ("ok", HttpResponse::Ok()),
+        Overall::Degraded => ("degraded", HttpResponse::Ok()),
+        Overall::Unwell => ("not ready", HttpResponse::ServiceUnavailable()),
     };
     let describe = |condition: &Condition| {
         let text = condition.outcome.as_ref().err().map_or("ok", String::as_str);
@@ -121,6 +120,61 @@ pub(super) async fn ready(parts: web::Data<Parts>) -> HttpResponse {
     };
     let checks: Map<String, Value> = conditions.iter().map(describe).collect();
     response.json(json!({ "status": status, "checks": checks }))
+}
+
+/// `GET /{workspace}/{service}/health/check`: what [`ready`] says, in the words of AHDS, for probes that know its address
+/// only. All services of a server are as well as it is.
+pub(super) async fn check(
+    parts: web::Data<Parts>,
+    place: web::Path<(String, String)>,
+    request: HttpRequest,
+) -> HttpResponse {
+    let (workspace, service) = place.into_inner();
+    if parts.services().find(&workspace, &service).is_none() {
+        return api::not_found(request).await;
+    }
+    let conditions = parts.health().ask().await;
+    let overall = Overall::of(&conditions);
+    let mut response = match overall {
+        Overall::Well | Overall::Degraded => HttpResponse::Ok(),
+        Overall::Unwell => HttpResponse::ServiceUnavailable(),
+    };
+    let describe = |condition: &Condition| {
+        let status = Overall::of(std::slice::from_ref(condition)).word();
+        let text = condition.outcome.as_ref().err().map_or("It can work.", String::as_str);
+        json!({ "name": condition.name, "status": status, "description": text })
+    };
+    let details: Vec<Value> = conditions.iter().map(describe).collect();
+    response.json(json!({ "overallStatus": overall.word(), "details": details }))
+}
+
+/// What the conditions of the parts come to.
+#[derive(Debug, Clone, Copy)]
+enum Overall {
+    Well,
+    /// A part cannot work without which requests are answered, if not as well.
+    Degraded,
+    Unwell,
+}
+
+impl Overall {
+    fn of(conditions: &[Condition]) -> Self {
+        let mut ill = conditions.iter().filter(|condition| condition.outcome.is_err()).peekable();
+        match (ill.peek().is_some(), ill.any(|condition| condition.required)) {
+            (false, _) => Self::Well,
+            (true, false) => Self::Degraded,
+            (true, true) => Self::Unwell,
+        }
+    }
+
+    /// As AHDS has it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Well => "Healthy",
+            Self::Degraded => "Degraded",
+            Self::Unwell => "Unhealthy",
+        }
+    }
 }
 
 /// Whether the database lets us in and answers.

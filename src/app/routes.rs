@@ -13,6 +13,9 @@ pub fn configure_routes(routes: &mut web::ServiceConfig, parts: &web::Data<Parts
     routes
         .service(api::address("/health/live", "GET").route(web::get().to(health::live)))
         .service(api::address("/health/ready", "GET").route(web::get().to(health::ready)))
+        .service(
+            api::address("/{workspace}/{service}/health/check", "GET").route(web::get().to(health::check)),
+        )
         .service(api::address("/metrics", "GET").route(web::get().to(metrics)))
         .configure(api::configure(parts.services().clone()))
         .default_service(web::to(api::not_found));

@@ -5,6 +5,7 @@
 mod accounts;
 mod crashes;
 mod erasure;
+mod health;
 mod limits;
 mod output;
 mod rebuild;
