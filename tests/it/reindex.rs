@@ -288,7 +288,33 @@ fn what_reindex_does_not_know_is_refused() {
             let answer = server.post("/$reindex", order.to_string()).await;
             assert_eq!(answer.status, 400, "{name}: {}", answer.text());
             assert!(answer.text().contains(name));
+            assert!(!answer.text().contains("left out"), "it is refused: {}", answer.text());
         }
+        // What is wrong is told together.
+        let order = json!({"resourceType": "Parameters", "parameter": [{"name": "maximumConcurrency", "valueInteger": 3},
+            {"name": "nosuch", "valueInteger": 3}, {"name": "targetDataStoreUsagePercentage", "valueInteger": 101}]});
+        let answer = server.post("/$reindex", order.to_string()).await;
+        assert_eq!(answer.status, 400);
+        let issues = answer.json()["issue"].as_array().unwrap().clone();
+        assert!(issues.len() == 3 && issues.iter().all(|issue| issue["severity"] == "error"), "{issues:?}");
+        for (method, path) in
+            [("GET", "/SearchParameter/$status?nosuch=1"), ("PUT", "/SearchParameter/$status")]
+        {
+            let body = json!({"resourceType": "Parameters", "parameter": [{"name": "nosuch", "valueInteger": 3},
+                {"name": "searchParameterStatus", "part": [{"name": "url",
+                    "valueUri": "http://hl7.org/fhir/SearchParameter/individual-gender"},
+                    {"name": "status", "valueString": "Disabled"}]}]});
+            let body = if method == "PUT" { body.to_string() } else { String::new() };
+            let answer = server.send(method, path, &[FHIR], body).await;
+            assert_eq!(answer.status, 400, "{method}: {}", answer.text());
+            let told = answer.json()["issue"][0]["diagnostics"].clone();
+            assert_eq!(told, "$status does not know the parameter nosuch.", "{method}");
+        }
+        assert_eq!(
+            server.get("/Patient?gender=male").await.json()["entry"],
+            Value::Null,
+            "it is not switched off"
+        );
         let order = json!({"resourceType": "Parameters",
             "parameter": [{"name": "targetResourceTypes", "valueString": "Patient,Pacient"}]});
         assert_eq!(server.post("/$reindex", order.to_string()).await.status, 400);

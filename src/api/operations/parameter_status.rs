@@ -19,6 +19,7 @@ const TAKES: Takes = Takes {
     operation: "$status",
     once: &["url", "code", "resourceType", "resourcetype"],
     often: &[ENTRY],
+    refuses_others: true,
     ..Takes::NOTHING
 };
 
@@ -30,7 +31,10 @@ pub(in crate::api) fn run(call: &Call, invocation: Invocation) -> Work<'_> {
 async fn answer(call: &Call, invocation: Invocation) -> Result<Answer, Failure> {
     let keeper = call.service.keeper()?;
     let input = Input::read(call, invocation.body).await?;
-    let left_out = TAKES.check(call, &input)?;
+    let unknown = TAKES.check(call, &input)?;
+    if !unknown.is_empty() {
+        return Err(Failure::with_issues(FailureKind::Invalid, unknown));
+    }
     keeper.apply().await?;
     let switches = switches(&input, &keeper.told())?;
     if switches.is_empty() {
@@ -41,9 +45,6 @@ async fn answer(call: &Call, invocation: Invocation) -> Result<Answer, Failure> 
             return Err(
                 Failure::new(FailureKind::Invalid, IssueCode::Required, text).at("Parameters.parameter")
             );
-        }
-        if let Some(issue) = left_out.into_iter().next() {
-            return Err(Failure::new(FailureKind::Invalid, issue.code, issue.diagnostics));
         }
         let kind = input.text("resourceType").or_else(|| input.text("resourcetype"));
         let filter = [input.text("url"), input.text("code"), kind];

@@ -13,7 +13,7 @@ use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::operation::{Invocation, Level, Work};
 use crate::api::{read, reindex_job};
-use crate::error::{Failure, FailureKind, Issue, IssueCode, Severity};
+use crate::error::{Failure, FailureKind, Issue, IssueCode};
 use crate::search_parameters::Begun;
 
 /// Numbers, with the least and the most that they can be (those of AHDS).
@@ -35,6 +35,7 @@ const TAKES: Takes = Takes {
         TYPES,
         PARAMETERS,
     ],
+    refuses_others: true,
     ..Takes::NOTHING
 };
 /// Values of a resource that are shown.
@@ -58,7 +59,6 @@ async fn begin(call: &Call, body: crate::api::Body) -> Result<Answer, Failure> {
     let keeper = call.service.keeper()?;
     let input = Input::read(call, body).await?;
     let mut issues = TAKES.check(call, &input)?;
-    issues.iter_mut().for_each(|issue| issue.severity = Severity::Error);
     let given = given(&input, &mut issues);
     if !issues.is_empty() {
         return Err(Failure::with_issues(FailureKind::Invalid, issues));

@@ -19,6 +19,8 @@ pub(in crate::api) struct Takes {
     pub(in crate::api) often: &'static [&'static str],
     /// Those of R4 that it does not have, and that must not be left out: the answer would be another one.
     pub(in crate::api) refused: &'static [&'static str],
+    /// Whether unknown ones are refused whoever asks: it writes, or its answer has no place for a warning.
+    pub(in crate::api) refuses_others: bool,
     /// Whether a body may be a resource of its own instead of Parameters.
     pub(in crate::api) takes_resource: bool,
     /// Whether its query is that of a search, which says itself what it does not know.
@@ -27,10 +29,18 @@ pub(in crate::api) struct Takes {
 
 impl Takes {
     /// An operation that knows nothing.
-    pub(in crate::api) const NOTHING: Self =
-        Self { operation: "", once: &[], often: &[], refused: &[], takes_resource: false, searches: false };
+    pub(in crate::api) const NOTHING: Self = Self {
+        operation: "",
+        once: &[],
+        often: &[],
+        refused: &[],
+        refuses_others: false,
+        takes_resource: false,
+        searches: false,
+    };
 
-    /// Looks at the names of all that was given, and tells what is left out.
+    /// Looks at the names of all that was given, and tells what is left out; where others are refused, these are errors to
+    /// refuse the request with, together with what else is wrong.
     ///
     /// # Errors
     /// 400 for a resource where Parameters are expected, for a parameter that is given too often, for one that R4 has
@@ -57,6 +67,11 @@ impl Takes {
                 return Err(as_of::misspelt(&name));
             }
             let shown = encode(&name);
+            if self.refuses_others {
+                let text = format!("{} does not know the parameter {shown}.", self.operation);
+                left_out.push(Issue::error(IssueCode::NotSupported, text));
+                continue;
+            }
             if self.refused.contains(&name.as_str()) || call.refuses_unknown() {
                 let text = format!("{} does not know the parameter {shown}.", self.operation);
                 return Err(Failure::new(FailureKind::Invalid, IssueCode::NotSupported, text));
