@@ -89,8 +89,8 @@ pub use index::{
 pub use issue::{Issue, IssueKind, Severity};
 pub use parameters::{CustomParameter, CustomParameters, PARAMETERS_MAX, ParametersError};
 pub use query::{
-    CHAIN_DEPTH_MAX, COUNT_DEFAULT, COUNT_MAX, Catalogue, Contained, ContainedType, Handling, PAGE_PARAMETER,
-    ParseOptions, Scope, SearchQuery, Summary, Total, is_of_results,
+    CHAIN_DEPTH_MAX, COUNT_DEFAULT, COUNT_MAX, Catalogue, Contained, ContainedType, Handling, ListItems,
+    PAGE_PARAMETER, ParseOptions, Scope, SearchQuery, Summary, Total, is_of_results,
 };
 pub use span::DateEquals;
 pub use string::fold as folded;

@@ -3,6 +3,7 @@
 //! The index names positions; the resources come from the log, byte for byte as they were recorded. A search waits
 //! until the index has what the log had when the search came in, so that clients find what they wrote.
 
+mod lists;
 mod matching;
 
 use std::collections::BTreeSet;
@@ -183,9 +184,25 @@ pub(super) async fn all(
     }
 }
 
+/// Reads a query; where it asks for Lists that mark items as deleted, again with these.
+async fn read(
+    call: &Call,
+    index: &SearchIndex,
+    scope: &Scope,
+    parameters: &[(String, String)],
+    options: ParseOptions,
+) -> Result<(SearchQuery, Vec<SearchIssue>), Failure> {
+    let (query, issues) = read_once(call, index, scope, parameters, options.clone()).await?;
+    let lists = lists::asked_for(call, &query).await?;
+    if lists.values().all(|items| items.deleted.is_empty()) {
+        return Ok((query, issues));
+    }
+    read_once(call, index, scope, parameters, ParseOptions { lists: Arc::new(lists), ..options }).await
+}
+
 /// Reads a query; where it names value sets or places in a hierarchy, what is stored of them is fetched and it is read
 /// again.
-async fn read(
+async fn read_once(
     call: &Call,
     index: &SearchIndex,
     scope: &Scope,

@@ -1,6 +1,6 @@
 //! Chained parameters and `_has`
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::searchset::{follow, ids, link, outcomes, put};
 use crate::support::{FHIR, Server, test};
@@ -138,5 +138,48 @@ fn lists_and_orphans_are_found() {
         for wrong in ["*", "Nothing:subject", "Observation:code", "*:subject", "Observation:encounter"] {
             assert_eq!(server.get(&format!("/Patient?_not-referenced={wrong}")).await.status, 400, "{wrong}");
         }
+    });
+}
+
+/// R4 List.entry.deleted: such an item is not in the List any more.
+#[test]
+fn what_a_list_marks_as_deleted_is_not_in_it() {
+    test(|server| async move {
+        fill(&server).await;
+        let list = |id: &str, entries: Value| json!({"resourceType": "List", "id": id, "status": "current", "mode": "changes", "entry": entries});
+        let item = |reference: &str| json!({"item": {"reference": reference}});
+        let deleted = |reference: &str| json!({"deleted": true, "item": {"reference": reference}});
+        let entries =
+            json!([deleted("Patient/a"), item("Patient/b"), item("Observation/3"), deleted("Observation/1")]);
+        put(&server, &list("l", entries)).await;
+        put(&server, &list("holds", json!([item("Patient/a")]))).await;
+        put(&server, &list("both", json!([deleted("Patient/a"), item("Patient/a")]))).await;
+        put(&server, &list("other", json!([deleted("Observation/3")]))).await;
+        for (search, expected) in [
+            ("/Patient?_list=l", "b"),
+            ("/?_list=l&_sort=_id", "3 b"),
+            ("/Patient?_list=List/l&_total=accurate", "b"),
+            ("/Observation?_list=l", "3"),
+            ("/Patient?_list=l,holds&_sort=_id", "a b"),
+            ("/Patient?_list=l&_list=holds", ""),
+            ("/Patient?_list=both", "a"),
+            ("/Observation?_list=l,other", "3"),
+            ("/Observation?_list=l&_list=other", ""),
+            ("/Observation?subject:Patient._list=l&_sort=_id", "3"),
+            ("/Observation?subject:Patient._list=holds&_sort=_id", "1 2"),
+        ] {
+            let bundle = server.get(search).await.json();
+            assert_eq!(ids(&bundle).join(" "), expected, "{search}: {bundle}");
+            assert!(outcomes(&bundle).is_empty(), "{search}: {bundle}");
+        }
+        // Criteria that are too wide delete too much.
+        assert_eq!(server.delete("/Patient?_list=l&_count=10").await.header("items-deleted"), "1");
+        assert_eq!(server.get("/Patient/a").await.status, 200);
+
+        // Pages show the List as it was when the first one was made.
+        let first = server.get("/?_list=l,holds&_count=1&_sort=_id").await.json();
+        put(&server, &list("holds", json!([deleted("Patient/a")]))).await;
+        let second = follow(&server, &first, "next").await;
+        assert_eq!((ids(&first).join(" "), ids(&second).join(" ")), ("3".into(), "a".into()), "{second}");
     });
 }

@@ -10,6 +10,7 @@ mod include;
 mod parse;
 mod sort;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -66,6 +67,15 @@ pub enum Handling {
     Strict,
 }
 
+/// What a List says of its items, by reference: `Type/id`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListItems {
+    /// Items that it holds.
+    pub held: BTreeSet<String>,
+    /// Items that it marks as deleted (R4 List.entry.deleted). The index has the references of all entries alike.
+    pub deleted: BTreeSet<String>,
+}
+
 /// What a query is read with, beside its parameters.
 #[derive(Clone)]
 pub struct ParseOptions {
@@ -83,11 +93,14 @@ pub struct ParseOptions {
     pub count_max: usize,
     /// Who lists the codes of value sets and code systems; without it the modifiers that ask for them are not supported.
     pub terminology: Option<Arc<dyn Terminology + Send + Sync>>,
+    /// By id, the Lists that the query asks for, see [`SearchQuery::lists`].
+    pub lists: Arc<BTreeMap<String, ListItems>>,
 }
 
 impl fmt::Debug for ParseOptions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { handling, now, base_url, date_equals, count_default, count_max, terminology } = self;
+        let Self { handling, now, base_url, date_equals, count_default, count_max, terminology, lists } =
+            self;
         formatter
             .debug_struct("ParseOptions")
             .field("handling", handling)
@@ -97,6 +110,7 @@ impl fmt::Debug for ParseOptions {
             .field("count_default", count_default)
             .field("count_max", count_max)
             .field("has_terminology", &terminology.is_some())
+            .field("lists", &lists.len())
             .finish()
     }
 }
@@ -107,7 +121,16 @@ impl ParseOptions {
     pub fn at(now: DateTime<Utc>) -> Self {
         let (handling, date_equals) = (Handling::default(), DateEquals::default());
         let (count_default, count_max) = (COUNT_DEFAULT, COUNT_MAX);
-        Self { handling, now, base_url: None, date_equals, count_default, count_max, terminology: None }
+        Self {
+            handling,
+            now,
+            base_url: None,
+            date_equals,
+            count_default,
+            count_max,
+            terminology: None,
+            lists: Arc::default(),
+        }
     }
 }
 
@@ -152,6 +175,7 @@ pub struct SearchQuery {
     pub(crate) page: Option<PageToken>,
     pub(crate) fingerprint: u64,
     pub(crate) includes: Vec<Include>,
+    pub(super) lists: BTreeSet<String>,
     /// The address under which this server knows its resources.
     pub(crate) base_url: Option<String>,
     /// What it was read from, and the search parameters that it was read with.
@@ -219,6 +243,13 @@ impl SearchQuery {
         self.criteria.iter().any(|criterion| criterion.joins() > 0)
     }
 
+    /// The ids of the Lists that it asks for. Where one marks items as deleted, the query has to be read again with
+    /// [`ParseOptions::lists`], or these are found as well.
+    #[must_use]
+    pub fn lists(&self) -> &BTreeSet<String> {
+        &self.lists
+    }
+
     /// What comes with the matches.
     #[must_use]
     pub fn includes(&self) -> &[Include] {
@@ -247,7 +278,8 @@ impl SearchQuery {
     }
 
     /// The position that the page is as of, where it does not begin a search.
-    pub(crate) fn as_of(&self) -> Option<Position> {
+    #[must_use]
+    pub fn as_of(&self) -> Option<Position> {
         self.page.as_ref().map(|token| token.position).or(self.at)
     }
 

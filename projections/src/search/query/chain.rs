@@ -1,7 +1,10 @@
 //! Chained parameters and `_has` (R4 search.html#chaining, search.html#has): `subject:Patient.name`,
 //! `patient.organization.name`, `_has:Observation:patient:code`, in any mixture.
 
+use std::collections::BTreeSet;
+
 use anamnesis_fhir::definitions;
+use anamnesis_fhir::references::is_id;
 use anamnesis_fhir::search::SearchParameter;
 
 use super::Contained;
@@ -10,6 +13,7 @@ use super::parse::{Parser, unknown};
 use crate::search::atom::{Atom, Criterion, Join, Yield};
 use crate::search::include::is_followed;
 use crate::search::key::{ParameterKey, type_number};
+use crate::search::target::Target;
 use crate::search::value::{Refusal, split};
 
 /// How often the chains of a query are followed to a type: where types are not named, each link may lead to all of R4.
@@ -91,7 +95,7 @@ impl Parser<'_> {
         }
     }
 
-    /// `_list`: what a List holds (R4 search.html#list).
+    /// `_list`: what a List holds (R4 search.html#list), but for items that it marks as deleted.
     pub(super) fn of_list(&mut self, value: &str) -> Result<Criterion, Refusal> {
         if self.contained != Contained::None {
             return Err(not_referred_to());
@@ -105,7 +109,20 @@ impl Parser<'_> {
             split(value, ',').into_iter().map(|id| id.strip_prefix("List/").unwrap_or(id)).collect();
         let criterion = self.criterion(&["List".to_owned()], "_id", &ids.join(","), 0)?;
         let parameter = ParameterKey::new(self.log, "List", "item").references();
-        Ok(single(true, vec![parameter], vec![type_number("List")], vec![criterion]))
+        let held = single(true, vec![parameter], vec![type_number("List")], vec![criterion]);
+        let known = self.options.lists.clone();
+        let items: Vec<_> = ids.iter().filter_map(|id| known.get(*id)).collect();
+        // Of several Lists one that holds an item is enough.
+        let is_held = |item: &&String| items.iter().any(|of_list| of_list.held.contains(*item));
+        let deleted = items.iter().flat_map(|of_list| &of_list.deleted).filter(|item| !is_held(item));
+        let deleted: BTreeSet<i64> = deleted.map(|item| Target::of(self.log, item).own()).collect();
+        self.lists.extend(ids.into_iter().filter(|id| is_id(id)).map(str::to_owned));
+        Ok(match deleted.is_empty() {
+            true => held,
+            false => {
+                Criterion::all(vec![held, Criterion::none_of(deleted.into_iter().map(Atom::Token).collect())])
+            }
+        })
     }
 
     /// `_not-referenced`: what nothing refers to (a parameter of Azure Health Data Services): `*:*`, `Type:*`,

@@ -64,6 +64,7 @@ impl SearchQuery {
             searched_all: false,
             contained: Contained::None,
             joined: BTreeSet::new(),
+            lists: BTreeSet::new(),
             followed: 0,
         };
         let query = parser.query(scope, parameters);
@@ -86,6 +87,8 @@ pub(super) struct Parser<'a> {
     pub(super) contained: Contained,
     /// The types that are joined to them.
     pub(super) joined: BTreeSet<String>,
+    /// The Lists that are asked for, by id.
+    pub(super) lists: BTreeSet<String>,
     /// How often a chain was followed to a type.
     pub(super) followed: usize,
 }
@@ -134,6 +137,7 @@ impl Parser<'_> {
             page,
             fingerprint,
             includes,
+            lists: std::mem::take(&mut self.lists),
             base_url: self.options.base_url.clone(),
             asked: self.asked_for(scope, parameters),
             at: None,
@@ -258,11 +262,13 @@ impl Parser<'_> {
         Some(Criterion::any(self.types.iter().flat_map(of_type).collect(), Yield::Few))
     }
 
-    /// What a parameter asks of the types that are searched: of words one criterion each, so that a search can start from all.
+    /// What a parameter asks of the types that are searched: of words one criterion each, and of a List what it holds and what
+    /// not, so that a search can start from each.
     fn criteria_of_search(&mut self, name: &str, value: &str) -> Result<Vec<Criterion>, Refusal> {
         let code = name.split(':').next().unwrap_or(name);
         let criterion = self.criterion_of_search(name, value)?;
-        Ok(if full_text::asks_for_words(code) { criterion.apart() } else { vec![criterion] })
+        let is_of_several = full_text::asks_for_words(code) || code == "_list";
+        Ok(if is_of_several { criterion.apart() } else { vec![criterion] })
     }
 
     /// One criterion of the types that are searched.

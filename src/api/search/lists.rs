@@ -1,0 +1,53 @@
+//! What the Lists that a search asks for mark as deleted (R4 List.entry.deleted): the index has the references of all their
+//! entries alike.
+
+use std::collections::BTreeMap;
+
+use anamnesis_events::ResourceKey;
+use anamnesis_fhir::json::{Document, Limits, Value};
+use anamnesis_projections::search::{ListItems, SearchQuery};
+
+use crate::api::call::Call;
+use crate::error::Failure;
+
+/// The Lists that a query asks for, as they are now; of a further page as they were when the first one was made. A List of
+/// which that version has been erased since marks nothing.
+///
+/// # Errors
+/// The log cannot be read.
+pub(super) async fn asked_for(
+    call: &Call,
+    query: &SearchQuery,
+) -> Result<BTreeMap<String, ListItems>, Failure> {
+    let mut lists = BTreeMap::new();
+    // One after the other: each may be as large as a body can be.
+    for id in query.lists() {
+        let key = ResourceKey::new("List", id.as_str());
+        let payload = match query.as_of() {
+            Some(position) => call.service.log.current_at(&key, position).await?.map(|event| event.payload),
+            None => {
+                let event = call.service.compartments.reads().current(key).await?;
+                event.map(|event| event.payload.clone())
+            }
+        };
+        if let Some(payload) = payload.filter(|payload| !payload.is_empty()) {
+            let document = Document::parse(payload.to_vec(), &Limits::default())?;
+            lists.insert(id.clone(), items(document.root()));
+        }
+    }
+    Ok(lists)
+}
+
+fn items(list: Value<'_>) -> ListItems {
+    let mut items = ListItems::default();
+    for entry in list.get("entry").into_iter().flat_map(Value::items) {
+        let reference = entry.get("item").and_then(|item| item.get("reference")).and_then(Value::as_str);
+        let Some(reference) = reference else { continue };
+        let item = reference.split_once("/_history/").map_or(&*reference, |(item, _)| item).to_owned();
+        match entry.get("deleted").and_then(Value::as_bool) {
+            Some(true) => items.deleted.insert(item),
+            _ => items.held.insert(item),
+        };
+    }
+    items
+}
