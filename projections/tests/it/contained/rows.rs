@@ -1,0 +1,133 @@
+//! What the index has of contained resources, table by table: nothing of what is gone, and what the check finds.
+
+use std::collections::BTreeSet;
+
+use anamnesis_events::{Erases, Operation, ResourceKey};
+use anamnesis_projections::RunnerOptions;
+use anamnesis_projections::search::{AuditOptions, audit};
+use serde_json::{Value, json};
+
+use crate::world::{World, expect, run_version};
+
+/// The rows that are there of contained resources, by table.
+async fn rows(world: &World) -> Vec<i64> {
+    let (client, connection) = tokio_postgres::connect(&world.url, tokio_postgres::NoTls).await.unwrap();
+    let driver = tokio::spawn(connection);
+    let mut all = Vec::new();
+    for table in ["contained_resource", "contained_superseded", "contained_span", "contained_text", "label"] {
+        let count = format!("SELECT count(*) FROM anamnesis.search_v1_{table}");
+        all.push(client.query_one(&count, &[]).await.unwrap().get(0));
+    }
+    drop(client);
+    driver.await.unwrap().unwrap();
+    all
+}
+
+async fn tamper(world: &World, statement: &str) {
+    let (client, connection) = tokio_postgres::connect(&world.url, tokio_postgres::NoTls).await.unwrap();
+    let driver = tokio::spawn(connection);
+    assert!(client.execute(statement, &[]).await.unwrap() > 0, "{statement}");
+    drop(client);
+    driver.await.unwrap().unwrap();
+}
+
+fn patient(id: &str, families: &[&str]) -> Value {
+    let contained: Vec<Value> = families
+        .iter()
+        .enumerate()
+        .map(|(at, family)| {
+            json!({"resourceType": "Patient", "id": format!("p{at}"), "birthDate": "1970-03-01",
+                "name": [{"family": family}], "generalPractitioner": [{"display": family}]})
+        })
+        .collect();
+    json!({"resourceType": "Patient", "id": id, "contained": contained})
+}
+
+/// An index that is built again from the log has the same, and the check finds nothing wrong.
+async fn assert_sound(world: &World, version: i32) {
+    world.settle().await;
+    let audited = audit(&world.database, &world.log, AuditOptions::default(), &mut |_| {}).await.unwrap();
+    assert!(audited.faults.kept().is_empty(), "{:?}", audited.faults.kept());
+    assert_eq!(audited.digest, world.digest().await);
+    let built = run_version(&world.database, &world.log, version, RunnerOptions::default()).await;
+    let digest = world.digest_of(&built).await;
+    built.stop().await;
+    assert_eq!(digest, world.digest().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_container_no_longer_contains_is_not_found() {
+    for batch_events_max in [1, 500] {
+        let world = World::with(RunnerOptions { batch_events_max, ..RunnerOptions::default() }).await;
+        for id in ["kept", "changed", "deleted", "replaced", "erased", "purged"] {
+            world.put([patient(id, &["One", "Two"]), patient(id, &["Two", "Three", "Four"])]).await;
+        }
+        let key = |id: &str| ResourceKey::new("Patient", id);
+        world.put([patient("changed", &["Five"])]).await;
+        world.delete("Patient", "deleted").await;
+        let body = patient("replaced", &["Five"]).to_string();
+        world.erase(key("replaced"), (Operation::Update, Erases::Previous), &body).await;
+        world.erase(key("erased"), (Operation::Delete, Erases::Earlier), "").await;
+        world.erase(key("purged"), (Operation::Purge, Erases::Earlier), "").await;
+        let table = [
+            ("Patient?family=one&_contained=true", ""),
+            ("Patient?family=four&_contained=true", "kept purged"),
+            ("Patient?family=five&_contained=true", "changed replaced"),
+            ("Patient?general-practitioner:text=three&_contained=true", "kept purged"),
+            ("Patient?birthdate=1970-03-01&_contained=true", "changed kept purged replaced"),
+            ("Patient?family=two", ""),
+        ];
+        expect(&world, &table).await;
+        assert_sound(&world, 2).await;
+        // Superseded are the first two versions of those that have others now or are gone, but for what was erased: of
+        // that nothing is kept, also not for those who turn pages.
+        assert_eq!(rows(&world).await, [8, 14, 8, 66, 5]);
+        world.runner.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_an_erased_body_is_left() {
+    let world = World::new().await;
+    world.put([patient("1", &["Secret"]), patient("1", &["Hidden"])]).await;
+    assert_eq!(rows(&world).await.len(), 5);
+    assert_eq!(world.found("Patient?family=hidden&_contained=true").await, "1");
+    world.erase(ResourceKey::new("Patient", "1"), (Operation::Delete, Erases::Earlier), "").await;
+    world.settle().await;
+    assert_eq!(rows(&world).await, [0; 5]);
+    world.put([patient("2", &["Secret"])]).await;
+    world.put_broken("Patient", "2").await;
+    world.settle().await;
+    assert_eq!(rows(&world).await, [1, 0, 1, 3, 1], "what is parked stands as it was");
+    world.erase(ResourceKey::new("Patient", "2"), (Operation::Delete, Erases::Earlier), "").await;
+    world.settle().await;
+    assert_eq!(rows(&world).await, [0; 5]);
+    world.runner.stop().await;
+}
+
+#[tokio::test]
+async fn the_check_finds_what_is_wrong_with_contained_resources() {
+    let contained = "anamnesis.search_v1_contained_resource";
+    for (statement, position) in [
+        (format!("DELETE FROM {contained} WHERE id LIKE 'p0#%/2'"), 2),
+        (format!("UPDATE {contained} SET tokens = tokens[2:] WHERE id LIKE 'p1#%/2'"), 2),
+        (format!("UPDATE {contained} SET id = 'p1#Patient/9' WHERE id LIKE 'p1#%/1'"), 1),
+        ("DELETE FROM anamnesis.search_v1_contained_text WHERE seq >> 20 = 1".to_owned(), 1),
+        ("UPDATE anamnesis.search_v1_contained_span SET high = high + 1 WHERE seq >> 20 = 2".to_owned(), 2),
+        // Rows of what is not there.
+        (format!("INSERT INTO {contained} SELECT log, kind, 7 << 20, last_updated, id, tokens, spans FROM {contained} LIMIT 1"), 7),
+        (format!("INSERT INTO {contained} SELECT log, kind, (3 << 20) + 1, last_updated, id, tokens, spans FROM {contained} LIMIT 1"), 3),
+        ("INSERT INTO anamnesis.search_v1_contained_text SELECT key, 7 << 20, log, text FROM anamnesis.search_v1_contained_text LIMIT 1".to_owned(), 7),
+        ("INSERT INTO anamnesis.search_v1_contained_span SELECT key, low, high, 7 << 20 FROM anamnesis.search_v1_contained_span LIMIT 1".to_owned(), 7),
+    ] {
+        let world = World::new().await;
+        world.put([patient("1", &["One", "Two"]), patient("2", &["One", "Two"]), patient("3", &[])]).await;
+        assert_sound(&world, 2).await;
+        tamper(&world, &statement).await;
+        let audited = audit(&world.database, &world.log, AuditOptions::default(), &mut |_| {}).await.unwrap();
+        let faults: BTreeSet<u64> =
+            audited.faults.kept().iter().map(|fault| fault.position.get()).collect();
+        assert_eq!(faults, BTreeSet::from([position]), "{statement}: {:?}", audited.faults.kept());
+        world.runner.stop().await;
+    }
+}
