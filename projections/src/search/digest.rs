@@ -82,20 +82,25 @@ fn statement(tables: &Tables) -> String {
             (from, "c.kind NULLS LAST, m.seq")
         }
     };
-    let columns = columns(tables);
+    let columns = columns(tables, &spans_of_families(tables));
     format!("SELECT {columns} FROM {from} WHERE m.log = $1 ORDER BY {order}")
 }
 
-/// Everything that a shelf has of the resource of a row `m`.
-pub(super) fn columns(tables: &Tables) -> String {
-    let (Tables { span, text, .. }, labels) = (tables, labels_of_row(tables));
+/// Everything that a shelf has of the resource of a row `m`. `spans` is a query for its rows `s` of the table of spans.
+pub(super) fn columns(tables: &Tables, spans: &str) -> String {
+    let (Tables { text, .. }, labels) = (tables, labels_of_row(tables));
     format!(
         "m.kind, m.seq, m.last_updated, m.id, m.tokens, m.spans,
-             ARRAY(SELECT x FROM {span} AS s, unnest(ARRAY[s.key, s.low, s.high]) WITH ORDINALITY AS v (x, o)
-                   WHERE s.seq = m.seq AND s.key = ANY (m.spans) ORDER BY s.key, s.low, s.high, o),
+             ARRAY(SELECT x FROM ({spans}) AS s, unnest(ARRAY[s.key, s.low, s.high]) WITH ORDINALITY AS v (x, o)
+                   ORDER BY s.key, s.low, s.high, o),
              ARRAY(SELECT t.key || ' ' || t.text FROM {text} AS t
                    WHERE t.log = m.log AND t.seq = m.seq ORDER BY t.key, t.text), {labels}"
     )
+}
+
+/// All rows of the table of spans that are of the families of a row `m`. For who reads the whole table.
+fn spans_of_families(tables: &Tables) -> String {
+    format!("SELECT * FROM {} AS one WHERE one.seq = m.seq AND one.key = ANY (m.spans)", tables.span)
 }
 
 /// What the index has of one resource, by its rows or by its event, with its rows in the narrow tables.

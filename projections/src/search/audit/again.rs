@@ -11,6 +11,7 @@ use super::narrow::{Different, hash_span};
 use super::{Audit, RowOfResource, Seen};
 use crate::ProjectionError;
 use crate::checkpoint::{self, number, unsigned};
+use crate::search::contained::Whole;
 use crate::search::entries::Entries;
 use crate::search::key::type_number;
 use crate::search::sql::labels_of_row;
@@ -20,14 +21,14 @@ pub(super) const CHUNK: usize = 500;
 /// When so many have been found wrong, the rest is not looked at.
 pub(super) const ENOUGH: u64 = 10 * FAULTS_KEPT_MAX as u64;
 /// Spans with the same key and beginning of one resource that are read. A sound index has one.
-const SAME_SPANS_MAX: usize = 10;
+pub(super) const SAME_SPANS_MAX: usize = 10;
 /// More than a search may take, for what was found wrong.
 pub(super) const SLOW: &str = "SET LOCAL statement_timeout = '10min'";
 
 /// An event that is looked at again, and what the index should have of it if it is its resource's newest.
 struct Suspect<'a> {
     event: &'a Event,
-    entries: Option<Entries>,
+    whole: Option<Whole>,
 }
 
 /// What the index has at some positions, at one moment.
@@ -74,10 +75,7 @@ impl Audit<'_> {
                     .iter()
                     .map(|event| Suspect {
                         event,
-                        entries: (event.operation != Operation::Delete)
-                            .then(|| self.whole(event))
-                            .flatten()
-                            .map(|whole| whole.entries),
+                        whole: (event.operation != Operation::Delete).then(|| self.whole(event)).flatten(),
                     })
                     .collect();
                 self.judge(&suspects, &sums, seen).await?;
@@ -99,29 +97,31 @@ impl Audit<'_> {
             .map(|suspect| (&suspect.event.key, suspect.event.position, snapshot.until(&suspect.event.key)))
             .collect();
         let current: HashSet<Position> = self.log.were_current(&asked).await?.into_iter().collect();
-        for Suspect { event, entries } in suspects {
+        let mut late = Vec::new();
+        for Suspect { event, whole } in suspects {
             let position = event.position;
-            let entries = entries.as_ref().filter(|_| current.contains(&position));
+            let whole = whole.as_ref().filter(|_| current.contains(&position));
             let row = snapshot.rows.get(&number(position));
-            match (entries, row) {
+            match (whole, row) {
                 (None, None) => {}
                 (None, Some(_)) => {
                     seen.faults.add(position, "the index has a version that is not its resource's newest");
                 }
                 (Some(_), None) => seen.faults.add(position, "the index does not have the resource"),
-                (Some(entries), Some(row)) => {
+                (Some(whole), Some(row)) => {
+                    let entries = &whole.entries;
                     // What the first pass has seen was compared there.
-                    if !seen.indexed.contains(position)
-                        && let Some(reason) = row.difference(&RowOfResource::should_be(event, entries))
-                    {
-                        seen.faults.add(position, reason);
+                    if !seen.indexed.contains(position) {
+                        let difference = row.difference(&RowOfResource::should_be(event, entries));
+                        difference.into_iter().for_each(|reason| seen.faults.add(position, reason));
+                        late.push((*event, whole.clone()));
                     }
                     let sum = sums.get(&number(position)).copied();
                     snapshot.compare(position, entries, sum, &mut seen.faults);
                 }
             }
         }
-        Ok(())
+        self.contained(&late, seen).await
     }
 
     async fn snapshot(&self, suspects: &[Suspect<'_>]) -> Result<Snapshot, ProjectionError> {
@@ -206,9 +206,9 @@ impl Audit<'_> {
         snapshot: &mut Snapshot,
     ) -> Result<(), ProjectionError> {
         let mut wanted: BTreeSet<(i64, i64, i64)> = BTreeSet::new();
-        for Suspect { event, entries } in suspects {
+        for Suspect { event, whole } in suspects {
             let seq = number(event.position);
-            let should = entries.iter().flat_map(Entries::table_spans);
+            let should = whole.iter().flat_map(|whole| whole.entries.table_spans());
             wanted.extend(should.map(|span| (seq, span.key, span.low)));
             let named = snapshot.rows.get(&seq).map(|row| row.spans.as_slice()).unwrap_or_default();
             wanted.extend(named.as_chunks().0.iter().map(|[key, low, _]: &[i64; 3]| (seq, *key, *low)));

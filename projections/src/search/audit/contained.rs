@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use anamnesis_events::{Event, Position};
 use sha2::{Digest, Sha256};
 
-use super::again::SLOW;
+use super::again::{SAME_SPANS_MAX, SLOW};
 use super::{Audit, Seen};
 use crate::ProjectionError;
 use crate::checkpoint::{number, unsigned};
@@ -16,6 +16,7 @@ use crate::search::contained::Whole;
 use crate::search::digest::{self, Indexed};
 use crate::search::key::type_number;
 use crate::search::shelf::Shelf;
+use crate::search::tables::Tables;
 
 /// Positions with rows of what is not there that are told of.
 const STRANGERS_MAX: i64 = 1000;
@@ -39,7 +40,7 @@ impl Audit<'_> {
              WHERE CASE WHEN w.is_expected OR m.seq IS NOT NULL THEN EXISTS (
                  SELECT FROM {} AS one WHERE one.log = $1 AND one.kind = w.kind AND one.seq = w.seq) ELSE FALSE END
              ORDER BY w.seq, m.seq",
-            digest::columns(&tables),
+            digest::columns(&tables, &spans_where_named(&tables)),
             tables.resource,
             tables.shelf.came_with("m", "w.seq"),
             tables.standing,
@@ -62,51 +63,83 @@ impl Audit<'_> {
         Ok(())
     }
 
-    /// Tells of rows of contained resources whose containers are not there.
+    /// Tells of rows that are of no contained resource, and of spans that no row names.
     pub(super) async fn contained_strangers(&self, seen: &mut Seen) -> Result<(), ProjectionError> {
         let tables = self.tables.contained();
-        let position = |seq: &str| tables.shelf.position(seq);
         let mut statements = vec![
-            format!(
-                "SELECT DISTINCT {} AS at FROM {} AS m WHERE m.log = $1 AND NOT EXISTS (
-                     SELECT FROM {} AS r WHERE r.log = $1 AND r.seq = {})",
-                position("m.seq"),
-                tables.resource,
-                tables.standing,
-                position("m.seq"),
+            (
+                without_container(&tables),
+                "the index has rows of what the resource contained, but not the resource",
             ),
-            format!(
-                "SELECT DISTINCT {} AS at FROM {} AS t WHERE t.log = $1
-                 AND NOT EXISTS (SELECT FROM {} AS m WHERE m.log = $1 AND m.seq = t.seq)
-                 AND NOT EXISTS (SELECT FROM {} AS s WHERE s.log = $1 AND s.seq = t.seq)",
-                position("t.seq"),
-                tables.text,
-                tables.resource,
-                tables.superseded,
+            (
+                texts_of_nothing(&tables),
+                "the index has rows of what the resource contained, but not the resource",
             ),
         ];
         // Spans do not say which log they are of.
         if !seen.keys.are_shared() {
-            statements.push(format!(
-                "SELECT DISTINCT {} AS at FROM {} AS s
-                 WHERE NOT EXISTS (SELECT FROM {} AS m WHERE m.log = $1 AND m.seq = s.seq)",
-                position("s.seq"),
-                tables.span,
-                tables.resource,
+            statements.push((
+                spans_of_nothing(&tables),
+                "the table of spans has other rows than what the resource contains gives",
             ));
         }
         let mut client = self.database.get().await?;
-        for statement in statements {
+        for (statement, reason) in statements {
             let transaction = client.build_transaction().read_only(true).start().await?;
             transaction.batch_execute(SLOW).await?;
             let statement = format!("{statement} ORDER BY at LIMIT {STRANGERS_MAX}");
             for row in transaction.query(&statement, &[&self.log.number()]).await? {
-                let position = Position::new(unsigned(row.try_get(0)?));
-                seen.faults
-                    .add(position, "the index has rows of what the resource contained, but not the resource");
+                seen.faults.add(Position::new(unsigned(row.try_get(0)?)), reason);
             }
             transaction.commit().await?;
         }
         Ok(())
     }
+}
+
+/// The rows of the table of spans that have a key and a beginning of the row `m`. Written so that only the index by these
+/// can be taken; what else the table has, [`spans_of_nothing`] tells.
+fn spans_where_named(tables: &Tables) -> String {
+    format!(
+        "SELECT one.* FROM (
+             SELECT DISTINCT m.spans[i] AS key, m.spans[i + 1] AS low
+             FROM generate_series(1, cardinality(m.spans), 3) AS i) AS w
+         CROSS JOIN LATERAL (
+             SELECT * FROM {} AS s WHERE s.key = w.key AND s.low = w.low AND s.seq = m.seq
+             LIMIT {SAME_SPANS_MAX}) AS one",
+        tables.span
+    )
+}
+
+fn without_container(tables: &Tables) -> String {
+    let position = tables.shelf.position("m.seq");
+    format!(
+        "SELECT DISTINCT {position} AS at FROM {} AS m WHERE m.log = $1 AND NOT EXISTS (
+             SELECT FROM {} AS r WHERE r.log = $1 AND r.seq = {position})",
+        tables.resource, tables.standing,
+    )
+}
+
+/// Texts of superseded rows are kept as long as these are.
+fn texts_of_nothing(tables: &Tables) -> String {
+    format!(
+        "SELECT DISTINCT {} AS at FROM {} AS t WHERE t.log = $1
+         AND NOT EXISTS (SELECT FROM {} AS m WHERE m.log = $1 AND m.seq = t.seq)
+         AND NOT EXISTS (SELECT FROM {} AS s WHERE s.log = $1 AND s.seq = t.seq)",
+        tables.shelf.position("t.seq"),
+        tables.text,
+        tables.resource,
+        tables.superseded,
+    )
+}
+
+fn spans_of_nothing(tables: &Tables) -> String {
+    format!(
+        "SELECT DISTINCT {} AS at FROM {} AS s LEFT JOIN {} AS m ON m.log = $1 AND m.seq = s.seq
+         WHERE NOT EXISTS (SELECT FROM generate_series(1, cardinality(m.spans), 3) AS i
+             WHERE m.spans[i] = s.key AND m.spans[i + 1] = s.low)",
+        tables.shelf.position("s.seq"),
+        tables.span,
+        tables.resource,
+    )
 }

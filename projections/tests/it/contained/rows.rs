@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use anamnesis_events::{Erases, Operation, ResourceKey};
 use anamnesis_projections::RunnerOptions;
-use anamnesis_projections::search::{AuditOptions, audit};
+use anamnesis_projections::search::{AuditOptions, SearchIndex, audit};
 use serde_json::{Value, json};
 
-use crate::world::{World, expect, run_version};
+use super::name;
+use crate::world::{World, expect, run, run_version};
 
 /// The rows that are there of contained resources, by table.
 async fn rows(world: &World) -> Vec<i64> {
@@ -106,27 +107,99 @@ async fn nothing_of_an_erased_body_is_left() {
 }
 
 #[tokio::test]
+async fn what_nobody_turns_pages_over_any_more_is_dropped() {
+    let mut world = World::new().await;
+    world.put([patient("0", &["Secret"]), patient("1", &["Secret"])]).await;
+    let query = "Patient?family=secret&_contained=true&_count=1";
+    let next = format!("{query}&ct={}", world.search(query).await.next.unwrap());
+    world.put([patient("0", &["Hidden"])]).await;
+    let page = world.search(&next).await;
+    assert_eq!((name(&page.matches[0]).as_str(), page.issues.len()), ("Patient/0", 0));
+    assert_eq!(rows(&world).await, [2, 1, 2, 9, 2]);
+    world.runner.stop().await;
+    tamper(&world, "UPDATE anamnesis.search_v1_contained_superseded SET until_at = 0").await;
+    world.runner = run(&world.database, &world.log, RunnerOptions::default()).await;
+    world.index = SearchIndex::new(world.database.clone(), world.log.number(), world.runner.progress());
+    world.put([patient("1", &["Hidden"])]).await;
+    world.settle().await;
+    assert_eq!(rows(&world).await, [2, 1, 2, 9, 2], "that of now is superseded, the older one is gone");
+    let page = world.search(&next).await;
+    assert!(page.matches.is_empty() && page.issues.len() == 1, "{page:?}");
+    world.runner.stop().await;
+}
+
+#[tokio::test]
 async fn the_check_finds_what_is_wrong_with_contained_resources() {
-    let contained = "anamnesis.search_v1_contained_resource";
+    let [contained, span, text] =
+        ["resource", "span", "text"].map(|table| format!("anamnesis.search_v1_contained_{table}"));
     for (statement, position) in [
         (format!("DELETE FROM {contained} WHERE id LIKE 'p0#%/2'"), 2),
         (format!("UPDATE {contained} SET tokens = tokens[2:] WHERE id LIKE 'p1#%/2'"), 2),
         (format!("UPDATE {contained} SET id = 'p1#Patient/9' WHERE id LIKE 'p1#%/1'"), 1),
-        ("DELETE FROM anamnesis.search_v1_contained_text WHERE seq >> 20 = 1".to_owned(), 1),
-        ("UPDATE anamnesis.search_v1_contained_span SET high = high + 1 WHERE seq >> 20 = 2".to_owned(), 2),
+        (format!("DELETE FROM {text} WHERE seq >> 20 = 1"), 1),
+        (format!("UPDATE {span} SET high = high + 1 WHERE seq >> 20 = 2"), 2),
         // Rows of what is not there.
-        (format!("INSERT INTO {contained} SELECT log, kind, 7 << 20, last_updated, id, tokens, spans FROM {contained} LIMIT 1"), 7),
-        (format!("INSERT INTO {contained} SELECT log, kind, (3 << 20) + 1, last_updated, id, tokens, spans FROM {contained} LIMIT 1"), 3),
-        ("INSERT INTO anamnesis.search_v1_contained_text SELECT key, 7 << 20, log, text FROM anamnesis.search_v1_contained_text LIMIT 1".to_owned(), 7),
-        ("INSERT INTO anamnesis.search_v1_contained_span SELECT key, low, high, 7 << 20 FROM anamnesis.search_v1_contained_span LIMIT 1".to_owned(), 7),
+        (
+            format!(
+                "INSERT INTO {contained} SELECT log, kind, 7 << 20, last_updated, id, tokens, spans FROM {contained} LIMIT 1"
+            ),
+            7,
+        ),
+        (
+            format!(
+                "INSERT INTO {contained} SELECT log, kind, (3 << 20) + 1, last_updated, id, tokens, spans FROM {contained} LIMIT 1"
+            ),
+            3,
+        ),
+        (format!("INSERT INTO {text} SELECT key, 7 << 20, log, text FROM {text} LIMIT 1"), 7),
+        (format!("INSERT INTO {span} SELECT key, low, high, 7 << 20 FROM {span} LIMIT 1"), 7),
+        // More rows of what is there: of a family that it has, of one that it has not, the same once more, and a beginning
+        // that stands elsewhere in its row.
+        (
+            format!(
+                "INSERT INTO {span} SELECT key, low + 1, high, seq FROM {span} WHERE seq >> 20 = 2 LIMIT 1"
+            ),
+            2,
+        ),
+        (
+            format!(
+                "INSERT INTO {span} SELECT key + 1, low, high, seq FROM {span} WHERE seq >> 20 = 2 LIMIT 1"
+            ),
+            2,
+        ),
+        (format!("INSERT INTO {span} SELECT key, low, high, seq FROM {span} WHERE seq >> 20 = 2 LIMIT 1"), 2),
+        (
+            format!("INSERT INTO {span} SELECT low, high, high, seq FROM {span} WHERE seq >> 20 = 2 LIMIT 1"),
+            2,
+        ),
+        (format!("DELETE FROM {span} WHERE seq >> 20 = 1"), 1),
+        (
+            format!(
+                "INSERT INTO {text} SELECT key + 1, seq, log, text FROM {text} WHERE seq >> 20 = 2 LIMIT 1"
+            ),
+            2,
+        ),
+        (
+            format!(
+                "INSERT INTO {text} SELECT key, seq + 7, log, text FROM {text} WHERE seq >> 20 = 2 LIMIT 1"
+            ),
+            2,
+        ),
+        (
+            format!(
+                "INSERT INTO {contained} SELECT log, kind + 1, seq, last_updated, id, tokens, spans FROM {contained} WHERE seq >> 20 = 1 LIMIT 1"
+            ),
+            1,
+        ),
+        (format!("UPDATE {contained} SET last_updated = last_updated + 1 WHERE id LIKE 'p1#%/2'"), 2),
+        (format!("UPDATE {contained} SET spans = spans[4:] WHERE id LIKE 'p1#%/2'"), 2),
     ] {
         let world = World::new().await;
         world.put([patient("1", &["One", "Two"]), patient("2", &["One", "Two"]), patient("3", &[])]).await;
         assert_sound(&world, 2).await;
         tamper(&world, &statement).await;
         let audited = audit(&world.database, &world.log, AuditOptions::default(), &mut |_| {}).await.unwrap();
-        let faults: BTreeSet<u64> =
-            audited.faults.kept().iter().map(|fault| fault.position.get()).collect();
+        let faults: BTreeSet<u64> = audited.faults.kept().iter().map(|fault| fault.position.get()).collect();
         assert_eq!(faults, BTreeSet::from([position]), "{statement}: {:?}", audited.faults.kept());
         world.runner.stop().await;
     }
