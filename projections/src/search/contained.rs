@@ -22,6 +22,11 @@ use crate::checkpoint::number;
 use anamnesis_fhir::search::SearchRegistry;
 use chrono::{DateTime, Utc};
 
+/// Tokens of compartments that the contained resources of one container have, all together: 32 MiB. Each of them has all of
+/// its container, so that a body full of both would come to more than any memory holds. A group of 10,000 patients may
+/// contain 419 resources.
+const MEMBERSHIPS_MAX: usize = 1 << 22;
+
 /// What a resource is found by, and what the resources are found by that it contains.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Whole {
@@ -143,22 +148,56 @@ pub(super) fn asked_of_contained(criterion: &Criterion) -> Criterion {
     let of_atom = |atom: &Atom| match atom {
         Atom::Token(token) if *token < OWN_MAX => Atom::Token(id_token(*token)),
         Atom::All(all) => Atom::All(all.iter().map(asked_of_contained).collect()),
-        // What is joined stands for itself.
+        // What is joined is asked as of what stands for itself.
         other => other.clone(),
     };
     Criterion { any: criterion.any.iter().map(of_atom).collect(), ..*criterion }
 }
 
-/// What a contained resource is found by beside its parameters.
+/// What the contained resources have by which their container is in compartments, and how many of them are indexed with it.
+pub(super) fn membership(mut tokens: Vec<i64>) -> (Vec<i64>, usize) {
+    tokens.sort_unstable();
+    tokens.dedup();
+    let of_container: Vec<i64> = tokens.into_iter().map(of_container).collect();
+    let indexed_max = MEMBERSHIPS_MAX / of_container.len().max(1);
+    (of_container, indexed_max)
+}
+
+/// What a contained resource is found by beside its parameters. `membership` is of its container.
 pub(super) fn index(log: i16, (resource_type, id): (&str, &str), membership: &[i64], entries: &mut Entries) {
     entries.tokens.push(Target::contained(log, &entries.container, id).own());
     entries.tokens.push(id_token(Target::resource(log, resource_type, id).own()));
-    entries.tokens.extend(membership.iter().copied().map(of_container));
+    entries.tokens.extend(membership);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::search::extract::Extractor;
+
+    /// A body of both is told in memory that no more than its own size takes.
+    #[test]
+    fn what_is_in_many_compartments_has_fewer_contained_resources_indexed() {
+        let members: Vec<String> =
+            (0..3000).map(|id| format!(r#"{{"entity":{{"reference":"Patient/{}"}}}}"#, id % 2048)).collect();
+        let contained = |count: usize| {
+            let basics: Vec<String> =
+                (0..count).map(|id| format!(r#"{{"resourceType":"Basic","id":"{id}"}}"#)).collect();
+            let body = format!(
+                r#"{{"resourceType":"Group","contained":[{}],"member":[{}]}}"#,
+                basics.join(","),
+                members.join(",")
+            );
+            let extractor = Extractor::new(SearchRegistry::r4().clone(), 1);
+            extractor.whole("Group", "g", body.as_bytes()).unwrap().contained
+        };
+        assert_eq!(contained(10).len(), 10);
+        // Each member once, and the group itself.
+        let (group, members) = (1, 2048);
+        let all = contained(2500);
+        assert_eq!(all.len(), MEMBERSHIPS_MAX / (group + members));
+        assert!(all.iter().all(|one| one.entries.tokens.len() > members));
+    }
 
     #[test]
     fn names_are_taken_apart() {

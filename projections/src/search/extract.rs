@@ -101,18 +101,19 @@ impl Extractor {
         self.index_all(known, (resource_type, root), &mut entries, &mut membership);
         let contained = root.get("contained").map_or_else(Vec::new, |_| {
             membership.push(Target::resource(self.log, resource_type, id).own());
-            self.contained(&container, root, &membership)
+            self.contained(&container, root, membership)
         });
         Ok(Whole { entries, contained })
     }
 
     /// What the contained resources are found by, whose container is in compartments by these tokens.
-    fn contained(&self, container: &str, root: Value<'_>, membership: &[i64]) -> Vec<Contained> {
+    fn contained(&self, container: &str, root: Value<'_>, membership: Vec<i64>) -> Vec<Contained> {
         let mut all = Vec::new();
-        for (place, resource_type, id, value) in contained::each_in(root) {
+        let (membership, indexed_max) = contained::membership(membership);
+        for (place, resource_type, id, value) in contained::each_in(root).take(indexed_max) {
             let Some(known) = self.types.get(resource_type) else { continue };
             let mut entries = Entries { container: container.to_owned(), ..Entries::default() };
-            contained::index(self.log, (resource_type, &id), membership, &mut entries);
+            contained::index(self.log, (resource_type, &id), &membership, &mut entries);
             reference::index_references(self.log, resource_type, value, &mut entries);
             self.index_all(known, (resource_type, value), &mut entries, &mut Vec::new());
             all.push(Contained { place, resource_type, name: format!("{id}#{container}"), entries });

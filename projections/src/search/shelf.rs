@@ -13,9 +13,8 @@ use crate::checkpoint::{number, unsigned};
 const PLACE_BITS: u32 = 20;
 /// The bits of the place.
 const PLACE_MASK: i64 = (1 << PLACE_BITS) - 1;
-/// Contained resources of one container that are indexed. That many do not fit in a body of 32 MiB, but for such as
-/// say nothing at all.
-pub(crate) const CONTAINED_MAX: usize = PLACE_MASK as usize;
+/// Contained resources of one container that are indexed, all written by one transaction. Records have some dozen.
+pub(crate) const CONTAINED_MAX: usize = 100_000;
 
 /// Which resources a table is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
