@@ -103,8 +103,14 @@ async fn chains_lead_to_what_a_resource_itself_contains() {
         // The other contained one is not what the reference leads to.
         ("MedicationRequest?medication.code=b", "r2"),
         ("MedicationRequest?medication.code:not=a", "r2 r4"),
-        ("MedicationRequest?medication._id=m1", "r1 r2 r3 r4"),
+        // What is contained is named within its container: others with the same id are meant.
+        ("MedicationRequest?medication._id=m1", "r3"),
+        ("MedicationRequest?medication._id:not=m1", "r1 r2 r4"),
         ("MedicationRequest?medication._id=m2", ""),
+        ("Observation?subject._id=p1", ""),
+        ("Medication?manufacturer._id=maker&_contained=true", "r1 r2"),
+        ("Medication?manufacturer._id=o1&_contained=true", ""),
+        ("Medication?manufacturer.name=inner&_contained=true", "r4"),
         ("MedicationRequest?medication.code:text=text", "r1 r2 r3 r4"),
         ("MedicationRequest?medication.manufacturer.name=makers", "r1 r2 r3"),
         ("MedicationRequest?medication.manufacturer.name=inner", "r4"),

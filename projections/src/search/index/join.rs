@@ -11,7 +11,6 @@ use super::rows::Found;
 use super::{SearchIndex, SearchLimits};
 use crate::ProjectionError;
 use crate::search::atom::{Atom, Criterion, Join};
-use crate::search::contained::asked_of_contained;
 use crate::search::query::SearchQuery;
 use crate::search::shelf::Shelf;
 use crate::search::sql::{Order, Start, Statement, Window};
@@ -141,8 +140,9 @@ impl SearchIndex {
             atoms.extend(self.join_on(place, place.tables, &join).await?);
         }
         if !join.reverse && join.shelf != Some(Shelf::Standing) {
-            let criteria = join.criteria.iter().map(asked_of_contained).collect();
-            let join = Join { criteria, shelf: Some(Shelf::Contained), ..join.clone() };
+            // By `_id` it is found where it stands for itself only: what a resource contains is named within that resource,
+            // and may have the id of another patient there.
+            let join = Join { shelf: Some(Shelf::Contained), ..join.clone() };
             atoms.extend(self.join_on(place, &place.tables.contained(), &join).await?);
         }
         Ok(atoms)
