@@ -81,7 +81,7 @@ pub use derive::{Derived, LOG_OF_RECORDINGS, derive, derive_by};
 pub use digest::digest;
 pub use evaluate::{Evaluator, Found, Subject};
 pub use full_text::asks_for_words;
-pub use include::{INCLUDES_COUNT_MAX, INCLUDES_PARAMETER, Include, IncludesToken, Wanted};
+pub use include::{Followed, INCLUDES_COUNT_MAX, INCLUDES_PARAMETER, Include, IncludesToken, Wanted};
 pub use index::{
     ContainedMatch, Drawn, ExplainOptions, Explained, Ran, SearchIndex, SearchLimits, SearchMatch,
     SearchPage, explained,

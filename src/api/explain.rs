@@ -5,13 +5,12 @@
 
 use std::borrow::Cow;
 
-use anamnesis_events::Position;
 use anamnesis_projections::search::{ExplainOptions, Explained, Ran, Scope, explained};
 use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::call::Call;
-use super::{include, search};
+use super::{contained, include, search};
 use crate::clock;
 use crate::error::Failure;
 
@@ -89,9 +88,9 @@ async fn told(call: &Call, scope: &Scope, parameters: &[(String, String)]) -> Re
     let waited = clock::elapsed();
     let page = index.search(&query).await?;
     let found = clock::elapsed();
-    let positions: Vec<Position> = page.matches.iter().map(|found| found.position).collect();
-    let matches = if positions.is_empty() { Vec::new() } else { call.service.log.fetch(&positions).await? };
+    let matches = contained::fetch(call, &page.matches).await?;
     search::refuse_strangers(&page.matches, &matches)?;
+    let matches = contained::shown(page.matches.iter().zip(matches));
     let fetched = clock::elapsed();
     let included = include::of_page(call, &query, page.as_of, &matches, 0).await?;
     let names: Vec<&str> = query.applied().iter().map(|(name, _)| name.as_str()).collect();

@@ -8,10 +8,12 @@ use std::collections::HashSet;
 
 use anamnesis_events::{Event, Position, ResourceKey};
 use anamnesis_projections::search::{
-    INCLUDES_PARAMETER, Include, IncludesToken, Scope, SearchIndex, SearchMatch, SearchQuery, Wanted,
+    Followed, INCLUDES_PARAMETER, Include, IncludesToken, Scope, SearchIndex, SearchMatch, SearchQuery,
+    Wanted,
 };
 
 use super::call::Call;
+use super::contained;
 use super::search::refuse_strangers;
 use crate::error::{Failure, Issue, IssueCode};
 
@@ -113,7 +115,9 @@ impl<'a> Drawing<'a> {
         let index = call.index()?;
         let mut wanted = Wanted::default();
         for event in matches {
-            index.want(&mut wanted, query, true, &event.key, &event.payload);
+            let resource_type = &contained::type_of(event);
+            let followed = Followed { resource_type, key: &event.key, body: &event.payload };
+            index.want(&mut wanted, query, true, &followed);
         }
         let seen = matches.iter().map(|event| event.key.clone()).collect();
         Ok(Self { call, index, query, at, wanted, seen })
@@ -153,7 +157,9 @@ impl<'a> Drawing<'a> {
         let mut wanted = Wanted::default();
         for some in newest.chunks(BODIES_MAX) {
             for event in fetch(self.call, some).await? {
-                self.index.want(&mut wanted, self.query, false, &event.key, &event.payload);
+                let (key, body) = (&event.key, &event.payload);
+                let followed = Followed { resource_type: &key.resource_type, key, body };
+                self.index.want(&mut wanted, self.query, false, &followed);
             }
         }
         Ok(wanted)

@@ -20,7 +20,7 @@ use anamnesis_projections::terminology::Session as TerminologySession;
 use super::answer::Answer;
 use super::as_of;
 use super::call::Call;
-use super::contained::shown;
+use super::contained;
 use super::explain;
 use super::include;
 use super::page::{Head, Link, Page};
@@ -343,8 +343,7 @@ async fn found(
     let mut tries = 0;
     loop {
         let page = index.search(query).await?;
-        let positions = page.matches.iter().map(|found| found.position).collect();
-        let events = call.service.compartments.reads().fetch(positions).await?;
+        let events = contained::fetch(call, &page.matches).await?;
         refuse_strangers(&page.matches, &events)?;
         tries += 1;
         let erased = events.iter().filter_map(|event| event.erased).map(|erased| erased.by).max();
@@ -354,7 +353,7 @@ async fn found(
             }
             _ => {
                 let all = page.matches.iter().zip(events).filter(|(_, event)| event.erased.is_none());
-                let events = all.map(|(found, event)| shown(found, event)).collect();
+                let events = contained::shown(all);
                 return Ok((page, events));
             }
         }

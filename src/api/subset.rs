@@ -135,15 +135,22 @@ fn cut_backbone(name: &str, value: Value<'_>, structure: &Structure, splice: &mu
     }
 }
 
-/// Adds the tag. A recorded resource has a meta.
+/// Adds the tag. A recorded resource has a meta; one that it contains may have none.
 fn mark(root: Value<'_>, splice: &mut Splice) {
-    let Some(meta) = root.get("meta") else { return };
-    match meta.get("tag").filter(|tags| tags.kind() == Kind::Array && !tags.is_empty()) {
-        Some(tags) => {
-            let end = tags.span().end.saturating_sub(1);
-            splice.replace(end..end, [b",", TAG].concat());
+    let tags = [b"[", TAG, b"]"].concat();
+    match (root.get("meta"), root.get("id")) {
+        (Some(meta), _) if meta.kind() == Kind::Object => {
+            match meta.get("tag").filter(|tags| tags.kind() == Kind::Array && !tags.is_empty()) {
+                Some(tags) => {
+                    let end = tags.span().end.saturating_sub(1);
+                    splice.replace(end..end, [b",", TAG].concat());
+                }
+                None => splice.insert_first(meta, "tag", &tags),
+            }
         }
-        None => splice.insert_first(meta, "tag", &[b"[", TAG, b"]"].concat()),
+        (None, Some(id)) => splice.insert_after(id, "meta", &[br#"{"tag":"#, tags.as_slice(), b"}"].concat()),
+        // No resource has such a meta.
+        _ => {}
     }
 }
 
@@ -187,6 +194,23 @@ mod tests {
         let json: serde_json::Value = serde_json::from_slice(&part).unwrap();
         assert_eq!(json["meta"]["tag"][0]["code"], "a");
         assert_eq!(json["meta"]["tag"][1]["code"], "SUBSETTED");
+    }
+
+    #[test]
+    fn what_has_no_meta_gets_one_with_the_tag() {
+        let resource = br#"{"id":"m1","code":{"text":"a"},"resourceType":"Medication","status":"active"}"#;
+        for (subset, rest) in [
+            (
+                Subset::Elements(vec!["status".to_owned()]),
+                r#""resourceType":"Medication","status":"active"}"#,
+            ),
+            (Subset::Text, r#""resourceType":"Medication"}"#),
+        ] {
+            let part = subset.of(&Bytes::from_static(resource));
+            let tag = std::str::from_utf8(TAG).unwrap();
+            let expected = format!(r#"{{"id":"m1","meta":{{"tag":[{tag}]}},{rest}"#);
+            assert_eq!(std::str::from_utf8(&part).unwrap(), expected);
+        }
     }
 
     #[test]

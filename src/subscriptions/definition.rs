@@ -201,8 +201,13 @@ impl Reader {
         let parameters: Vec<(String, String)> =
             url::form_urlencoded::parse(parameters.as_bytes()).into_owned().collect();
         for (name, value) in &parameters {
-            let is_joined = name.split(':').next() == Some("_has") || name.contains('.');
-            if is_of_results(name) || is_joined || value.contains('\0') {
+            let code = name.split(':').next().unwrap_or_default();
+            if is_of_results(name) {
+                return Err(format!(
+                    "{code} says how a search is answered; it is no criterion of a subscription"
+                ));
+            }
+            if code == "_has" || name.contains('.') || value.contains('\0') {
                 return Err("one of its parameters cannot be tested on one resource alone".to_owned());
             }
         }

@@ -84,6 +84,50 @@ fn statements_of_includes_are_told() {
 }
 
 #[test]
+fn searches_of_contained_resources_are_explained() {
+    test(|server| async move {
+        fill(&server).await;
+        put(&server, &json!({"resourceType": "Organization", "id": "o", "name": "Quibblethorpe"})).await;
+        let contained = json!({"resourceType": "Patient", "id": "p", "name": [{"family": "Quibblethorpe"}],
+            "managingOrganization": {"reference": "Organization/o"}});
+        let container = json!({"resourceType": "Observation", "id": "2", "status": "final", "code": {"text": "x"},
+            "contained": [contained], "subject": {"reference": "#p"}, "note": [{"text": "x".repeat(500)}]});
+        put(&server, &container).await;
+        let alone = "&_containedType=contained";
+        for (asked, matches, tables) in [
+            ("/Patient?family=quibblethorpe&_contained=true", 1, vec!["contained_resource"]),
+            ("/Patient?family=quibblethorpe&_contained=both", 2, vec!["contained_resource", "_v1_resource"]),
+            ("/Patient?family=quibblethorpe&_contained=both&_total=accurate", 2, vec!["UNION ALL"]),
+            ("/Patient?organization.name=quibblethorpe&_contained=true", 1, vec!["contained_resource"]),
+            ("/Patient/a/*?_contained=true", 0, vec!["contained_resource"]),
+        ] {
+            for explain in ["true", "analyze"] {
+                let answer = server.get(&format!("{asked}&_explain={explain}")).await;
+                assert_eq!(answer.status, 200, "{asked}: {}", answer.text());
+                let told = answer.json();
+                assert_eq!(told["search"]["matches"], matches, "{asked}: {told}");
+                assert!(!answer.text().to_lowercase().contains("quibblethorpe"), "{told}");
+                assert!(!statements(&told).is_empty() && has(&told, "Total Cost"), "{told}");
+                for table in &tables {
+                    let is_named = |one: &Value| one["text"].as_str().unwrap().contains(table);
+                    assert!(statements(&told).iter().any(is_named), "{table}: {told}");
+                }
+            }
+        }
+        // What is shown is counted and drawn from, not what it stands in.
+        let asked =
+            "/Patient?family=quibblethorpe&_contained=true&_include=Patient:organization&_explain=true";
+        let container = server.get(asked).await.json();
+        let alone = server.get(&format!("{asked}{alone}")).await.json();
+        let told = |told: &Value| {
+            (told["search"]["included"].as_u64().unwrap(), told["search"]["bytes"].as_u64().unwrap())
+        };
+        assert_eq!((told(&container).0, told(&alone).0), (0, 1));
+        assert!(told(&alone).1 < 500 && told(&container).1 > 500, "{alone} {container}");
+    });
+}
+
+#[test]
 fn only_operators_are_told() {
     test(|server| async move {
         for (headers, search, status) in [

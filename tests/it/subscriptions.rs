@@ -364,6 +364,9 @@ fn what_cannot_be_served_is_refused_and_not_written() {
                 with(&["criteria"], json!("Nothing?x=1")),
                 with(&["criteria"], json!("Observation?subject.name=x")),
                 with(&["criteria"], json!("Observation?_include=Observation:subject")),
+                with(&["criteria"], json!("Observation?code=x&_contained=true")),
+                with(&["criteria"], json!("Observation?_contained=both&_containedType=contained")),
+                with(&["criteria"], json!("Observation?code=x&_contained=false")),
                 with(&["criteria"], json!("http://example.org/topics/unknown")),
                 with(&["channel", "type"], json!("email")),
                 with(&["channel", "type"], json!("websocket")),
@@ -388,6 +391,10 @@ fn what_cannot_be_served_is_refused_and_not_written() {
                 assert!(server.post("", bundle.to_string()).await.status.is_client_error());
             }
             assert_eq!(server.events().await, before);
+            let contained = with(&["criteria"], json!("Observation?code=x&_contained=true"));
+            let said = server.put("/Subscription/s", contained.to_string()).await;
+            assert!(said.text().contains("_contained says how a search is answered"), "{}", said.text());
+            assert!(said.text().contains("Subscription.criteria"), "{}", said.text());
             // What is off is kept as it is.
             let off = with(&["status"], json!("off"));
             assert_eq!(server.put("/Subscription/s", off.to_string()).await.status, 201);

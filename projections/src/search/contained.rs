@@ -8,6 +8,8 @@
 //! - It has no compartment of its own. It is where its container is: it has [`of_container`] of everything that puts the
 //!   container into a compartment.
 
+use std::collections::BTreeSet;
+
 use anamnesis_events::{Position, ResourceKey};
 use anamnesis_fhir::definitions;
 use anamnesis_fhir::json::Value;
@@ -143,11 +145,12 @@ pub(super) fn compartment(registry: &SearchRegistry, log: i16, owner: (&str, &st
     Criterion::any(atoms.map(of_container).collect(), Yield::Few)
 }
 
-/// What is asked of a resource, as it is asked of a contained one.
-pub(super) fn asked_of_contained(criterion: &Criterion) -> Criterion {
+/// What is asked of a resource, as it is asked of a contained one. Of own keys `_id` asks; `marked` are those of what Lists
+/// mark as deleted, which are meant as they are.
+pub(super) fn asked_of_contained(criterion: &Criterion, marked: &BTreeSet<i64>) -> Criterion {
     let of_atom = |atom: &Atom| match atom {
-        Atom::Token(token) if *token < OWN_MAX => Atom::Token(id_token(*token)),
-        Atom::All(all) => Atom::All(all.iter().map(asked_of_contained).collect()),
+        Atom::Token(token) if *token < OWN_MAX && !marked.contains(token) => Atom::Token(id_token(*token)),
+        Atom::All(all) => Atom::All(all.iter().map(|one| asked_of_contained(one, marked)).collect()),
         // What is joined is asked as of what stands for itself.
         other => other.clone(),
     };

@@ -122,6 +122,24 @@ fn addresses(resource_type: &str, body: &[u8]) -> Vec<String> {
     [url].into_iter().chain(with_version).collect()
 }
 
+/// A resource that includes start from.
+#[derive(Debug, Clone, Copy)]
+pub struct Followed<'a> {
+    /// Its type.
+    pub resource_type: &'a str,
+    /// Its type and id. Of a contained one those of its container, with its own id behind a `#`.
+    pub key: &'a ResourceKey,
+    /// The resource as JSON.
+    pub body: &'a [u8],
+}
+
+impl Followed<'_> {
+    /// Whether another resource contains it. No id of a resource that stands for itself has a `#` in it.
+    fn is_contained(&self) -> bool {
+        self.key.id.contains('#')
+    }
+}
+
 /// What is needed to turn includes into tokens.
 pub(crate) struct Follower<'a> {
     pub(crate) catalogue: &'a Catalogue,
@@ -135,35 +153,37 @@ impl Follower<'_> {
     pub(crate) fn follow<'i>(
         &self,
         includes: impl Iterator<Item = &'i Include> + Clone,
-        key: &ResourceKey,
-        body: &[u8],
+        followed: &Followed<'_>,
         wanted: &mut Wanted,
     ) {
-        let is_forward = |include: &&Include| !include.reverse && include.is_from(&key.resource_type);
+        let Followed { resource_type, key, body } = *followed;
+        let is_forward = |include: &&Include| !include.reverse && include.is_from(resource_type);
         let mut forward = includes.clone().filter(is_forward).peekable();
         if forward.peek().is_some()
             && let Ok(document) = Document::parse(body, &Limits::default())
         {
             for include in forward {
                 if include.code.is_none() {
-                    each_reference(document.root(), &key.resource_type, &mut |reference| {
+                    each_reference(document.root(), resource_type, &mut |reference| {
                         self.to_address(include, &reference, wanted);
                     });
                 }
-                let parameters = self.catalogue.parameters(&key.resource_type);
+                let parameters = self.catalogue.parameters(resource_type);
                 for parameter in parameters.filter(|parameter| include.is_by(parameter)) {
                     parameter
                         .extract_each(document.root(), |found| self.to(include, parameter, &found, wanted));
                 }
             }
         }
-        let is_reverse = |include: &&Include| include.reverse && include.is_to(&key.resource_type);
+        let is_reverse = |include: &&Include| include.reverse && include.is_to(resource_type);
         let mut reverse = includes.filter(is_reverse).peekable();
         if reverse.peek().is_none() {
             return;
         }
+        // Of a contained resource this is what its container refers to by `#id`, see `Target::contained`.
         let itself = Target::resource(self.log, &key.resource_type, &key.id);
-        let addresses = addresses(&key.resource_type, body);
+        // Whoever names a canonical address means what stands for itself.
+        let addresses = if followed.is_contained() { Vec::new() } else { addresses(resource_type, body) };
         for include in reverse {
             self.from(include, itself, itself.target(), wanted);
             for address in &addresses {

@@ -375,7 +375,9 @@ impl SearchIndex {
             None => found.rows.into_iter().filter_map(|row| self.found(row)).collect(),
             Some(asked) => found.rows.into_iter().filter_map(|row| self.found_of_both(row, asked)).collect(),
         };
-        let (reached, parked, parked_known) = (found.reached, None, Position::ZERO);
+        // A first page shows nothing from beyond the position that it is as of.
+        let reached = if query.is_continued() { found.reached } else { position };
+        let (parked, parked_known) = (None, Position::ZERO);
         SearchPage { matches, total, next, previous, reached, as_of: position, issues, parked, parked_known }
     }
 

@@ -67,7 +67,7 @@ pub enum Handling {
     Strict,
 }
 
-/// What a List says of its items, by reference: `Type/id`.
+/// What a List says of its items, by reference: `Type/id`, or `List/id#id` of what it contains.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListItems {
     /// Items that it holds.
@@ -235,6 +235,12 @@ impl SearchQuery {
             Some(OfContained { is_both: false, .. }) => Contained::Only,
             Some(OfContained { is_both: true, .. }) => Contained::Both,
         }
+    }
+
+    /// What is told of a contained resource that matches.
+    #[must_use]
+    pub fn contained_type(&self) -> ContainedType {
+        self.of_contained.as_ref().map_or_else(ContainedType::default, |asked| asked.returned)
     }
 
     /// Whether it asks for what other resources have: chains, `_has` and the like.

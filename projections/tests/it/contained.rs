@@ -159,6 +159,68 @@ async fn chains_lead_to_what_a_resource_itself_contains() {
     }
 }
 
+/// By `_has` and `_list` a contained resource is found because of its container, which alone refers to it. Whatever may be
+/// gathered first, they find the same.
+#[tokio::test]
+async fn containers_refer_to_what_they_contain() {
+    let list = |id: &str, item: &str, contained: &[Value]| {
+        json!({"resourceType": "List", "id": id, "status": "current", "mode": "working", "contained": contained,
+            "entry": [{"item": {"reference": item}}]})
+    };
+    let table = [
+        ("Medication?_has:MedicationRequest:medication:status=active&_contained=true", "r1 r2"),
+        ("Medication?_has:MedicationRequest:medication:patient=Patient/2&_contained=true", "r2"),
+        ("Medication?_has:MedicationRequest:medication:_id=r1&_contained=true", "r1"),
+        ("Medication?_has:MedicationRequest:medication:_id=r1&code=b&_contained=true", ""),
+        ("Medication?_has:MedicationRequest:medication:_id=r3&_contained=true", ""),
+        ("Medication?_has:MedicationRequest:medication:_id=r3", "m1"),
+        ("Medication?_has:MedicationRequest:medication:status=active&_contained=both", "m1 r1 r2"),
+        ("Medication?_list=l1&_contained=true", "l1"),
+        ("Medication?_list=l1&code=b&_contained=true", ""),
+        ("Medication?_list=l2&_contained=true", ""),
+        ("Medication?_list=l2&_contained=both", "m1"),
+        ("Medication?_list=l1,l2&_contained=both", "l1 m1"),
+        // What a list is about is on it; what that contains is not.
+        ("Medication?_list=l3&_contained=true", ""),
+    ];
+    let loose = SearchLimits::default();
+    for limits in [
+        loose,
+        SearchLimits { joined_max: 0, ..loose },
+        SearchLimits { gathered_max: 1, tried_max: 1, ..loose },
+    ] {
+        let mut world = World::new().await;
+        world.index = world.index.with_limits(limits);
+        some(&world).await;
+        let mut own = request("r3", "1", &[]);
+        own["medicationReference"]["reference"] = json!("Medication/m1");
+        let two = [medication("c1", "a", "active"), medication("c2", "b", "active")];
+        world
+            .put([
+                own,
+                list("l1", "#c1", &two),
+                list("l2", "Medication/m1", &[]),
+                list("l3", "MedicationRequest/r1", &[]),
+            ])
+            .await;
+        expect(&world, &table).await;
+        let alone = "_contained=true&_containedType=contained";
+        let page = world.search(&format!("Medication?_list=l1&{alone}")).await;
+        assert_eq!(page.matches.iter().map(name).collect::<Vec<_>>(), ["List/l1#c1"]);
+        let query = format!("Medication?_has:MedicationRequest:medication:status=active&{alone}");
+        let first = world.search(&format!("{query}&_count=1&_total=accurate")).await;
+        assert_eq!((name(&first.matches[0]).as_str(), first.total), ("MedicationRequest/r2#m1", Some(2)));
+        // Who does not refer to it any more has done so when the first page was made.
+        let mut changed = request("r1", "1", &[medication("m1", "a", "active")]);
+        changed["status"] = json!("stopped");
+        world.put([changed]).await;
+        let next = world.search(&format!("{query}&_count=1&ct={}", first.next.unwrap())).await;
+        assert_eq!(next.matches.iter().map(name).collect::<Vec<_>>(), ["MedicationRequest/r1#m1"]);
+        assert_eq!(world.found(&query).await, "r2");
+        world.runner.stop().await;
+    }
+}
+
 #[tokio::test]
 async fn containers_are_counted_once_and_come_once() {
     let world = World::new().await;
@@ -209,11 +271,10 @@ async fn what_does_not_go_with_contained_resources_is_refused() {
         ("Medication?_contained=maybe", "_contained: true, false or both is wanted"),
         ("Medication?_contained=true&_containedType=all", "_containedType: container or contained is wanted"),
         ("Medication?_contained=true&_contained=both", "_contained: is given more than once"),
-        ("Medication?_contained=true&_include=Medication:manufacturer", "_include"),
-        ("Medication?_contained=both&_revinclude=MedicationRequest:medication", "_include"),
-        ("Medication?_contained=true&_has:MedicationRequest:medication:status=active", "others cannot refer"),
-        ("Medication?_contained=true&_list=1", "others cannot refer"),
-        ("Medication?_contained=true&_not-referenced=*:*", "others cannot refer"),
+        (
+            "Medication?_contained=true&_not-referenced=*:*",
+            "not everything that refers to a contained resource",
+        ),
         ("Observation?_contained=true&_sort=date", "sorted by _lastUpdated only"),
     ] {
         let issues = world.query(query).unwrap_err();
@@ -223,5 +284,26 @@ async fn what_does_not_go_with_contained_resources_is_refused() {
     for query in ["Medication?_containedType=contained", "Medication?_contained=false&_sort=_id"] {
         assert_eq!(world.found(query).await, "m1", "{query}");
     }
+    world.runner.stop().await;
+}
+
+#[tokio::test]
+async fn pages_and_warnings_are_of_the_question_that_was_asked() {
+    let world = World::new().await;
+    some(&world).await;
+    let query = "Medication?_contained=true&_containedType=contained&_count=1";
+    let next = world.search(query).await.next.unwrap();
+    for other in [
+        "Medication?_contained=both&_containedType=contained&_count=1",
+        "Medication?_contained=true&_count=1",
+        "Medication?_count=1",
+    ] {
+        let issues = world.query(&format!("{other}&ct={next}")).unwrap_err();
+        assert!(issues[0].text.contains("does not belong to this query"), "{other}: {issues:?}");
+    }
+    // Whatever contains it may be parked.
+    world.put_broken("CarePlan", "p").await;
+    assert!(world.search("Medication?_contained=true").await.parked.is_some());
+    assert!(world.search("Medication").await.parked.is_none());
     world.runner.stop().await;
 }

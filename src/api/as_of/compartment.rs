@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anamnesis_events::{CompartmentAt, Event, Position, READ_EVENTS_MAX, ResourceKey};
 use anamnesis_projections::search::{
-    Contained, Evaluator, PAGE_PARAMETER, Scope, SearchQuery, Subject, Total,
+    Contained, ContainedType, Evaluator, PAGE_PARAMETER, Scope, SearchQuery, Subject, Total,
 };
 
 use super::super::answer::Answer;
@@ -73,14 +73,18 @@ pub(in super::super) async fn search(
     if query.joins_others() {
         return Err(unsupported("What other resources have cannot be asked with _asOf."));
     }
-    if query.contained() != Contained::None {
-        return Err(unsupported("Contained resources cannot be searched with _asOf."));
+    let is_contained = query.contained() != Contained::None;
+    if is_contained && query.contained_type() == ContainedType::Contained {
+        return Err(unsupported(
+            "With _asOf, contained resources are told by their containers only (_containedType).",
+        ));
     }
     let evaluator = index.evaluator(&query)?;
     let wanted = Wanted {
         owner,
         position,
-        types: Some(query.types()),
+        // Resources of any type may contain what is searched.
+        types: (!is_contained).then_some(query.types()),
         behind: asked.behind,
         ascending: asked.ascending,
         count: query.count(),

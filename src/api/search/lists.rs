@@ -32,18 +32,22 @@ pub(super) async fn asked_for(
         };
         if let Some(payload) = payload.filter(|payload| !payload.is_empty()) {
             let document = Document::parse(payload.to_vec(), &Limits::default())?;
-            lists.insert(id.clone(), items(document.root()));
+            lists.insert(id.clone(), items(id, document.root()));
         }
     }
     Ok(lists)
 }
 
-fn items(list: Value<'_>) -> ListItems {
+fn items(id: &str, list: Value<'_>) -> ListItems {
     let mut items = ListItems::default();
     for entry in list.get("entry").into_iter().flat_map(Value::items) {
         let reference = entry.get("item").and_then(|item| item.get("reference")).and_then(Value::as_str);
         let Some(reference) = reference else { continue };
-        let item = reference.split_once("/_history/").map_or(&*reference, |(item, _)| item).to_owned();
+        let item = match reference.starts_with('#') {
+            // What the List itself contains is known by that address.
+            true => format!("List/{id}{reference}"),
+            false => reference.split_once("/_history/").map_or(&*reference, |(item, _)| item).to_owned(),
+        };
         match entry.get("deleted").and_then(Value::as_bool) {
             Some(true) => items.deleted.insert(item),
             _ => items.held.insert(item),

@@ -8,7 +8,7 @@ use super::{SearchIndex, SearchMatch, is_gone, too_costly};
 use crate::ProjectionError;
 use crate::checkpoint::number;
 use crate::search::atom::{Atom, Criterion, Yield};
-use crate::search::include::{Follower, Wanted};
+use crate::search::include::{Followed, Follower, Wanted};
 use crate::search::query::SearchQuery;
 use crate::search::sql::{Order, Window};
 use crate::search::tables::Tables;
@@ -30,19 +30,12 @@ pub struct Drawn {
 impl SearchIndex {
     /// Adds to what is wanted what the includes of a query draw in because of a resource: one that matched, or one that
     /// was drawn in itself. Only includes that iterate are about the latter.
-    pub fn want(
-        &self,
-        wanted: &mut Wanted,
-        query: &SearchQuery,
-        is_match: bool,
-        key: &ResourceKey,
-        body: &[u8],
-    ) {
+    pub fn want(&self, wanted: &mut Wanted, query: &SearchQuery, is_match: bool, followed: &Followed<'_>) {
         let catalogue = self.catalogue_of(query);
         let base_url = query.base_url.as_deref();
         let follower = Follower { catalogue: &catalogue, log: self.log, base_url };
         let includes = query.includes.iter().filter(|include| is_match || include.iterates());
-        follower.follow(includes, key, body, wanted);
+        follower.follow(includes, followed, wanted);
     }
 
     /// The resources that are wanted, as they were at a position, at most `count_max`. What is in `seen` is left out;

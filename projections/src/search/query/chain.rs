@@ -8,7 +8,7 @@ use anamnesis_fhir::references::is_id;
 use anamnesis_fhir::search::SearchParameter;
 
 use super::Contained;
-use super::contained::not_referred_to;
+use super::contained::not_known_to_be_referenced;
 use super::parse::{Parser, unknown};
 use crate::search::atom::{Atom, Criterion, Join, Yield};
 use crate::search::include::is_followed;
@@ -76,7 +76,6 @@ impl Parser<'_> {
                 }
                 joined.into_iter().reduce(Criterion::or).ok_or_else(|| unknown("any type that is searched"))
             }
-            Link::Reverse { .. } if depth == 0 && self.contained != Contained::None => Err(not_referred_to()),
             Link::Reverse { source, code, rest } => {
                 if !definitions::r4().resource_types().contains(&source) {
                     return Err(Refusal::Unsupported("it names no resource type of R4".to_owned()));
@@ -97,9 +96,6 @@ impl Parser<'_> {
 
     /// `_list`: what a List holds (R4 search.html#list), but for items that it marks as deleted.
     pub(super) fn of_list(&mut self, value: &str) -> Result<Criterion, Refusal> {
-        if self.contained != Contained::None {
-            return Err(not_referred_to());
-        }
         if split(value, ',').iter().any(|id| id.starts_with('$')) {
             let text = "this server keeps no functional lists such as $current-problems";
             return Err(Refusal::Unsupported(text.to_owned()));
@@ -116,6 +112,7 @@ impl Parser<'_> {
         let is_held = |item: &&String| items.iter().any(|of_list| of_list.held.contains(*item));
         let deleted = items.iter().flat_map(|of_list| &of_list.deleted).filter(|item| !is_held(item));
         let deleted: BTreeSet<i64> = deleted.map(|item| Target::of(self.log, item).own()).collect();
+        self.marked.extend(&deleted);
         self.lists.extend(ids.into_iter().filter(|id| is_id(id)).map(str::to_owned));
         Ok(match deleted.is_empty() {
             true => held,
@@ -129,7 +126,7 @@ impl Parser<'_> {
     /// `Type:parameter`.
     pub(super) fn not_referenced(&mut self, types: &[String], value: &str) -> Result<Criterion, Refusal> {
         if self.contained != Contained::None {
-            return Err(not_referred_to());
+            return Err(not_known_to_be_referenced());
         }
         let all = definitions::r4().resource_types();
         let Some((source, code)) = value.split_once(':') else {

@@ -6,7 +6,6 @@ use super::{Scope, SortBy, SortKey};
 use crate::search::atom::Criterion;
 use crate::search::bucket;
 use crate::search::contained::{asked_of_contained, compartment};
-use crate::search::include::Include;
 use crate::search::issue::{Issue, IssueKind, Severity};
 use crate::search::value::Refusal;
 
@@ -61,10 +60,12 @@ pub(crate) struct OfContained {
     pub(crate) criteria: Vec<Criterion>,
 }
 
-/// The refusal of what leads from others to a resource: to a contained one only its container does.
-pub(super) fn not_referred_to() -> Refusal {
+/// The refusal of what nothing may refer to: of a contained resource only references are known, no canonical addresses
+/// that begin with `#`.
+pub(super) fn not_known_to_be_referenced() -> Refusal {
     Refusal::BadValue(
-        "it cannot be used with _contained: others cannot refer to a contained resource".to_owned(),
+        "it cannot be used with _contained: not everything that refers to a contained resource is known"
+            .to_owned(),
     )
 }
 
@@ -75,13 +76,10 @@ impl Parser<'_> {
         scope: &Scope,
         criteria: &[Criterion],
         (asked, returned): (Contained, ContainedType),
-        (sort, includes): (&[SortKey], &[Include]),
+        sort: &[SortKey],
     ) -> Option<OfContained> {
         if asked == Contained::None {
             return None;
-        }
-        if !includes.is_empty() {
-            self.not_with_contained("_contained", "_include and _revinclude cannot be used with _contained");
         }
         if returned == ContainedType::Container && sort.first().is_some_and(|key| key.by != SortBy::Recorded)
         {
@@ -95,6 +93,7 @@ impl Parser<'_> {
             }
             Scope::System | Scope::Type(_) => None,
         };
+        let asked_of_contained = |criterion| asked_of_contained(criterion, &self.marked);
         let criteria = within.into_iter().chain(criteria.iter().map(asked_of_contained)).collect();
         Some(OfContained {
             is_both: asked == Contained::Both,

@@ -65,6 +65,7 @@ impl SearchQuery {
             contained: Contained::None,
             joined: BTreeSet::new(),
             lists: BTreeSet::new(),
+            marked: BTreeSet::new(),
             followed: 0,
         };
         let query = parser.query(scope, parameters);
@@ -89,6 +90,8 @@ pub(super) struct Parser<'a> {
     pub(super) joined: BTreeSet<String>,
     /// The Lists that are asked for, by id.
     pub(super) lists: BTreeSet<String>,
+    /// Own keys of what they mark as deleted.
+    pub(super) marked: BTreeSet<i64>,
     /// How often a chain was followed to a type.
     pub(super) followed: usize,
 }
@@ -117,7 +120,7 @@ impl Parser<'_> {
         control.sort = sorted_by;
         let asked = (control.contained, control.contained_type);
         let of_parameters = criteria.get(of_scope..).unwrap_or_default();
-        let of_contained = self.of_contained(scope, of_parameters, asked, (&sort, &includes));
+        let of_contained = self.of_contained(scope, of_parameters, asked, &sort);
         let criteria = bucket::narrowed(criteria);
         let fingerprint = fingerprint(scope, &self.types, &applied, &(&control.sort, asked));
         let page = control.page.take().and_then(|text| self.page(&text, fingerprint, &sort));
