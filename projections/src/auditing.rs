@@ -1,10 +1,32 @@
-//! What every check of a projection against the log begins with.
+//! What every check of a projection against the log has in common: which version it is of, and how it begins.
 
 use anamnesis_events::audit::Faults;
 use anamnesis_events::{Log, Position};
 
 use crate::checkpoint::{self, Name};
-use crate::{Database, Parked, ProjectionError, parked};
+use crate::{Database, Inputs, Parked, ProjectionError, parked};
+
+/// Checks the version of a projection that readers use, and has rows of this program's form. Where a rebuild takes that
+/// version away meanwhile, the check begins once more with the one in its place.
+pub(crate) async fn of_active<T>(
+    database: &Database,
+    log: &Log,
+    (projection, schema): (&'static str, i32),
+    mut check: impl AsyncFnMut(Name, Inputs) -> Result<T, ProjectionError>,
+) -> Result<T, ProjectionError> {
+    let active = async || {
+        let client = database.get().await?;
+        checkpoint::active(&**client, projection, log.number(), schema).await
+    };
+    let (name, inputs) = active().await?;
+    match check(name, inputs).await {
+        Err(error) => match active().await {
+            Ok((other, inputs)) if other != name => check(other, inputs).await,
+            _ => Err(error),
+        },
+        checked => checked,
+    }
+}
 
 /// Where a version stands when its check begins.
 pub(crate) struct Begun {

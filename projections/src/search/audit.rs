@@ -26,10 +26,10 @@ use super::key::type_number;
 use super::parameters::CustomParameters;
 use super::sql::labels_of_row;
 use super::tables::{NAME, SCHEMA, Tables};
-use crate::auditing::Begun;
-use crate::checkpoint::{self, Name, number, unsigned};
+use crate::auditing::{self, Begun};
+use crate::checkpoint::{Name, number, unsigned};
 use crate::database::Database;
-use crate::{Parked, ProjectionError};
+use crate::{Inputs, Parked, ProjectionError};
 use keys::Keys;
 use labels::Used;
 use narrow::Sums;
@@ -93,17 +93,14 @@ pub async fn audit(
     options: AuditOptions,
     progress: &mut (dyn FnMut(u64) + Send),
 ) -> Result<Audited, ProjectionError> {
-    let (name, extractor) = active(database, log).await?;
-    match once(database, log, extractor, options.clone(), name, progress).await {
-        // A rebuild may have taken the version away meanwhile: the one that took its place is checked.
-        Err(error) => match active(database, log).await {
-            Ok((other, extractor)) if other != name => {
-                once(database, log, extractor, options, other, progress).await
-            }
-            _ => Err(error),
-        },
-        audited => audited,
-    }
+    let check = async |name: Name, inputs: Inputs| {
+        // What takes resources apart by the search parameters that the version is made from.
+        let parameters = CustomParameters::from_inputs(&inputs)
+            .map_err(|error| ProjectionError::Inputs { version: name.version, reason: error.to_string() })?;
+        let extractor = Extractor::of(&parameters, log.number());
+        once(database, log, extractor, options.clone(), name, &mut *progress).await
+    };
+    auditing::of_active(database, log, (NAME, SCHEMA), check).await
 }
 
 async fn once(
@@ -194,16 +191,6 @@ struct Seen {
     steps: u64,
     /// What cannot have been written meanwhile.
     faults: Faults,
-}
-
-/// The version that searches use, and what takes resources apart by its search parameters.
-async fn active(database: &Database, log: &Log) -> Result<(Name, Extractor), ProjectionError> {
-    let client = database.get().await?;
-    let (name, inputs) = checkpoint::active(&**client, NAME, log.number(), SCHEMA).await?;
-    let version = name.version;
-    let parameters = CustomParameters::from_inputs(&inputs)
-        .map_err(|error| ProjectionError::Inputs { version, reason: error.to_string() })?;
-    Ok((name, Extractor::of(&parameters, log.number())))
 }
 
 impl Audit<'_> {

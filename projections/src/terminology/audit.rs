@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 
 use super::rows::{self, ConceptRow, Definition};
 use super::tables::{NAME, SCHEMA, Tables};
-use crate::auditing::Begun;
-use crate::checkpoint::{self, Name, number, unsigned};
+use crate::auditing::{self, Begun};
+use crate::checkpoint::{Name, number, unsigned};
 use crate::{Database, Parked, ProjectionError};
 
 /// Positions of one type that are read at a time.
@@ -51,19 +51,8 @@ pub async fn audit(
     log: &Log,
     progress: &mut (dyn FnMut(u64) + Send),
 ) -> Result<Audited, ProjectionError> {
-    let name = active(database, log).await?;
-    match once(database, log, name, progress).await {
-        Err(error) => match active(database, log).await {
-            Ok(other) if other != name => once(database, log, other, progress).await,
-            _ => Err(error),
-        },
-        audited => audited,
-    }
-}
-
-async fn active(database: &Database, log: &Log) -> Result<Name, ProjectionError> {
-    let client = database.get().await?;
-    Ok(checkpoint::active(&**client, NAME, log.number(), SCHEMA).await?.0)
+    let check = async |name, _| once(database, log, name, &mut *progress).await;
+    auditing::of_active(database, log, (NAME, SCHEMA), check).await
 }
 
 async fn once(
