@@ -31,11 +31,17 @@ pub trait Source: Send + Sync + 'static {
     /// Single events, in the order asked for: those that were parked.
     fn fetch(&self, positions: &[Position]) -> impl Future<Output = Result<Vec<Event>, LogError>> + Send;
 
-    /// The log's own end, as far as this process knows.
+    /// The end of what the feed gives, as far as this process knows: the lag is measured against it.
     fn head(&self) -> watch::Receiver<Position>;
 
     /// The log's own end, as the database has it now.
     fn end(&self) -> impl Future<Output = Result<Position, LogError>> + Send;
+
+    /// The end of what the feed gives, as the database has it now: of a feed that leaves events out, the last of those that
+    /// it does not.
+    fn last(&self) -> impl Future<Output = Result<Position, LogError>> + Send {
+        self.end()
+    }
 }
 
 /// Reads from Postgres alone.

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anamnesis_events::{Position, ResourceKey};
+use anamnesis_events::{LogError, Position, ResourceKey};
 use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -54,6 +55,8 @@ impl Default for SupervisorOptions {
 pub struct VersionStatus {
     /// What the database knows.
     pub version: Version,
+    /// How many positions it is behind the last event that concerns it, as the database knows.
+    pub lag: u64,
     /// When this process saw it move last.
     pub moved_at: Option<DateTime<Utc>>,
     /// Why it could not become the active one when this process tried last.
@@ -101,6 +104,25 @@ impl Shared {
     }
 }
 
+/// Asks for the end of what the feed gives.
+struct Last(Box<dyn Fn() -> BoxFuture<'static, Result<Position, LogError>> + Send + Sync>);
+
+impl Last {
+    fn of<S: Source + Clone>(source: &S) -> Self {
+        let source = source.clone();
+        Self(Box::new(move || {
+            let source = source.clone();
+            Box::pin(async move { source.last().await })
+        }))
+    }
+}
+
+impl std::fmt::Debug for Last {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Last").finish_non_exhaustive()
+    }
+}
+
 /// The versions of one projection over one log, kept running in this process. What is to be done stands in the database,
 /// so that it is done whoever dies meanwhile: every process that has a supervisor looks there about once a second, runs
 /// every version that is to be written, switches when the new one has come as far as the active one, and takes away
@@ -115,6 +137,7 @@ pub struct Supervisor {
     schema: i32,
     versions: Versions,
     head: watch::Receiver<Position>,
+    last: Last,
     active: Active,
     building: Active,
     shared: Arc<Shared>,
@@ -154,7 +177,7 @@ impl Supervisor {
         let (sender_of_building, building) = watch::channel(None);
         let shared = Arc::new(Shared::default());
         let stop = CancellationToken::new();
-        let head = source.head();
+        let (head, last) = (source.head(), Last::of(&source));
         let reconciler = Reconciler {
             database: database.clone(),
             versions: versions.clone(),
@@ -176,6 +199,7 @@ impl Supervisor {
             schema,
             versions,
             head,
+            last,
             active: Active::new(active),
             building: Active::new(building),
             shared,
@@ -209,7 +233,7 @@ impl Supervisor {
         &self.versions
     }
 
-    /// The log's end, as far as this process knows.
+    /// The end of what the projection's feed gives, as far as this process knows.
     #[must_use]
     pub fn head(&self) -> Position {
         *self.head.borrow()
@@ -218,14 +242,17 @@ impl Supervisor {
     /// All versions that are not gone, by number.
     ///
     /// # Errors
-    /// When the database cannot be read.
+    /// When the database or the log cannot be read.
     pub async fn status(&self) -> Result<Vec<VersionStatus>, ProjectionError> {
         let runners = self.shared.runners();
         let versions = self.versions.list().await?;
+        // Read after the versions: none is ahead of it.
+        let last = (self.last.0)().await?;
         let status = |version: Version| {
+            let lag = last.get().saturating_sub(version.reached.get());
             let moved_at = runners.get(&version.number).and_then(|runner| runner.progress().moved_at());
             let refused = self.shared.refused(version.number).filter(|_| version.state == State::Building);
-            VersionStatus { version, moved_at, refused }
+            VersionStatus { version, lag, moved_at, refused }
         };
         Ok(versions.into_iter().map(status).collect())
     }

@@ -50,7 +50,7 @@ async fn describe(request: &HttpRequest, workspace: &str, services: &Services) -
     let head = service.log.head().await?;
     let mut projections = Vec::with_capacity(seen.len());
     for (projection, status) in seen {
-        projections.push(one(projection, &status, (asked, head), (after, count)).await?);
+        projections.push(one(projection, &status, asked, (after, count)).await?);
     }
     Ok(json!({ "workspace": workspace, "head": head.get(), "projections": projections }))
 }
@@ -59,7 +59,7 @@ async fn describe(request: &HttpRequest, workspace: &str, services: &Services) -
 async fn one(
     projection: &Supervisor,
     status: &[VersionStatus],
-    (asked, head): (Option<i32>, Position),
+    asked: Option<i32>,
     (after, count): (Position, usize),
 ) -> Result<Value, Failure> {
     let active = status.iter().find(|one| one.version.state == State::Active).map(|one| one.version.number);
@@ -79,7 +79,7 @@ async fn one(
             json!({ "position": one.position.get(), "resource": one.key.to_string(), "reason": one.reason })
         })
         .collect();
-    let versions: Vec<Value> = status.iter().map(|one| version(one, head)).collect();
+    let versions: Vec<Value> = status.iter().map(version).collect();
     Ok(json!({
         "name": projection.name(),
         "active": active,
@@ -88,14 +88,15 @@ async fn one(
     }))
 }
 
-fn version(one: &VersionStatus, head: Position) -> Value {
+fn version(one: &VersionStatus) -> Value {
     let version = &one.version;
     let mut shown = json!({
         "version": version.number,
         "schema": version.schema,
         "state": version.state.word(),
         "position": version.reached.get(),
-        "lag": head.get().saturating_sub(version.reached.get()),
+        // Behind what concerns it, as the metric of the same name has it.
+        "lag": one.lag,
         "madeAt": version.made_at.to_rfc3339(),
         "lastProgress": one.moved_at.map(|at| at.to_rfc3339()),
         "parkedEvents": version.parked_events,

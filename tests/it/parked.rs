@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anamnesis_events::{Draft, Group, Operation, Position, ResourceKey, Version};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, FHIR, JSON, Server, test};
+use crate::support::{Answer, FHIR, JSON, Server, Setup, test, test_with};
 
 /// Writes an event that no projection can take, past everything that would refuse it.
 pub(crate) async fn break_resource(server: &Server, resource_type: &str, id: &str, version: u32) -> Position {
@@ -227,5 +227,22 @@ fn orders_that_are_not_understood_are_refused() {
             let path = format!("/$projections?{bad}");
             assert_eq!(server.workspace("GET", &path, &[], "").await.status, 400, "{bad}");
         }
+    });
+}
+
+#[test]
+fn a_projection_that_passes_over_most_events_has_no_lag_by_them() {
+    test_with(Setup { terminology: true, ..Setup::default() }, |server| async move {
+        let set = r#"{"resourceType":"ValueSet","url":"urn:s","status":"active","compose":{"include":[{"system":"urn:c"}]}}"#;
+        assert_eq!(server.post("/ValueSet", set).await.status, 201);
+        // Its definition is there as soon as it is asked for.
+        server.get("/ValueSet/$validate-code?url=urn:s&system=urn:c&code=a").await;
+        for id in ["a", "b", "c"] {
+            put_patient(&server, id, "Quabbin").await;
+        }
+        let listed = server.workspace("GET", "/$projections?projection=terminology", &[], "").await.json();
+        let version = &listed["projections"][0]["versions"][0];
+        assert_eq!((&version["position"], &version["lag"]), (&json!(1), &json!(0)), "{listed}");
+        assert_eq!(listed["head"], json!(4));
     });
 }

@@ -17,7 +17,8 @@ use super::snapshot::{Fetched, Need, Snapshot};
 use super::source::OfTypes;
 use super::tables::{NAME, Tables};
 use crate::{
-    Active, Database, Inputs, ProjectionError, RunnerOptions, Supervisor, SupervisorOptions, processor,
+    Active, Database, Inputs, ProjectionError, RunnerOptions, Source, Supervisor, SupervisorOptions,
+    processor,
 };
 
 /// How often a question is put again after something was fetched for it: a line of value sets that draw on each other

@@ -32,17 +32,6 @@ impl OfTypes {
         Self { log: log.clone(), asked: Arc::default(), head: Arc::new(watch::channel(Position::ZERO).0) }
     }
 
-    /// The position of the last event of these types, as the database has it now.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub(super) async fn last(&self) -> Result<Position, LogError> {
-        let newest = HistoryRange { limit: 1, ..HistoryRange::default() };
-        let of_type = |name: &str| self.log.history_positions(HistoryScope::Type(name.to_owned()), newest);
-        let found = try_join_all(TYPES.map(of_type)).await?;
-        Ok(found.into_iter().flatten().max().unwrap_or(Position::ZERO))
-    }
-
     /// Has the feed look at once.
     pub(super) fn look(&self) {
         self.asked.notify_waiters();
@@ -52,13 +41,18 @@ impl OfTypes {
     pub(super) fn log(&self) -> &Log {
         &self.log
     }
+
+    /// Notes that there is an event of these types at a position.
+    fn saw(&self, last: Position) {
+        self.head.send_if_modified(|head| std::mem::replace(head, (*head).max(last)) != *head);
+    }
 }
 
 impl Source for OfTypes {
     type Feed = TypedFeed;
 
     fn feed(&self, after: Position) -> TypedFeed {
-        self.head.send_if_modified(|head| std::mem::replace(head, (*head).max(after)) != *head);
+        self.saw(after);
         TypedFeed { source: self.clone(), after }
     }
 
@@ -73,6 +67,16 @@ impl Source for OfTypes {
 
     fn end(&self) -> impl Future<Output = Result<Position, LogError>> + Send {
         self.log.head()
+    }
+
+    /// The position of the last event of these types.
+    async fn last(&self) -> Result<Position, LogError> {
+        let newest = HistoryRange { limit: 1, ..HistoryRange::default() };
+        let of_type = |name: &str| self.log.history_positions(HistoryScope::Type(name.to_owned()), newest);
+        let found = try_join_all(TYPES.map(of_type)).await?;
+        let last = found.into_iter().flatten().max().unwrap_or(Position::ZERO);
+        self.saw(last);
+        Ok(last)
     }
 }
 
@@ -115,8 +119,9 @@ impl Feed for TypedFeed {
             head.mark_unchanged();
             let events = self.page(max).await?;
             if let Some(last) = events.last().map(|event| event.position) {
+                // How many there are behind these is lag.
+                self.source.last().await?;
                 self.after = last;
-                self.source.head.send_if_modified(|head| std::mem::replace(head, (*head).max(last)) != *head);
                 return Ok(events);
             }
             if closed {

@@ -214,3 +214,24 @@ async fn pages_of_more_codes_than_are_counted_are_whole_and_in_order() {
     assert_eq!(more, Ok((Some(2), codes(&[20_999, 99_999]))));
     supervisor.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_lag_is_that_behind_the_last_event_of_terminology() {
+    let world = World::new().await;
+    let (supervisor, _index) =
+        TerminologyIndex::start(&world.database, &world.log, RunnerOptions::default()).await.unwrap();
+    let set = |id: &str| json!({"resourceType": "ValueSet", "id": id, "url": "urn:v", "status": "active"});
+    let patient = json!({"resourceType": "Patient", "id": "p"});
+    let first = world.put([set("a")]).await;
+    supervisor.active().wait_for(first, PATIENCE).await.unwrap();
+    let end = world.put([patient.clone(), patient.clone(), patient.clone()]).await;
+    let status = supervisor.status().await.unwrap();
+    assert_eq!((status[0].version.reached, status[0].lag, supervisor.head()), (first, 0, first));
+    // What nobody takes up any more is told to the operator and to the metrics alike.
+    supervisor.stop().await;
+    let last = world.put([set("b"), patient]).await;
+    let status = supervisor.status().await.unwrap();
+    let lag = last.get() - 1 - first.get();
+    assert_eq!((status[0].lag, supervisor.head().get()), (lag, last.get() - 1));
+    assert_eq!(lag, end.get() + 1 - first.get());
+}
