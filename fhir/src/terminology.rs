@@ -20,6 +20,7 @@ mod engine;
 mod expand;
 pub mod grammar;
 mod hierarchy;
+mod letters;
 mod library;
 mod part;
 mod published;
@@ -36,7 +37,8 @@ pub use concept_map::{ConceptMap, Dependency, Match, Translation, translate};
 pub use engine::Engine;
 pub use expand::{Contained, EXPANSION_CODES_MAX, Expansion, ExpansionRequest, words};
 pub use hierarchy::{Looked, Subsumption};
-pub use library::{Branch, Canonical, Extent, Found, Library, MapQuery, by_version, grammar_of};
+pub use letters::{folded, is_same_folded};
+pub use library::{Branch, Canonical, Extent, Found, Library, MapQuery, Page, by_version, grammar_of};
 pub use published::Published;
 pub use validate::{Coded, Terms, Verdict};
 pub use value_set::{Filter, Listed, Part, ValueSet};
@@ -111,13 +113,15 @@ pub trait Terminology {
     /// counts.
     fn validate_code(&self, value_set: &str, system: Option<&str>, code: &str) -> Membership;
 
-    /// All codes of a value set, sorted, each once.
+    /// All codes of a value set, sorted, each once. Those of a code system that does not tell letters apart
+    /// (`caseSensitive: false`) in several spellings: as they are listed, as the system defines them, in lower case, and in
+    /// upper case.
     ///
     /// # Errors
-    /// Where the set is not known, cannot be listed, or has more than `codes_max` codes.
+    /// Where the set is not known, cannot be listed, or has more than `codes_max` codes, spellings counted.
     fn codes(&self, value_set: &str, codes_max: usize) -> Result<Vec<SystemCode>, ListError>;
 
-    /// The concept itself and all those below or above it, sorted.
+    /// The concept itself and all those below or above it, sorted; in several spellings as above.
     ///
     /// # Errors
     /// Where system or code are not known, or there are more than `codes_max`.

@@ -13,6 +13,8 @@ mod fetch;
 mod fragments;
 mod index;
 mod order;
+mod orders;
+mod picked;
 mod projection;
 mod rows;
 mod snapshot;

@@ -98,3 +98,54 @@ fn more_codes_than_a_search_can_ask_for_are_refused() {
         assert!(text.as_str().unwrap().contains("more than 5000"), "{text}");
     });
 }
+
+#[test]
+fn codes_of_a_system_that_does_not_tell_letters_apart_are_found_in_the_usual_spellings() {
+    test_with(setup(), |server| async move {
+        let stored = ["Ab-1", "AB-1", "ab-1", "aB-1", "CD", "cd", "77"];
+        fill(&server, &stored.map(|code| ("urn:c", code))).await;
+        let system = |is_case_sensitive: bool| {
+            format!(
+                r#"{{"resourceType":"CodeSystem","id":"c","url":"urn:c","valueSet":"urn:all","status":"active","content":"complete",
+                    "caseSensitive":{is_case_sensitive},"concept":[{{"code":"Ab-1","concept":[{{"code":"cd"}}]}},{{"code":"77"}}]}}"#
+            )
+        };
+        assert_eq!(server.put("/CodeSystem/c", system(true)).await.status, 201);
+        assert_eq!(found(&server, "code:in=urn:all").await, ["0", "5", "6"]);
+        assert_eq!(found(&server, "code:below=urn:c|Ab-1").await, ["0", "5"]);
+        refusal(&server, "code:below=urn:c|AB-1").await;
+        assert_eq!(server.put("/CodeSystem/c", system(false)).await.status, 200);
+        // "aB-1" is none of the spellings that are looked for.
+        assert_eq!(found(&server, "code:in=urn:all").await, ["0", "1", "2", "4", "5", "6"]);
+        assert_eq!(found(&server, "code:not-in=urn:all").await, ["3"]);
+        assert_eq!(found(&server, "code:below=urn:c|aB-1").await, ["0", "1", "2", "4", "5"]);
+        assert_eq!(found(&server, "code:above=urn:c|Cd").await, ["0", "1", "2", "4", "5"]);
+        assert_eq!(found(&server, "code:above=urn:c|AB-1").await, ["0", "1", "2"]);
+        // Without the help of terminology a code is what it is.
+        assert_eq!(found(&server, "code=urn:c|AB-1").await, ["1"]);
+        let set = r#"{"resourceType":"ValueSet","id":"s","url":"urn:s","status":"active","compose":{"include":[
+            {"system":"urn:c","concept":[{"code":"aB-1"}]}]}}"#;
+        assert_eq!(server.put("/ValueSet/s", set).await.status, 201);
+        assert_eq!(found(&server, "code:in=urn:s").await, ["0", "1", "2", "3"]);
+    });
+}
+
+#[test]
+fn spellings_count_as_codes_that_a_search_asks_for() {
+    test_with(setup(), |server| async move {
+        let system = |count: usize| {
+            let concepts: Vec<String> =
+                (0..count).map(|number| format!(r#"{{"code":"Code{number}"}}"#)).collect();
+            format!(
+                r#"{{"resourceType":"CodeSystem","id":"c","url":"urn:c","valueSet":"urn:all","status":"active","content":"complete","caseSensitive":false,"concept":[{}]}}"#,
+                concepts.join(",")
+            )
+        };
+        fill(&server, &[("urn:c", "CODE7")]).await;
+        assert_eq!(server.put("/CodeSystem/c", system(1_666)).await.status, 201);
+        assert_eq!(found(&server, "code:in=urn:all").await, ["0"]);
+        assert_eq!(server.put("/CodeSystem/c", system(1_667)).await.status, 200);
+        let text = refusal(&server, "code:in=urn:all").await;
+        assert!(text.as_str().unwrap().contains("more than 5000"), "{text}");
+    });
+}

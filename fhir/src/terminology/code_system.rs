@@ -1,7 +1,9 @@
 //! A code system in memory: its concepts, found by code, with the hierarchy between them.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use super::letters;
 use crate::json::{Kind, Value};
 
 /// Levels of nested concepts that are read. The deepest system of R4 has 9.
@@ -98,11 +100,10 @@ impl CodeSystem {
         Self { url: url.into(), is_case_sensitive: true, is_subsuming: true, ..Self::default() }
     }
 
-    /// Reads a CodeSystem resource. What has no address or concepts without code are passed over: resources were
-    /// checked when they came in.
-    pub fn read(resource: Value<'_>) -> Self {
+    /// Reads what a CodeSystem resource says about the system, without its concepts.
+    pub fn head(resource: Value<'_>) -> Self {
         let text = |name| text(resource, name);
-        let mut system = Self {
+        Self {
             version: text("version"),
             name: text("title").or_else(|| text("name")),
             content: text("content").unwrap_or_default(),
@@ -110,7 +111,13 @@ impl CodeSystem {
             is_subsuming: matches!(text("hierarchyMeaning").as_deref(), None | Some("is-a")),
             value_set: text("valueSet"),
             ..Self::named(text("url").unwrap_or_default())
-        };
+        }
+    }
+
+    /// Reads a CodeSystem resource. What has no address or concepts without code are passed over: resources were
+    /// checked when they came in.
+    pub fn read(resource: Value<'_>) -> Self {
+        let mut system = Self::head(resource);
         let mut links = Vec::new();
         system.add_nested(resource, None, 0, &mut links);
         for (above, below) in links {
@@ -171,7 +178,7 @@ impl CodeSystem {
 
     /// Adds a concept. One with a known code is the same concept again: it adds its properties and designations.
     pub fn add(&mut self, concept: Concept) {
-        let key = self.key(&concept.code);
+        let key = self.key(&concept.code).into_owned();
         let known = self.by_code.get(&key).and_then(|id| self.concepts.get_mut(id.0 as usize));
         if let Some(known) = known {
             known.display = known.display.take().or(concept.display);
@@ -202,16 +209,23 @@ impl CodeSystem {
         }
     }
 
-    fn key(&self, code: &str) -> String {
-        if self.is_case_sensitive { code.to_owned() } else { code.to_lowercase() }
+    /// A code as it is compared: in lower case, where letters are not told apart.
+    pub(super) fn key<'c>(&self, code: &'c str) -> Cow<'c, str> {
+        letters::key(code, self.is_case_sensitive)
+    }
+
+    /// How else a code may be spelled: as the system defines it, in lower case, in upper case; nothing where letters are
+    /// told apart.
+    pub(super) fn other_spellings(&self, code: &str) -> Vec<String> {
+        if self.is_case_sensitive {
+            return Vec::new();
+        }
+        letters::other_spellings(code, self.get(code).map_or(code, |concept| &concept.code))
     }
 
     /// The concept with this code.
     pub fn find(&self, code: &str) -> Option<ConceptId> {
-        if self.is_case_sensitive {
-            return self.by_code.get(code).copied();
-        }
-        self.by_code.get(&self.key(code)).copied()
+        self.by_code.get(&*self.key(code)).copied()
     }
 
     /// The concept at an index.

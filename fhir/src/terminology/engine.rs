@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::letters::is_same_folded;
 use super::library::{Canonical, Extent, Found, Library, grammar_of};
 use super::part::{self, Sieve};
 use super::value_set::{Part, ValueSet};
@@ -226,7 +227,7 @@ impl<'l> Engine<'l> {
         if asked.system.is_some_and(|system| system != canonical.url) {
             return Ok(false);
         }
-        if !part.concepts.is_empty() && !part.concepts.iter().any(|listed| listed.code == asked.code) {
+        if !part.concepts.is_empty() && !self.lists(part, &canonical, asked.code)? {
             return Ok(false);
         }
         if !part.concepts.is_empty() && part.filters.is_empty() && has_inactive {
@@ -251,6 +252,21 @@ impl<'l> Engine<'l> {
             return Ok(false);
         }
         Ok(Sieve::of_one(&part.filters, &system)?.takes(&system, id, concept))
+    }
+
+    /// Whether a part lists a code, or another spelling of it where the system does not tell letters apart.
+    fn lists(&self, part: &Part, canonical: &Canonical, code: &str) -> Result<bool, ListError> {
+        if part.concepts.iter().any(|listed| listed.code == code) {
+            return Ok(true);
+        }
+        if !part.concepts.iter().any(|listed| is_same_folded(&listed.code, code)) {
+            return Ok(false);
+        }
+        match self.code_system(canonical, &Extent::Code(code.to_owned())) {
+            Ok(system) => Ok(!system.is_case_sensitive),
+            Err(error @ (ListError::Pending | ListError::TooMuchWork)) => Err(error),
+            Err(_unknown) => Ok(false),
+        }
     }
 
     /// Lists a value set.
@@ -327,10 +343,12 @@ impl Terminology for Engine<'_> {
         let set = self.value_set(value_set)?;
         let request = ExpansionRequest { codes_max, ..ExpansionRequest::default() };
         let expansion = self.expand(&set, &request)?;
-        let code = |row: super::Contained| SystemCode { system: row.system, code: row.code };
-        let mut codes: Vec<SystemCode> = expansion.contains.into_iter().map(code).collect();
-        codes.sort_unstable();
-        Ok(codes)
+        let spelled = |row: super::Contained| {
+            let super::Contained { system, code, other_spellings, .. } = row;
+            let all = other_spellings.into_iter().chain([code]);
+            all.map(move |code| SystemCode { system: system.clone(), code })
+        };
+        each_once(expansion.contains.into_iter().flat_map(spelled).collect(), codes_max)
     }
 
     fn related(
@@ -355,10 +373,15 @@ impl Terminology for Engine<'_> {
             return Err(ListError::TooCostly(codes_max));
         }
         let ids: Vec<_> = related.into_iter().collect();
-        let mut codes: Vec<String> = system.codes(&ids).map(str::to_owned).collect();
-        codes.sort_unstable();
-        Ok(codes)
+        let spelled = |code: &str| system.other_spellings(code).into_iter().chain([code.to_owned()]);
+        each_once(system.codes(&ids).flat_map(spelled).collect(), codes_max)
     }
+}
+
+fn each_once<T: Ord>(mut codes: Vec<T>, codes_max: usize) -> Result<Vec<T>, ListError> {
+    codes.sort_unstable();
+    codes.dedup();
+    if codes.len() > codes_max { Err(ListError::TooCostly(codes_max)) } else { Ok(codes) }
 }
 
 /// Whoever has definitions answers by them.

@@ -1,5 +1,7 @@
 //! Expansion: the codes of a value set as a list (R4 valueset-operation-expand.html).
 
+mod page;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
@@ -7,10 +9,11 @@ use std::sync::Arc;
 
 use super::code_system::{Designation, in_language};
 use super::engine::{Asked, Engine, Trail, is_placeholder};
+use super::letters::folded;
 use super::library::grammar_of;
 use super::part::{self, Sieve};
 use super::value_set::{Listed, Part, ValueSet};
-use super::{CodeSystem, Concept, ListError, PageTotal};
+use super::{CodeSystem, Concept, ListError};
 
 /// Codes of an expansion at most (AHDS refuses beyond 20,000).
 pub const EXPANSION_CODES_MAX: usize = 20_000;
@@ -79,6 +82,9 @@ pub struct Contained {
     pub is_inactive: bool,
     /// Other words, where they were asked for.
     pub designations: Vec<Designation>,
+    /// Other spellings of the code, where its system does not tell letters apart: as it defines the code, in lower case, in
+    /// upper case.
+    pub other_spellings: Vec<String>,
 }
 
 /// Words as people type them, in lower case.
@@ -96,6 +102,12 @@ impl Contained {
         self
     }
 
+    /// What is the same for all spellings of the code.
+    fn key(&self) -> (String, String) {
+        let code = if self.other_spellings.is_empty() { self.code.clone() } else { folded(&self.code) };
+        (self.system.clone(), code)
+    }
+
     fn has_words(&self, wanted: &[String]) -> bool {
         let mut known: Vec<String> = self.display.as_deref().map(words).unwrap_or_default();
         known.extend(self.designations.iter().flat_map(|designation| words(&designation.value)));
@@ -110,7 +122,7 @@ pub(super) fn expand(
     set: &ValueSet,
     request: &ExpansionRequest,
 ) -> Result<Expansion, ListError> {
-    if let Some(expansion) = page(engine, set, request)? {
+    if let Some(expansion) = page::page(engine, set, request)? {
         return Ok(expansion);
     }
     let mut list = List {
@@ -142,54 +154,6 @@ pub(super) fn expand(
         is_unclosed,
         contains: page.map(|row| row.trimmed(request)).collect(),
     })
-}
-
-/// The page of a set that is nothing but a code system, or one branch of it, where the library has pages of it: then
-/// nobody has to list the whole to count it.
-fn page(
-    engine: &Engine<'_>,
-    set: &ValueSet,
-    request: &ExpansionRequest,
-) -> Result<Option<Expansion>, ListError> {
-    let ([only], [], Some(count)) = (set.include.as_slice(), set.exclude.as_slice(), request.count) else {
-        return Ok(None);
-    };
-    let below = match only.filters.as_slice() {
-        [] => None,
-        [filter] => match part::branch(filter) {
-            Some(branch) => Some(branch),
-            None => return Ok(None),
-        },
-        _ => return Ok(None),
-    };
-    let is_branch = below.is_some();
-    let is_whole = only.concepts.is_empty() && only.value_sets.is_empty();
-    let is_narrowed = request.active_only || request.without_abstract || !set.has_inactive;
-    let Some(canonical) = part::canonical(only).filter(|_| is_whole && !is_narrowed) else { return Ok(None) };
-    let text = request.filter.as_deref().map(|text| words(text).join(" ")).filter(|text| !text.is_empty());
-    let extent = super::Extent::Page { below, text, offset: request.offset, count };
-    let system = match engine.code_system(&canonical, &extent) {
-        Ok(system) => system,
-        Err(ListError::Pending) => return Err(ListError::Pending),
-        // What is wrong is said where the whole is listed.
-        Err(_unknown) => return Ok(None),
-    };
-    let total = match system.page_total {
-        Some(PageTotal::Exactly(total)) => Some(total),
-        Some(PageTotal::Uncounted) => None,
-        None => return Ok(None),
-    };
-    // Where the hierarchy has another meaning, nothing is a kind of another.
-    if is_branch && !system.is_subsuming {
-        return Ok(None);
-    }
-    let contains = system.concepts().iter().map(|concept| shown(request, &canonical.url, concept, None));
-    Ok(Some(Expansion {
-        total,
-        used: BTreeMap::from([(canonical.url.clone(), system.version.clone())]),
-        is_unclosed: !system.is_complete(),
-        contains: contains.map(|row| row.trimmed(request)).collect(),
-    }))
 }
 
 /// Codes that one expansion may gather in memory, before filter and page.
@@ -238,7 +202,7 @@ impl List<'_> {
             self.engine.work(rows.len().saturating_mul(ROW_WORK + excluded.len()))?;
             let must_be_in = self.listed_imports(part, rows.len(), trail)?;
             for row in rows {
-                let key = (row.system.clone(), row.code.clone());
+                let key = row.key();
                 let is_out = self.seen.contains(&key)
                     || (row.is_inactive && !set.has_inactive)
                     || excluded
@@ -273,7 +237,7 @@ impl List<'_> {
             return Ok(Excluded::Asked(part));
         }
         match self.part(part, trail) {
-            Ok(rows) => Ok(Excluded::Listed(rows.into_iter().map(|row| (row.system, row.code)).collect())),
+            Ok(rows) => Ok(Excluded::Listed(rows.iter().map(Contained::key).collect())),
             Err(ListError::Pending) => Err(ListError::Pending),
             Err(_other) => Ok(Excluded::Asked(part)),
         }
@@ -290,7 +254,7 @@ impl List<'_> {
         let asked = Asked { system: Some(&row.system), code: &row.code };
         for (url, listed) in part.value_sets.iter().zip(must_be_in) {
             let is_in = match listed {
-                Some(listed) => listed.codes.contains(&(row.system.clone(), row.code.clone())),
+                Some(listed) => listed.codes.contains(&row.key()),
                 None => self.engine.is_in_all(std::slice::from_ref(url), asked, trail)?,
             };
             if !is_in {
@@ -392,7 +356,8 @@ impl List<'_> {
             .concepts()
             .iter()
             .filter(|concept| system.find(&concept.code).is_some_and(|id| sieve.takes(&system, id, concept)));
-        Ok(taken.map(|concept| shown(self.request, &canonical.url, concept, None)).collect())
+        let of = (canonical.url.as_str(), Some(&*system));
+        Ok(taken.map(|concept| shown(self.request, of, concept, None)).collect())
     }
 
     /// The listed codes; what the system says about them is added, where it is known.
@@ -425,13 +390,19 @@ impl List<'_> {
             }
             let fallback = Concept { code: listed.code.clone(), ..Concept::default() };
             let concept = system.as_ref().and_then(|system| system.get(&listed.code)).unwrap_or(&fallback);
-            rows.push(shown(self.request, &canonical.url, concept, Some(listed)));
+            let of = (canonical.url.as_str(), system.as_deref());
+            rows.push(shown(self.request, of, concept, Some(listed)));
         }
         if pending { Err(ListError::Pending) } else { Ok(rows) }
     }
 }
 
-fn shown(request: &ExpansionRequest, system: &str, concept: &Concept, listed: Option<&Listed>) -> Contained {
+fn shown(
+    request: &ExpansionRequest,
+    (url, system): (&str, Option<&CodeSystem>),
+    concept: &Concept,
+    listed: Option<&Listed>,
+) -> Contained {
     let own = listed.map(|listed| listed.designations.as_slice()).unwrap_or_default();
     let display = match request.language.as_deref() {
         Some(language) => in_language(own, language)
@@ -442,9 +413,11 @@ fn shown(request: &ExpansionRequest, system: &str, concept: &Concept, listed: Op
     let display = display
         .or_else(|| listed.and_then(|listed| listed.display.clone()))
         .or_else(|| concept.display.clone());
+    let code = listed.map_or(&concept.code, |listed| &listed.code).clone();
     Contained {
-        system: system.to_owned(),
-        code: listed.map_or(&concept.code, |listed| &listed.code).clone(),
+        system: url.to_owned(),
+        other_spellings: system.map(|system| system.other_spellings(&code)).unwrap_or_default(),
+        code,
         display,
         is_abstract: concept.is_abstract,
         is_inactive: concept.is_inactive,

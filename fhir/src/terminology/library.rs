@@ -36,17 +36,30 @@ pub enum Extent {
     Below(String),
     /// All concepts, or those whose displays have words that begin like all of these.
     All(Option<String>),
-    /// A page of these, in the order of the library; see [`CodeSystem::page_total`].
-    Page {
-        /// Only these.
-        below: Option<Branch>,
-        /// Beginnings of words.
-        text: Option<String>,
-        /// Concepts to pass over.
-        offset: usize,
-        /// Concepts on the page.
-        count: usize,
-    },
+    /// A page.
+    Page(Page),
+}
+
+/// Some concepts of a code system in the order of the library, of which so many are passed over and so many are wanted; see
+/// [`CodeSystem::page_total`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Page {
+    /// They lie in all of these branches.
+    pub within: Vec<Branch>,
+    /// They lie in none of these.
+    pub without: Vec<Branch>,
+    /// They are none of these.
+    pub without_codes: Vec<String>,
+    /// They have words that begin so.
+    pub text: Option<String>,
+    /// They are not inactive.
+    pub active_only: bool,
+    /// They are to be chosen themselves, not only to group others.
+    pub selectable_only: bool,
+    /// Concepts to pass over.
+    pub offset: usize,
+    /// Concepts on the page.
+    pub count: usize,
 }
 
 /// What lies below a concept.

@@ -1,5 +1,6 @@
 //! Whether a concept meets one part of a composition: its system, its filters, the value sets that it must be in.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -127,9 +128,10 @@ impl Sieve {
                     .is_some_and(|top| if top == id { *with_top } else { system.above(id).contains(&top) });
                 is_under == *is_wanted
             }
-            Test::Codes(codes, wanted) => codes.contains(&concept.code) == *wanted,
+            Test::Codes(codes, wanted) => codes.contains(&*system.key(&concept.code)) == *wanted,
             Test::Equal(of, values, wanted) => {
-                of.values(system, concept).iter().any(|value| values.contains(*value)) == *wanted
+                of.values(system, concept).iter().any(|value| values.contains(&*of.key(system, value)))
+                    == *wanted
             }
             Test::Matches(of, pattern) => {
                 of.values(system, concept).iter().any(|value| pattern.is_match(value))
@@ -142,7 +144,8 @@ impl Sieve {
 fn test(filter: &Filter, system: &CodeSystem) -> Result<Test, ListError> {
     let of = Of::new(&filter.property);
     let value = filter.value.as_str();
-    let list = || value.split(',').map(|code| code.trim().to_owned()).collect::<HashSet<_>>();
+    let key = |text: &str| of.key(system, text).into_owned();
+    let list = || value.split(',').map(|code| key(code.trim())).collect::<HashSet<_>>();
     Ok(match (filter.op.as_str(), &of) {
         ("is-a", Of::Code) => Test::Within(below(system, value), true),
         ("is-not-a", Of::Code) => Test::Within(below(system, value), false),
@@ -156,9 +159,14 @@ fn test(filter: &Filter, system: &CodeSystem) -> Result<Test, ListError> {
         }
         ("in", Of::Code) => Test::Codes(list(), true),
         ("not-in", Of::Code) => Test::Codes(list(), false),
-        ("in", _) => Test::Equal(of, list(), true),
-        ("not-in", _) => Test::Equal(of, list(), false),
-        ("=", _) => Test::Equal(of, HashSet::from([value.to_owned()]), true),
+        ("in" | "not-in", _) => {
+            let values = list();
+            Test::Equal(of, values, filter.op == "in")
+        }
+        ("=", _) => {
+            let values = HashSet::from([key(value)]);
+            Test::Equal(of, values, true)
+        }
         ("regex", _) => Test::Matches(of, pattern(value)?),
         ("exists", _) => Test::Exists(of, value != "false"),
         (op, _) => {
@@ -192,6 +200,14 @@ impl Of {
             "parent" => Self::Parent,
             "child" => Self::Child,
             other => Self::Property(other.to_owned()),
+        }
+    }
+
+    /// A value as it is compared: codes of the system as the system has it.
+    fn key<'v>(&self, system: &CodeSystem, value: &'v str) -> Cow<'v, str> {
+        match self {
+            Self::Code | Self::Parent | Self::Child => system.key(value),
+            Self::Display | Self::Property(_) => Cow::Borrowed(value),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Tests of the engine over R4's own definitions and over made-up ones.
 
 mod imports;
+mod letters;
 mod made_up;
 mod properties;
 mod whole;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::code_system::Concept;
 use super::engine::{Engine, is_placeholder};
+use super::letters::is_same_folded;
 use super::library::{Canonical, Extent, grammar_of};
 use super::value_set::ValueSet;
 use super::{CodeSystem, ListError, grammar};
@@ -98,7 +99,11 @@ impl Engine<'_> {
             }
             let one = ValueSet { include: vec![part.clone()], exclude: Vec::new(), ..set.clone() };
             if self.is_member(&one, coded.system.as_deref(), &coded.code)? {
-                let listed = part.concepts.iter().find(|listed| listed.code == coded.code);
+                // It is there in this spelling, or in another one that is the same to the system.
+                let exact = part.concepts.iter().find(|listed| listed.code == coded.code);
+                let listed = exact.or_else(|| {
+                    part.concepts.iter().find(|listed| is_same_folded(&listed.code, &coded.code))
+                });
                 return Ok((Some(canonical.url), listed.and_then(|listed| listed.display.clone())));
             }
         }

@@ -1,5 +1,6 @@
 //! Fetches what a question lacks: small definitions from the log, parts of large code systems from their tables.
 
+mod ordered;
 mod page;
 mod part;
 pub(super) mod places;
@@ -15,6 +16,7 @@ use anamnesis_fhir::terminology::{
 use tokio_postgres::Row;
 
 use super::WHOLE_MAX;
+use super::orders::Orders;
 use super::rows::system;
 use super::snapshot::{Fetched, Head, Large, Need, Stored};
 use super::tables::Tables;
@@ -29,6 +31,7 @@ const MAPS_MAX: i64 = 50;
 pub(super) struct Fetcher<'f> {
     database: &'f Database,
     log: &'f Log,
+    orders: &'f Orders,
     tables: Tables,
 }
 
@@ -43,11 +46,14 @@ struct Known {
 }
 
 impl<'f> Fetcher<'f> {
-    pub(super) fn new(database: &'f Database, log: &'f Log, tables: Tables) -> Self {
-        Self { database, log, tables }
+    pub(super) fn new(database: &'f Database, log: &'f Log, orders: &'f Orders, tables: Tables) -> Self {
+        Self { database, log, orders, tables }
     }
 
     /// Fetches all of it. The needs of one large system are fetched together.
+    ///
+    /// # Errors
+    /// [`ProjectionError::MovedOn`] where a part of a large system was replaced meanwhile: the question has to begin anew.
     pub(super) async fn fetch(
         &self,
         needs: HashSet<Need>,
@@ -72,7 +78,8 @@ impl<'f> Fetcher<'f> {
                 Need::Part(canonical, Extent::Code(code)) => codes.entry(canonical).or_default().push(code),
                 Need::Part(canonical, extent) => {
                     if let Some(Stored::Large(large)) = known.systems.get(&canonical) {
-                        let part = Arc::new(self.part(large, &extent).await?);
+                        let part = Arc::new(Box::pin(self.part(large, &extent)).await?);
+                        self.check_parts(large).await?;
                         fetched.parts.insert((canonical, extent), part);
                     }
                 }
@@ -80,12 +87,27 @@ impl<'f> Fetcher<'f> {
         }
         for (canonical, codes) in codes {
             let Some(Stored::Large(large)) = known.systems.get(&canonical) else { continue };
-            let part = Arc::new(self.with_codes(large, &codes).await?);
+            let part = Arc::new(Box::pin(self.with_codes(large, &codes)).await?);
+            self.check_parts(large).await?;
             for code in codes {
                 fetched.parts.insert((canonical.clone(), Extent::Code(code)), Arc::clone(&part));
             }
         }
         Ok(fetched)
+    }
+
+    /// Whether all parts of a system are still there. The rows of one go with its definition: what was read before this was
+    /// whole.
+    async fn check_parts(&self, large: &Large) -> Result<(), ProjectionError> {
+        let select =
+            format!("SELECT count(*) FROM {} WHERE log = $1 AND seq = ANY($2)", self.tables.definition);
+        let client = self.database.get().await?;
+        let statement = client.prepare_cached(&select).await?;
+        let row = client.query_one(&statement, &[&self.log.number(), &large.parts]).await?;
+        match usize::try_from(row.try_get::<_, i64>(0)?) {
+            Ok(count) if count == large.parts.len() => Ok(()),
+            _ => Err(ProjectionError::MovedOn),
+        }
     }
 
     async fn known(&self, kind: &str, canonical: &Canonical) -> Result<Vec<Known>, ProjectionError> {
@@ -199,7 +221,7 @@ impl<'f> Fetcher<'f> {
             return Ok(Stored::Whole(Arc::new(system)));
         }
         let head = parts.first().copied().unwrap_or(seq);
-        let found = self.read(&[head], |root| Head::of(&CodeSystem::read(root))).await?;
+        let found = self.read(&[head], |root| Head::of(&CodeSystem::head(root))).await?;
         let mut head = found.into_iter().next().unwrap_or_default();
         if is_closed {
             head.content = "complete".to_owned();

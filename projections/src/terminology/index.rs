@@ -13,6 +13,7 @@ use anamnesis_fhir::terminology::{
 use super::TerminologyProjection;
 use super::fetch::Fetcher;
 use super::fetch::places::Places;
+use super::orders::Orders;
 use super::snapshot::{Fetched, Need, Snapshot};
 use super::source::OfTypes;
 use super::tables::{NAME, Tables};
@@ -32,8 +33,6 @@ const SHORT_WORK: u64 = 20_000;
 const WAIT: Duration = Duration::from_secs(5);
 /// Definitions that are kept between questions, until one is written.
 const KEPT_MAX: usize = 500;
-/// Bytes of the orders of large systems that are kept with them. One of 350,000 concepts takes some 10 MB.
-const ORDER_BYTES_KEPT_MAX: usize = 64 << 20;
 /// Events in one batch: a fragment of a code system has thousands of rows.
 const BATCH_EVENTS_MAX: usize = 8;
 
@@ -48,6 +47,7 @@ struct Inner {
     active: Active,
     checked: Mutex<Checked>,
     kept: Mutex<Kept>,
+    orders: Orders,
 }
 
 /// The log's end when it was last looked at, and the last event of terminology then.
@@ -91,6 +91,7 @@ impl TerminologyIndex {
             active: supervisor.active(),
             checked: Mutex::default(),
             kept: Mutex::default(),
+            orders: Orders::default(),
         };
         Ok((supervisor, Self(Some(Arc::new(inner)))))
     }
@@ -127,7 +128,7 @@ impl TerminologyIndex {
         let Some(inner) = &self.0 else { return Err(ProjectionError::NotReadable { name: NAME }) };
         inner.catch_up().await?;
         let progress = inner.active.now().ok_or(ProjectionError::NotReadable { name: NAME })?;
-        let fetcher = Fetcher::new(&inner.database, inner.source.log(), Tables::of(progress.version()));
+        let fetcher = inner.fetcher(progress.version());
         fetcher.places(&Canonical::new(url, version.map(str::to_owned)), codes).await
     }
 
@@ -247,9 +248,17 @@ impl Session {
                 reading
             }
         };
-        let fetcher = Fetcher::new(&inner.database, inner.source.log(), Tables::of(version));
         let needs = needs.into_iter().filter(|need| !fetched.has(need)).collect();
-        let more = fetcher.fetch(needs, &fetched).await?;
+        let more = match Box::pin(inner.fetcher(version).fetch(needs, &fetched)).await {
+            // What is known is not so any more, and would be mixed with what came after it.
+            Err(ProjectionError::MovedOn) => {
+                inner.keep(version, reached, &Arc::default());
+                let mut state = self.state();
+                (state.fetched, state.reading) = (Arc::default(), None);
+                return Ok(true);
+            }
+            more => more?,
+        };
         let mut state = self.state();
         state.fetched = Arc::new(fetched.with(more));
         state.reading = Some((version, reached));
@@ -282,6 +291,10 @@ impl Terminology for Session {
 }
 
 impl Inner {
+    fn fetcher(&self, version: i32) -> Fetcher<'_> {
+        Fetcher::new(&self.database, self.source.log(), &self.orders, Tables::of(version))
+    }
+
     /// Waits until the tables have what the log has.
     async fn catch_up(&self) -> Result<(), ProjectionError> {
         let head = self.source.log().head().await?;
@@ -307,8 +320,7 @@ impl Inner {
     fn keep(&self, version: i32, reached: Position, fetched: &Arc<Fetched>) {
         let small =
             if fetched.parts.is_empty() { Arc::clone(fetched) } else { Arc::new(fetched.without_parts()) };
-        let is_little = small.len() <= KEPT_MAX && small.order_bytes() <= ORDER_BYTES_KEPT_MAX;
-        let fetched = if is_little { small } else { Arc::default() };
+        let fetched = if small.len() <= KEPT_MAX { small } else { Arc::default() };
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Kept { version, reached, fetched };
     }
 }

@@ -9,8 +9,6 @@ use anamnesis_fhir::terminology::{
 };
 use tokio::sync::OnceCell;
 
-use super::order::Order;
-
 /// Filters of one system that are known to find more than are counted.
 const FREQUENT_MAX: usize = 200;
 /// Characters of such a filter.
@@ -56,8 +54,6 @@ pub(super) struct Large {
     pub(super) declared: Option<i64>,
     /// How many there are, where they had to be counted.
     pub(super) count: OnceCell<usize>,
-    /// All codes and the hierarchy, where a question needed them.
-    pub(super) order: OnceCell<Arc<Order>>,
     pub(super) frequent: Mutex<HashSet<String>>,
 }
 
@@ -190,15 +186,6 @@ impl Fetched {
             Need::Part(canonical, extent) => self.parts.contains_key(&(canonical.clone(), extent.clone())),
             Need::Maps(query) => self.maps.contains_key(query),
         }
-    }
-
-    /// Bytes that the orders of large systems take.
-    pub(super) fn order_bytes(&self) -> usize {
-        let order = |stored: &Stored| match stored {
-            Stored::Large(large) => large.order.get().map_or(0, |order| order.bytes()),
-            Stored::Absent | Stored::Whole(_) => 0,
-        };
-        self.systems.values().map(order).sum()
     }
 
     /// How many definitions there are.

@@ -30,6 +30,7 @@ mod string;
 mod supervisor;
 mod terminology;
 mod terminology_audit;
+mod terminology_pages;
 mod text;
 mod token;
 mod uri;

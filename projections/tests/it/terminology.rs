@@ -159,10 +159,10 @@ async fn pages_of_more_codes_than_are_counted_are_whole_and_in_order() {
     let of = |op: &str, code: &str| json!([{"property": "concept", "op": op, "value": code}]);
     let everything = json!([]);
 
-    // More match than are counted: the pages are whole all the same.
+    // More match than are counted before the first page: the pages are whole all the same.
     assert_eq!(expand(everything.clone(), Some("ite"), (0, Some(3))).await, Ok((None, codes(&[0, 1, 2]))));
     let last = expand(everything.clone(), Some("item"), (TOTAL - 2, Some(5))).await;
-    assert_eq!(last, Ok((None, codes(&[TOTAL - 2, TOTAL - 1]))));
+    assert_eq!(last, Ok((Some(TOTAL), codes(&[TOTAL - 2, TOTAL - 1]))));
     let red = expand(everything.clone(), Some("red it"), (1, Some(2))).await;
     assert_eq!(red, Ok((Some(TOTAL / 5), codes(&[5, 10]))));
     assert_eq!(expand(everything.clone(), Some("green"), (0, Some(2))).await, Ok((Some(0), vec![])));
@@ -179,9 +179,9 @@ async fn pages_of_more_codes_than_are_counted_are_whole_and_in_order() {
     let all = (0..TOTAL).filter(|number| number.is_multiple_of(5) && number.to_string().starts_with('1'));
     assert_eq!(red, Ok((Some(all.count()), codes(&[10, 15, 100]))));
     assert_eq!(expand(of("is-a", "n20999"), None, (0, Some(3))).await, Ok((Some(1), codes(&[20_999]))));
-    // Frequent words in a branch: the page is whole, and there is a total where the branch was seen to its end.
+    // Frequent words in a branch are counted.
     let begin = expand(of("descendent-of", "n00000"), Some("item"), (0, Some(2))).await;
-    assert_eq!(begin, Ok((None, codes(&[1, 2]))));
+    assert_eq!(begin, Ok((Some(TOTAL - 1), codes(&[1, 2]))));
     let end = expand(of("is-a", "n00000"), Some("item"), (TOTAL - 1, Some(2))).await;
     assert_eq!(end, Ok((Some(TOTAL), codes(&[TOTAL - 1]))));
     assert_eq!(

@@ -10,9 +10,9 @@ use crate::terminology::rows::{mark, quoted};
 use crate::terminology::snapshot::Large;
 
 /// Concepts above those that were asked for. A concept of SNOMED CT has some tens.
-const ABOVE_MAX: i64 = 50_000;
+pub(super) const ABOVE_MAX: usize = 50_000;
 /// Concepts right below one that are told.
-const CHILDREN_MAX: i64 = 500;
+pub(super) const CHILDREN_MAX: usize = 500;
 
 pub(super) type Parameters<'p> = [&'p (dyn ToSql + Sync)];
 
@@ -23,13 +23,7 @@ impl Fetcher<'_> {
             Extent::Code(code) => self.with_codes(large, std::slice::from_ref(code)).await,
             Extent::Below(code) => self.below(large, code).await,
             Extent::All(text) => self.matching(large, text.as_deref()).await,
-            Extent::Page { below, text, offset, count } => {
-                let (text, window) = (text.as_deref(), (*offset, *count));
-                match below {
-                    Some(branch) => self.page_of_branch(large, (branch, text), window).await,
-                    None => self.page(large, text, window).await,
-                }
-            }
+            Extent::Page(page) => self.page(large, page).await,
         }
     }
 
@@ -39,6 +33,9 @@ impl Fetcher<'_> {
         large: &Large,
         codes: &[String],
     ) -> Result<CodeSystem, ProjectionError> {
+        if !large.head.is_case_sensitive {
+            return self.near_folded(large, codes).await;
+        }
         let (edge, concept) = (&self.tables.edge, &self.tables.concept);
         let select = format!(
             r#"WITH RECURSIVE up (code) AS (
@@ -62,6 +59,9 @@ impl Fetcher<'_> {
     }
 
     async fn below(&self, large: &Large, code: &str) -> Result<CodeSystem, ProjectionError> {
+        if !large.head.is_case_sensitive {
+            return self.below_folded(large, code).await;
+        }
         let mut codes = self.walked(large, code, EXPANSION_CODES_MAX + 1).await?;
         let is_cut = codes.len() > EXPANSION_CODES_MAX;
         codes.truncate(EXPANSION_CODES_MAX);
@@ -156,18 +156,18 @@ impl Fetcher<'_> {
         rows: Vec<(String, String)>,
     ) -> Result<CodeSystem, ProjectionError> {
         let bodies: Vec<&str> = rows.iter().map(|(_, body)| body.as_str()).collect();
-        let text = format!("{{\"url\":{},\"concept\":[{}]}}", quoted(&large.head.url), bodies.join(","));
         let head = &large.head;
-        let mut system = match Document::parse(text, &Limits::default()) {
-            Ok(document) => CodeSystem::read(document.root()),
-            Err(_damaged) => CodeSystem::named(head.url.as_str()),
-        };
+        let mut system = of_bodies(&head.url, head.is_case_sensitive, &bodies);
         system.version.clone_from(&head.version);
         system.name.clone_from(&head.name);
         system.content.clone_from(&head.content);
-        system.is_case_sensitive = head.is_case_sensitive;
         system.is_subsuming = head.is_subsuming;
         if rows.is_empty() {
+            return Ok(system);
+        }
+        let codes: Vec<String> = rows.into_iter().map(|(code, _)| code).collect();
+        if !head.is_case_sensitive {
+            self.link_folded(large, &mut system, &codes).await?;
             return Ok(system);
         }
         let select = format!(
@@ -175,12 +175,21 @@ impl Fetcher<'_> {
              WHERE e.system = $1 AND e.child = ANY($3) AND e.seq = ANY($2) ORDER BY e.child, e.parent",
             self.tables.edge
         );
-        let codes: Vec<&str> = rows.iter().map(|(code, _)| code.as_str()).collect();
         let (edges, _) = self.concepts(&select, &[&large.system, &large.parts, &codes], None).await?;
         for (parent, child) in edges {
             system.link(&parent, &child);
         }
         Ok(system)
+    }
+}
+
+/// A system of these concepts.
+pub(super) fn of_bodies(url: &str, is_case_sensitive: bool, bodies: &[&str]) -> CodeSystem {
+    let (quoted, concepts) = (quoted(url), bodies.join(","));
+    let text = format!(r#"{{"url":{quoted},"caseSensitive":{is_case_sensitive},"concept":[{concepts}]}}"#);
+    match Document::parse(text, &Limits::default()) {
+        Ok(document) => CodeSystem::read(document.root()),
+        Err(_damaged) => CodeSystem::named(url),
     }
 }
 
