@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use actix_web::http::Method;
-use anamnesis_events::{ResourceKey, Version};
+use anamnesis_events::{Position, ResourceKey, Version};
 use anamnesis_fhir::json::Document;
 use anamnesis_projections::search::SearchIndex;
 
@@ -39,6 +39,8 @@ pub struct Request {
     pub eventual: bool,
     /// `x-ms-use-partial-indices: true`: a search is answered by the index that is being built, where one is.
     pub partial: bool,
+    /// A read shows the log as it stood at this position: an entry of a transaction, whose reads see one state.
+    pub at: Option<Position>,
     /// It may ask how it is done: it stands for itself, and no web page sends it.
     pub explicable: bool,
     /// `x-bundle-processing-logic: parallel`: the entries of a batch may be done side by side.
@@ -91,6 +93,7 @@ pub struct Call {
     pub(crate) prefer: Prefer,
     pub(crate) eventual: bool,
     pub(crate) partial: bool,
+    pub(crate) at: Option<Position>,
     pub(crate) explicable: bool,
     pub(crate) parallel: bool,
     pub(crate) profile_validation: Option<bool>,

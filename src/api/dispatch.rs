@@ -50,6 +50,7 @@ pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request
         prefer: request.prefer,
         eventual: request.eventual,
         partial: request.partial,
+        at: request.at,
         explicable: request.explicable,
         parallel: request.parallel,
         profile_validation: request.profile_validation,

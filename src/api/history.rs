@@ -92,6 +92,9 @@ async fn page(call: &Call, scope: HistoryScope, path: &str) -> Result<Made, Fail
         range.before_position = range.before_position.into_iter().chain([position.next()]).min();
         applied.push((as_of::PARAMETER.to_owned(), position.to_string()));
     }
+    if let Some(position) = call.at {
+        range.before_position = range.before_position.into_iter().chain([position.next()]).min();
+    }
     let here = format!("{}{path}/_history", call.base);
     if counts {
         let total = call.service.log.history_count(scope, range).await?;

@@ -80,6 +80,7 @@ async fn answer(
         }
     };
     let request = Request {
+        at: None,
         method: request.method().clone(),
         path: path.to_owned(),
         query,

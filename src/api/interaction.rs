@@ -188,6 +188,8 @@ pub(crate) enum Called {
     Search,
     /// An operation that writes nothing.
     Operation,
+    /// An operation that sets something off that cannot be taken back.
+    Acting,
 }
 
 /// What is called at a path; `None` for what is not served there, and for operations that write something else.
@@ -196,7 +198,9 @@ pub(crate) fn called(method: &Method, path: &str) -> Option<Called> {
     match (find(method, &place)?, place) {
         (Interaction::Operation(operation), Place::Operation(_, level)) => match level {
             Level::Instance(key) if operation.name == "$purge-history" => Some(Called::Purge(key)),
-            _ => (!operation.writes).then_some(Called::Operation),
+            _ if operation.writes => None,
+            _ if operation.acts_by.contains(method) => Some(Called::Acting),
+            _ => Some(Called::Operation),
         },
         (Interaction::SearchSystem | Interaction::SearchType | Interaction::SearchCompartment, _) => {
             Some(Called::Search)

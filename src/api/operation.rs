@@ -33,6 +33,8 @@ pub(super) struct Operation {
     pub(super) methods: &'static [Method],
     /// Whether it writes, so that an `Idempotency-Key` means something.
     pub(super) writes: bool,
+    /// The methods by which it sets something off of which there is no event: nobody can take that back.
+    pub(super) acts_by: &'static [Method],
     /// Carries it out.
     pub(super) run: Run,
 }
@@ -82,6 +84,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         on_instances: Types::None,
         methods: &[Method::GET],
         writes: false,
+        acts_by: &[],
         run: operations::versions::run,
     },
     Operation {
@@ -93,6 +96,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         on_instances: Types::Only(&["Patient"]),
         methods: &[Method::GET, Method::POST],
         writes: false,
+        acts_by: &[],
         run: operations::everything::run,
     },
     Operation {
@@ -104,6 +108,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         on_instances: Types::None,
         methods: &[Method::GET],
         writes: false,
+        acts_by: &[],
         run: operations::includes::run,
     },
     Operation {
@@ -115,6 +120,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         on_instances: Types::None,
         methods: &[Method::GET, Method::POST],
         writes: false,
+        acts_by: &[],
         run: operations::lastn::run,
     },
     Operation {
@@ -126,6 +132,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         on_instances: Types::None,
         methods: &[Method::GET, Method::POST],
         writes: false,
+        acts_by: &[],
         run: operations::docref::run,
     },
     Operation {
@@ -137,6 +144,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         on_instances: Types::None,
         methods: &[Method::POST],
         writes: false,
+        acts_by: &[],
         run: operations::member_match::run,
     },
     terminology(
@@ -188,6 +196,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         on_instances: CODE_SYSTEM,
         methods: &[Method::POST],
         writes: true,
+        acts_by: &[],
         run: operations::import::run,
     },
     terminology(
@@ -207,6 +216,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         on_instances: Types::All,
         methods: &[Method::GET, Method::POST],
         writes: false,
+        acts_by: &[],
         run: operations::validate::run,
     },
     Operation {
@@ -218,6 +228,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         on_instances: Types::Only(&["Subscription"]),
         methods: &[Method::GET, Method::POST],
         writes: false,
+        acts_by: &[],
         run: operations::subscription_status::run,
     },
     Operation {
@@ -229,6 +240,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         on_instances: Types::None,
         methods: &[Method::GET, Method::POST, Method::PUT],
         writes: false,
+        acts_by: &[Method::POST, Method::PUT],
         run: operations::parameter_status::run,
     },
     Operation {
@@ -240,6 +252,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         on_instances: Types::All,
         methods: &[Method::GET, Method::POST],
         writes: false,
+        acts_by: &[Method::POST],
         run: operations::reindex::run,
     },
     Operation {
@@ -251,6 +264,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         on_instances: Types::Only(&["Subscription"]),
         methods: &[Method::GET, Method::POST],
         writes: false,
+        acts_by: &[],
         run: operations::subscription_events::run,
     },
     Operation {
@@ -262,6 +276,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         on_instances: Types::All,
         methods: &[Method::DELETE, Method::POST],
         writes: true,
+        acts_by: &[],
         run: operations::purge_history::run,
     },
 ];
@@ -289,6 +304,7 @@ const fn terminology(
         on_instances,
         methods,
         writes: false,
+        acts_by: &[],
         run,
     }
 }

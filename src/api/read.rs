@@ -18,6 +18,10 @@ pub(crate) async fn read(call: &Call, key: &ResourceKey) -> Result<Answer, Failu
     if let Some(position) = as_of::asked(call).await? {
         return as_of::read(call, key, position).await;
     }
+    if let Some(position) = call.at {
+        let then = call.service.log.current_at(key, position).await?;
+        return answer(call, &then.filter(|event| !event.is_gone()).ok_or_else(missing)?);
+    }
     answer(call, &*newest(call, key).await?)
 }
 

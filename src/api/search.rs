@@ -5,14 +5,14 @@
 
 mod lists;
 mod matching;
+mod outdated;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anamnesis_events::{Event, HistoryRange, HistoryScope, Position, ResourceKey};
 use anamnesis_projections::search::{
     COUNT_MAX, Contained, Handling, IncludesToken, Issue as SearchIssue, IssueKind, PAGE_PARAMETER,
-    ParseOptions, Scope, SearchIndex, SearchMatch, SearchPage, SearchQuery, asks_for_words,
+    ParseOptions, Scope, SearchIndex, SearchMatch, SearchPage, SearchQuery, Total, asks_for_words,
 };
 
 use anamnesis_projections::terminology::Session as TerminologySession;
@@ -130,9 +130,23 @@ pub(super) async fn parse(
     parameters: &[(String, String)],
 ) -> Result<(SearchQuery, Vec<Issue>), Failure> {
     let (query, issues) = read(call, &call.index()?, scope, parameters, options(call)).await?;
-    let outdated = outdated(call, scope, &query);
+    let query = pinned(call, query);
+    let outdated = outdated::told(call, scope, query.applied());
     let issues = awaiting(call, scope, issues).into_iter().map(Issue::from);
     Ok((query, issues.chain(outdated).collect()))
+}
+
+/// The query as of the position that the reads of a transaction share. What is counted, and what is contained, is only
+/// known as it is now.
+fn pinned(call: &Call, query: SearchQuery) -> SearchQuery {
+    let is_of_now = query.is_continued()
+        || query.is_count_only()
+        || query.total() != Total::None
+        || query.contained() != Contained::None;
+    match call.at {
+        Some(position) if !is_of_now => query.at(position),
+        _ => query,
+    }
 }
 
 /// All matches of a search, and what there is to say of them.
@@ -241,27 +255,6 @@ fn awaiting(call: &Call, scope: &Scope, mut issues: Vec<SearchIssue>) -> Vec<Sea
         }
     }
     issues
-}
-
-/// Says of parameters that were changed since the index was built that they are asked as they were.
-fn outdated(call: &Call, scope: &Scope, query: &SearchQuery) -> Vec<Issue> {
-    let (Scope::Type(kind) | Scope::Compartment { resource_type: Some(kind), .. }) = scope else {
-        return Vec::new();
-    };
-    // One that is being built is built with what they say now.
-    let is_partial = call.index().is_ok_and(|index| index.is_partial());
-    let Some(keeper) = call.service.keeper.as_ref().filter(|_| !is_partial) else { return Vec::new() };
-    let sorted = query.applied().iter().filter(|(name, _)| name == "_sort").flat_map(|(_, by)| by.split(','));
-    let named = query.applied().iter().filter_map(|(name, _)| name.split([':', '.']).next());
-    let codes: BTreeSet<&str> = named.chain(sorted.map(|code| code.trim_start_matches('-'))).collect();
-    let outdated = codes.into_iter().filter(|code| keeper.is_outdated(kind, code)).map(|code| {
-        let text = format!(
-            "The search parameter {code} was changed since the index was built, and is asked as it was then; a reindex \
-             (POST $reindex) takes over what it says now."
-        );
-        Issue::warning(IssueCode::Incomplete, text)
-    });
-    outdated.collect()
 }
 
 /// A bundle of matches that were not found page by page.

@@ -75,6 +75,7 @@ impl Target for Own<'_> {
             prefer: api::negotiate::Prefer::default(),
             eventual: false,
             partial: false,
+            at: None,
             explicable: false,
             parallel: false,
             profile_validation: None,

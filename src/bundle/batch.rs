@@ -2,6 +2,8 @@
 
 use futures::StreamExt;
 
+use anamnesis_events::Position;
+
 use super::Outcome;
 use super::entry::{Entry, EntryRead, Method};
 use super::patch;
@@ -18,7 +20,7 @@ const SIDE_BY_SIDE: usize = 32;
 pub(super) async fn run(call: &Call, entries: Vec<EntryRead<'_>>) -> Outcome {
     let side_by_side = if call.parallel { SIDE_BY_SIDE } else { 1 };
     let done = entries.into_iter().map(async |entry| match entry {
-        Ok(entry) => Ok((entry.method, dispatch(call, &entry).await?)),
+        Ok(entry) => Ok((entry.method, dispatch(call, &entry, None).await?)),
         Err(failure) => Err(failure),
     });
     let outcomes: Vec<_> = futures::stream::iter(done).buffered(side_by_side).collect().await;
@@ -30,8 +32,12 @@ pub(super) async fn run(call: &Call, entries: Vec<EntryRead<'_>>) -> Outcome {
     (answers.collect(), last)
 }
 
-/// Serves an entry as the request that it stands for.
-pub(super) async fn dispatch(call: &Call, entry: &Entry<'_>) -> Result<api::Answer, Failure> {
+/// Serves an entry as the request that it stands for; a read of a transaction as of a position.
+pub(super) async fn dispatch(
+    call: &Call,
+    entry: &Entry<'_>,
+    at: Option<Position>,
+) -> Result<api::Answer, Failure> {
     let (path, mut query) = entry.target.path_and_query();
     entry.own.add_to(&mut query);
     let body = match (entry.method, entry.resource) {
@@ -54,6 +60,7 @@ pub(super) async fn dispatch(call: &Call, entry: &Entry<'_>) -> Result<api::Answ
         prefer: call.prefer,
         eventual: call.eventual,
         partial: call.partial,
+        at,
         explicable: false,
         parallel: false,
         profile_validation: call.profile_validation,
@@ -67,7 +74,7 @@ pub(super) async fn dispatch(call: &Call, entry: &Entry<'_>) -> Result<api::Answ
 
 /// An answer as an entry of the response; that of a HEAD has no body (RFC 9110 section 9.3.2).
 pub(super) fn answered(call: &Call, method: Method, answer: api::Answer) -> Answer {
-    let is_write = answer.position.is_some();
+    let is_write = answer.position.is_some() && !matches!(method, Method::Get | Method::Head);
     // An entry has no headers, so what one would tell is told in words.
     let deleted = answer.headers.iter().find(|(name, _)| *name == ITEMS_DELETED).map(|(_, count)| {
         let text = format!("Resources that were deleted: {count}.");

@@ -291,6 +291,12 @@ fn problem_of_call(entry: &Entry<'_>, path: &str, query: &str) -> Option<Problem
 
 /// The first thing that a batch can do and a transaction cannot.
 fn problem_in_transaction(entry: &Entry<'_>) -> Option<Problem> {
+    if let Target::Other(path, _) = &entry.target
+        && calls(entry.method, path) == Some(Called::Acting)
+    {
+        let what = "What this operation does could not be taken back if the transaction failed; it is called alone and in a batch.";
+        return Some((IssueCode::NotSupported, what, "request.url"));
+    }
     let (Method::Delete, Target::Conditional(_, query)) = (entry.method, &entry.target) else { return None };
     let counts = Query::parse(query).is_ok_and(|query| query.get("_count").is_some());
     let what = "An entry of a transaction is about one resource: _count is taken alone and in a batch.";

@@ -1,13 +1,12 @@
 //! The reads of a transaction. One that fails fails the whole (R4 http.html#trules: every entry has to come to 2xx or
 //! 3xx), so each is tried before anything is recorded; and it is done again when everything is, so that it shows what
-//! was written. Where nothing is to be recorded, or nothing that it can see, its first answer is the answer.
+//! was written. Where nothing is to be recorded its first answer is the answer.
 //!
-//! Whether a search can see what is recorded, its criteria alone do not tell (chains, lists, included resources), and what
-//! other clients write meanwhile stands before what is recorded: so it is done twice in every transaction that writes.
+//! All of them see one state of the log: where the transaction stands in it, whatever others write meanwhile.
 
 use std::collections::HashMap;
 
-use anamnesis_events::ResourceKey;
+use anamnesis_events::{Position, ResourceKey};
 use anamnesis_fhir::references;
 
 use super::batch;
@@ -19,7 +18,7 @@ use crate::api::{Call, route};
 use crate::decide::Command;
 use crate::error::{Failure, FailureKind, IssueCode};
 
-/// The answers of reads that nothing in the transaction can change, by the place of their entries.
+/// The answers of the reads of a transaction that writes nothing, by the place of their entries.
 pub(super) type Foreseen = HashMap<usize, Answer>;
 
 /// Tries all reads of a transaction that is about to be recorded.
@@ -35,22 +34,25 @@ pub(super) async fn foresee(call: &Call, entries: &[Entry<'_>], steps: &[Step]) 
         })
         .collect();
     let mut foreseen = Foreseen::new();
+    // Where nothing is written: where the log stands now.
+    let mut at = None;
     for (index, (entry, step)) in entries.iter().zip(steps).enumerate() {
         let Step::Read(path, query) = step else { continue };
+        if written.is_empty() && at.is_none() {
+            at = Some(call.service.compartments.reads().head().await?);
+        }
         let about = about(path);
         let writer = about.as_ref().and_then(|about| written.get(&about.key));
         let answered = match (&about, writer) {
             (Some(About { is_instance: true, .. }), Some(Command::Delete { .. })) => Err(deleted()),
-            _ => read(call, entry, path, query).await,
+            _ => read(call, entry, (path, query), at).await,
         };
         match (answered, about, writer) {
             // What is not there yet will be.
             (Err(failure), _, Some(Command::Create { .. } | Command::Update { .. }))
                 if matches!(failure.kind(), FailureKind::NotFound | FailureKind::Gone) => {}
             (Err(failure), ..) => return Err(failure.at(entry.path())),
-            (Ok(answer), about, None)
-                if written.is_empty() || about.as_ref().is_some_and(|about| about.is_version) =>
-            {
+            (Ok(answer), ..) if written.is_empty() => {
                 foreseen.insert(index, answer);
             }
             (Ok(_), ..) => {}
@@ -59,15 +61,20 @@ pub(super) async fn foresee(call: &Call, entries: &[Entry<'_>], steps: &[Step]) 
     Ok(foreseen)
 }
 
-/// Carries out a read, or an operation that reads.
+/// Carries out a read, or an operation that reads, as of a position.
 ///
 /// # Errors
 /// Those of the interaction.
-pub(super) async fn read(call: &Call, entry: &Entry<'_>, path: &str, query: &str) -> Result<Answer, Failure> {
+pub(super) async fn read(
+    call: &Call,
+    entry: &Entry<'_>,
+    (path, query): (&str, &str),
+    at: Option<Position>,
+) -> Result<Answer, Failure> {
     debug_assert!(matches!(entry.method, Method::Get | Method::Head | Method::Post), "only reads are left");
     let mut entry = entry.clone();
     entry.target = Target::Other(path.to_owned(), query.to_owned());
-    Ok(batch::answered(call, entry.method, batch::dispatch(call, &entry).await?))
+    Ok(batch::answered(call, entry.method, batch::dispatch(call, &entry, at).await?))
 }
 
 /// The resource that a read is about.
@@ -75,8 +82,6 @@ struct About {
     key: ResourceKey,
     /// It reads that very resource as it is.
     is_instance: bool,
-    /// It reads nothing but versions of it.
-    is_version: bool,
 }
 
 fn about(path: &str) -> Option<About> {
@@ -87,9 +92,7 @@ fn about(path: &str) -> Option<About> {
         return None;
     }
     let key = ResourceKey::new(route::resource_type(kind).ok()?, id);
-    let rest = parts.next();
-    let is_version = rest.is_none_or(|rest| rest.starts_with("_history"));
-    Some(About { key, is_instance: rest.is_none(), is_version })
+    Some(About { key, is_instance: parts.next().is_none() })
 }
 
 fn deleted() -> Failure {

@@ -1,7 +1,7 @@
 //! A transaction that was recorded under an idempotency key, answered again.
 //!
 //! What was recorded is in its events. A note that is kept with the key says which entry each event is of, and what
-//! became of the entries that recorded nothing. Reads are done again: they show what is there now.
+//! became of the entries that recorded nothing. Reads are done again: they show what is there now, all of them one state.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -96,6 +96,7 @@ pub(super) async fn answers(call: &Call, remembered: Remembered) -> Result<Outco
         Failure::internal()
     })?;
     let last = events.last().map(|event| event.position);
+    let now = call.service.compartments.reads().head().await?;
     let mut answers = Vec::with_capacity(noted.len());
     for (index, noted) in noted.into_iter().enumerate() {
         answers.push(match noted {
@@ -122,7 +123,7 @@ pub(super) async fn answers(call: &Call, remembered: Remembered) -> Result<Outco
                     if_modified_since,
                     if_none_exist: None,
                 };
-                transaction::read(call, &entry, &path, &query).await
+                transaction::read(call, &entry, (&path, &query), now).await
             }
         });
     }

@@ -21,7 +21,7 @@ use crate::api::turns::Held;
 use crate::api::{Call, Return, validation};
 use crate::clock;
 use crate::decide::{Command, Current, Decision, Refusal, decide};
-use crate::error::{Failure, FailureKind, Issue, IssueCode, outcome};
+use crate::error::{Failure, FailureKind, Issue, IssueCode, Severity, outcome};
 use crate::search_parameters;
 
 /// How often a transaction is decided again. Who has lost a resource to somebody waits for its turn, so each time another
@@ -42,7 +42,7 @@ pub(super) async fn run(
     let addresses = call.own_addresses();
     let reading = match (Reading::new(entries, clock::new_resource_id, &addresses), checked) {
         (Ok(reading), checked) => {
-            validation::with_profiles(call, document, checked).await?;
+            excused(validation::with_profiles(call, document, checked).await, &reading.entries)?;
             reading
         }
         (Err(failure), Err(invalid)) => return Err(failure.and(invalid)),
@@ -71,6 +71,27 @@ pub(super) async fn run(
             }
             Err(Tried::Again { key, .. }) => contested.extend(key),
         }
+    }
+}
+
+/// What is wrong with resources that are handed to operations, nobody wants to have recorded: `$validate` tells it itself.
+fn excused(checked: Result<(), Failure>, entries: &[Entry<'_>]) -> Result<(), Failure> {
+    let Err(failure) = checked else { return Ok(()) };
+    let handed: Vec<String> = entries
+        .iter()
+        .filter(|entry| matches!((entry.method, &entry.target), (Method::Post, Target::Other(..))))
+        .map(|entry| format!("{}.resource", entry.path()))
+        .collect();
+    let is_within = |path: &String| {
+        let rest = handed.iter().find_map(|handed| path.strip_prefix(handed.as_str()));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    let is_excused = |issue: &&Issue| !issue.expression.is_empty() && issue.expression.iter().all(is_within);
+    let (excused, left): (Vec<&Issue>, Vec<&Issue>) = failure.issues().iter().partition(is_excused);
+    match left.iter().any(|issue| issue.severity == Severity::Error) {
+        _ if excused.is_empty() => Err(failure),
+        true => Err(Failure::with_issues(failure.kind(), left.into_iter().cloned().collect())),
+        false => Ok(()),
     }
 }
 
@@ -269,6 +290,11 @@ fn busiest_home(drafts: &[Draft]) -> Option<String> {
 /// The answers in the order of the entries; reads are done now, when everything is written.
 async fn answer(call: &Call, entries: &[Entry<'_>], done: Done) -> Result<Outcome, Failure> {
     let Done { steps, mut written, mut foreseen } = done;
+    // Where everything was as it should be already: as the log is now.
+    let at = match written.last {
+        Some(position) => position,
+        None => call.service.compartments.reads().head().await?,
+    };
     let mut answers = Vec::with_capacity(entries.len());
     for (index, (entry, step)) in entries.iter().zip(&steps).enumerate() {
         answers.push(match step {
@@ -286,7 +312,7 @@ async fn answer(call: &Call, entries: &[Entry<'_>], done: Done) -> Result<Outcom
             },
             Step::Read(path, query) => match foreseen.remove(&index) {
                 Some(answer) => answer,
-                None => read(call, entry, path, query).await,
+                None => read(call, entry, (path, query), at).await,
             },
         });
     }
@@ -340,7 +366,7 @@ pub(super) fn unchanged(
 
 /// A read that is done when everything has been recorded. It did not fail before; where it fails now, as when the index
 /// is late, that is told in its entry.
-pub(super) async fn read(call: &Call, entry: &Entry<'_>, path: &str, query: &str) -> Answer {
-    let answer = reads::read(call, entry, path, query).await;
+pub(super) async fn read(call: &Call, entry: &Entry<'_>, asked: (&str, &str), at: Position) -> Answer {
+    let answer = reads::read(call, entry, asked, Some(at)).await;
     answer.unwrap_or_else(|failure| Answer::refused(&failure, &call.correlation_id))
 }

@@ -1,11 +1,12 @@
 //! Keeps what can be searched by in step with what is stored and what is switched off, and has the index built again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use anamnesis_events::{Log, LogError};
+use anamnesis_fhir::search::ParameterDefinition;
 use anamnesis_projections::search::{CustomParameter, CustomParameters, ParametersError, SearchIndex};
 use anamnesis_projections::{ProjectionError, Supervisor, Version};
 use tokio::task::JoinHandle;
@@ -247,13 +248,18 @@ impl Keeper {
         is_stored && self.index.parameters().get(parameter.url()).is_none()
     }
 
-    /// Whether the index has the search parameter with this code as it was before it was changed.
-    pub(crate) fn is_outdated(&self, resource_type: &str, code: &str) -> bool {
-        let current = self.stored.current();
-        let Some(parameter) = current.registry.get(resource_type, code) else { return false };
+    /// The search parameters that the index has as they were before they were changed.
+    pub(crate) fn outdated(&self) -> Vec<ParameterDefinition> {
         let indexed = self.index.parameters();
-        let Some(indexed) = indexed.get(parameter.url()) else { return false };
-        indexed.definition != *parameter.definition()
+        if indexed.is_empty() {
+            return Vec::new();
+        }
+        let current = self.stored.current();
+        let stored: HashMap<&str, _> =
+            current.stored.iter().filter_map(Stored::added).map(|one| (one.url.as_str(), one)).collect();
+        let was_changed =
+            |one: &&ParameterDefinition| stored.get(one.url.as_str()).is_some_and(|now| now != one);
+        indexed.iter().map(|one| &one.definition).filter(was_changed).cloned().collect()
     }
 
     /// The search parameters that the index would have if it were built now.

@@ -359,6 +359,17 @@ fn operations_and_searches_by_post_are_taken() {
             assert_eq!(json["entry"][1]["resource"]["entry"][0]["resource"]["id"], "a");
             assert_eq!(json["entry"][2]["resource"]["type"], "searchset");
         }
+        // Whether it may be recorded is what is asked, not what is wanted.
+        let faulty = json!({"resourceType": "Patient", "gender": "x"});
+        let asked = || with(faulty.clone(), "POST", "Patient/$validate");
+        let answer = run(&server, "transaction", json!([asked()])).await;
+        assert_eq!(status(&answer, 0), "200", "{}", answer.text());
+        assert_eq!(answer.json()["entry"][0]["resource"]["issue"][0]["severity"], "error");
+        let beside =
+            run(&server, "transaction", json!([asked(), with(faulty.clone(), "POST", "Patient")])).await;
+        assert_eq!(refusal(&beside).0, 400);
+        let places = beside.text();
+        assert!(places.contains("entry[1].resource") && !places.contains("entry[0].resource"), "{places}");
         for url in ["Patient/$nosuch", "Patient/a", "Patient/a/_history"] {
             let answer = run(&server, "batch", json!([with(patient("a", "x"), "POST", url)])).await;
             assert_eq!(status(&answer, 0), "400", "{url}");
@@ -446,5 +457,26 @@ fn a_count_of_deletes_is_for_batches() {
         assert!(answer.text().contains("_count is taken alone and in a batch"), "{}", answer.text());
         assert_eq!(status(&run(&server, "batch", delete).await, 0), "204");
         assert_eq!(server.get("/Patient/b").await.status, 410);
+    });
+}
+
+#[test]
+fn what_could_not_be_taken_back_is_no_entry_of_a_transaction() {
+    test(|server| async move {
+        let part = json!([{"name": "url", "valueUri": "http://hl7.org/fhir/SearchParameter/Patient-active"},
+            {"name": "status", "valueString": "disabled"}]);
+        let change = json!({"resourceType": "Parameters", "parameter": [{"name": "searchParameterStatus", "part": part}]});
+        let none = json!({"resourceType": "Parameters"});
+        for (body, url) in [(change, "SearchParameter/$status"), (none, "$reindex")] {
+            let answer = run(&server, "transaction", json!([with(body, "POST", url)])).await;
+            let (status, code, place) = refusal(&answer);
+            assert_eq!((status, code.as_str()), (400, "not-supported"), "{url}: {}", answer.text());
+            assert_eq!(place, "Bundle.entry[0].request.url");
+        }
+        assert!(server.get("/SearchParameter/$status?code=active").await.text().contains("enabled"));
+        assert!(!server.get("/SearchParameter/$status?code=active").await.text().contains("disabled"));
+        let read =
+            run(&server, "transaction", json!([request("GET", "SearchParameter/$status?code=active")])).await;
+        assert_eq!(status(&read, 0), "200", "{}", read.text());
     });
 }

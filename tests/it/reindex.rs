@@ -187,7 +187,20 @@ fn what_is_changed_switched_off_or_deleted_follows_at_once() {
         let warns = async |query: &str| {
             server.get(query).await.text().contains("nickname was changed since the index")
         };
-        for asked in [query, "/Patient?nickname:exact=Pete", "/Patient?_sort=_id,-nickname"] {
+        let deleted = server.delete("/Patient?nickname=pete").await;
+        assert_eq!(
+            (deleted.status.as_u16(), deleted.outcome().as_str()),
+            (400, "incomplete"),
+            "by the old meaning"
+        );
+        let once = [FHIR, ("If-None-Exist", "_filter=nickname eq pete")];
+        assert_eq!(server.send("POST", "/Patient", &once, r#"{"resourceType":"Patient"}"#).await.status, 400);
+        for asked in [
+            query,
+            "/Patient?nickname:exact=Pete",
+            "/Patient?_sort=_id,-nickname",
+            "/Patient?_filter=nickname%20eq%20pete",
+        ] {
             assert!(warns(asked).await, "{asked}");
         }
         for other in ["/Patient?name=pete", "/Observation?code=x"] {

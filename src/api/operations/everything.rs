@@ -51,7 +51,7 @@ async fn everything(call: &Call, invocation: Invocation) -> Result<Answer, Failu
     let at = match (&token, then) {
         (Some(token), _) if token.position > head => return Err(bad_token()),
         (Some(token), _) => token.position,
-        (None, then) => then.unwrap_or(head),
+        (None, then) => then.or(call.at).unwrap_or(head),
     };
     let own = input.text(PAGE_PARAMETER);
     let answer = page_of(call, &patient, asked, (at, token.map(|token| token.place)), own.as_deref()).await;

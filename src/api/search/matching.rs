@@ -5,7 +5,7 @@ use anamnesis_projections::search::{
     COUNT_MAX, Handling, IssueKind, ParseOptions, Scope, SearchPage, SearchQuery,
 };
 
-use super::{options, read, refuse};
+use super::{options, outdated, read, refuse};
 use crate::api::call::Call;
 use crate::error::{Failure, FailureKind, IssueCode};
 
@@ -15,7 +15,8 @@ const PARKED_RETRY_S: u32 = 60;
 /// The query for the resources of a type that criteria match. Every criterion must be understood.
 ///
 /// # Errors
-/// 400 for criteria that are not understood, or that find more than they say.
+/// 400 for criteria that are not understood, find more than they say, or would be matched by what a search parameter said
+/// before it was changed.
 pub(crate) async fn of_criteria(
     call: &Call,
     resource_type: &str,
@@ -31,7 +32,11 @@ pub(crate) async fn of_criteria(
     let (query, mut issues) = read(call, index, &scope, &parameters, options).await?;
     // Such as words that need not stand together: more would be changed or deleted than what is written says.
     issues.retain(|issue| issue.kind == IssueKind::Incomplete);
-    if issues.is_empty() { Ok(query) } else { Err(refuse(issues)) }
+    if !issues.is_empty() {
+        return Err(refuse(issues));
+    }
+    outdated::refuse(call, &scope, criteria)?;
+    Ok(query)
 }
 
 /// The resources of a type that criteria match, with the positions of the versions that do; at most `count_max`. Every
