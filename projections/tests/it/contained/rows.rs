@@ -125,6 +125,31 @@ async fn what_nobody_turns_pages_over_any_more_is_dropped() {
     assert_eq!(rows(&world).await, [2, 1, 2, 9, 2], "that of now is superseded, the older one is gone");
     let page = world.search(&next).await;
     assert!(page.matches.is_empty() && page.issues.len() == 1, "{page:?}");
+    // Pages that are begun since then are whole.
+    let query = "Patient?family=hidden&_contained=true&_count=1";
+    let next = format!("{query}&ct={}", world.search(query).await.next.unwrap());
+    world.put([patient("0", &["Secret"])]).await;
+    let page = world.search(&next).await;
+    assert_eq!((name(&page.matches[0]).as_str(), page.issues.len()), ("Patient/0", 0));
+    world.runner.stop().await;
+}
+
+/// A version that was built in other batches than the one that made the first page shows the same on the next.
+#[tokio::test]
+async fn pages_go_on_in_a_version_that_was_built_in_one_batch() {
+    let world = World::with(RunnerOptions { batch_events_max: 1, ..RunnerOptions::default() }).await;
+    world.put([patient("0", &["Old"]), patient("1", &["Old"])]).await;
+    let query = "Patient?family=old&_contained=true&_count=1";
+    let next = format!("{query}&ct={}", world.search(query).await.next.unwrap());
+    world.put([patient("0", &["New"])]).await;
+    world.settle().await;
+    let built = run_version(&world.database, &world.log, 2, RunnerOptions::default()).await;
+    let _digest = world.digest_of(&built).await;
+    let index = SearchIndex::new(world.database.clone(), world.log.number(), built.progress());
+    let (query, _) = world.query(&next).unwrap();
+    let page = index.search(&query).await.unwrap();
+    assert_eq!((name(&page.matches[0]).as_str(), page.issues.len()), ("Patient/0", 0));
+    built.stop().await;
     world.runner.stop().await;
 }
 
