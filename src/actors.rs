@@ -139,6 +139,9 @@ pub enum WriteError {
     /// The database has ended the claim under which the command was decided; nothing was recorded.
     #[error("the turn of these criteria was lost")]
     TurnLost,
+    /// Others have had the turn of the resource for too long; nothing was recorded.
+    #[error("too many clients change the resource at the same time")]
+    TurnLate,
     /// The decision broke down: a mistake of this program.
     #[error("a decision panicked")]
     Panicked,

@@ -178,9 +178,14 @@ impl Call {
             return provenance::submit(self, sent, &command, turn).await;
         }
         let idempotency = self.once.as_ref().map(|once| once.noting(Vec::new()));
-        let kept = turn.map(|turn| Arc::clone(turn) as Kept);
+        let kept = self.kept(turn);
         let terms = Terms { idempotency, kept };
         self.service.compartments.submit_on(command, self.provenance(), terms).await
+    }
+
+    /// What is kept until the write has been answered.
+    pub(super) fn kept(&self, turn: Option<&Arc<Held>>) -> Option<Kept> {
+        turn.map(|turn| Arc::clone(turn) as Kept)
     }
 
     /// What the client expects of the resource that it writes.

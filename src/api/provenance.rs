@@ -20,8 +20,9 @@ use crate::error::{Failure, FailureKind, IssueCode};
 
 const TYPE: &str = "Provenance";
 
-/// How often a write with a Provenance is decided and appended where others change the resource at the same time.
-const TRIES_MAX: usize = 5;
+/// How often a write with a Provenance is decided and appended. Writes with one wait for each other within a server, and for
+/// patches, so each time another server, an update or a bundle was quicker.
+const TRIES_MAX: usize = 20;
 
 /// A Provenance without a target, as it came in the header: valid, but for that.
 #[derive(Debug, Clone)]
@@ -96,7 +97,7 @@ impl Sent {
     }
 }
 
-/// Decides a command and records it together with its Provenance.
+/// Decides a command and records it together with its Provenance, in the turn of its resource.
 ///
 /// # Errors
 /// [`WriteError`]; nothing is recorded then, unless it says that this is not known.
@@ -107,6 +108,7 @@ pub(super) async fn submit(
     turn: Option<&Arc<Held>>,
 ) -> Result<Outcome, WriteError> {
     let compartments = &call.service.compartments;
+    let own = turn_of(call, command, turn).await?;
     for _ in 0..TRIES_MAX {
         let current = match command.needs_current() {
             true => compartments.current(std::slice::from_ref(command.key())).await?.pop().flatten(),
@@ -131,8 +133,8 @@ pub(super) async fn submit(
             transaction: Some(clock::new_transaction_id()),
             idempotency: call.once.as_ref().map(|once| once.noting(Vec::new())),
         };
-        let kept = turn.map(|turn| Arc::clone(turn) as Kept);
-        match compartments.commit(&home, group, kept).await {
+        let kept: Kept = Arc::new((own.clone(), call.kept(turn)));
+        match compartments.commit(&home, group, Some(kept)).await {
             Ok(recorded) => {
                 let recorded = recorded.into_iter().next().ok_or(WriteError::Interrupted)?;
                 if recorded.replayed {
@@ -152,6 +154,19 @@ pub(super) async fn submit(
         }
     }
     Err(WriteError::Contended { tries: u32::try_from(TRIES_MAX).unwrap_or(u32::MAX) })
+}
+
+/// The turn of the resource, where the command is decided on what is there and whoever asks for it has not taken it already.
+async fn turn_of(
+    call: &Call,
+    command: &Command,
+    turn: Option<&Arc<Held>>,
+) -> Result<Option<Arc<Held>>, WriteError> {
+    if !command.needs_current() || turn.is_some_and(|turn| turn.is_of_resources()) {
+        return Ok(None);
+    }
+    let own = call.service.turns.wait_for([command.key()]).await;
+    own.map(|own| Some(Arc::new(own))).map_err(|_late| WriteError::TurnLate)
 }
 
 /// Whether events are those of one write with its Provenance.

@@ -51,6 +51,8 @@ pub struct Held {
     // Dropped first, so that who is next in this server finds the claim on its way back.
     claim: Option<Claim>,
     turns: Vec<OwnedMutexGuard<()>>,
+    /// Whether turns of resources are among them.
+    of_resources: bool,
 }
 
 impl Held {
@@ -59,10 +61,16 @@ impl Held {
         self.turns.is_empty()
     }
 
+    /// Whether it is the turn of a resource as well: who has one must not wait for another.
+    pub(crate) fn is_of_resources(&self) -> bool {
+        self.of_resources
+    }
+
     /// Both together.
     pub(crate) fn and(mut self, other: Self) -> Self {
         debug_assert!(other.claim.is_none(), "turns of resources are claimed by nobody");
         self.turns.extend(other.turns);
+        self.of_resources |= other.of_resources;
         self
     }
 
@@ -90,7 +98,7 @@ impl Turns {
             .collect();
         let turns = take(&self.criteria, &wanted).await?;
         let claim = if wanted.is_empty() { None } else { Some(log.claim(&wanted).await?) };
-        Ok(Held { claim, turns })
+        Ok(Held { claim, turns, of_resources: false })
     }
 
     /// Takes the turns of these resources within this server: who changes what is there waits instead of trying in vain.
@@ -104,7 +112,7 @@ impl Turns {
     ) -> Result<Held, Failure> {
         let wanted: BTreeSet<u16> = keys.into_iter().map(slot_of).collect();
         let turns = take(&self.resources, &wanted).await?;
-        Ok(Held { claim: None, turns })
+        Ok(Held { claim: None, of_resources: !turns.is_empty(), turns })
     }
 
     /// Whether somebody has the turn of this resource now, so that who wants to change it had better wait for his own.

@@ -97,6 +97,9 @@ impl From<WriteError> for Failure {
             WriteError::TurnLost => Self::unavailable(
                 "The database has ended the turn of these criteria; nothing was written, try again.",
             ),
+            WriteError::TurnLate => {
+                Self::unavailable("Too many clients change the same resource; try again later.")
+            }
             WriteError::Log(error) => error.into(),
             WriteError::Read(error) => error.into(),
             WriteError::ReadOne(error) => error.into(),

@@ -98,3 +98,49 @@ fn large_resources_read_at_once_do_not_fail_each_other() {
         assert!(join_all(reads).await.iter().all(|status| *status == 200));
     });
 }
+
+/// Writes with a Provenance are groups, which the actor does not queue: they have to take turns, as patches do.
+#[test]
+fn writes_with_a_provenance_take_turns_whatever_they_do() {
+    const PATCH: &str = r#"[{"op":"replace","path":"/active","value":true}]"#;
+    let header = |writer: usize| {
+        let who = format!(r#"[{{"who":{{"display":"{writer}"}}}}]"#);
+        format!(r#"{{"resourceType":"Provenance","recorded":"2026-01-01T00:00:00Z","agent":{who}}}"#)
+    };
+    test(|server| async move {
+        server.put("/Patient/a", r#"{"resourceType":"Patient","id":"a","active":false}"#).await;
+        let one = async |writer: usize| {
+            let provenance = header(writer);
+            let about = ("X-Provenance", provenance.as_str());
+            let patch = ("Content-Type", "application/json-patch+json");
+            match writer % 4 {
+                0 => server.send("PATCH", "/Patient/a", &[patch, about], PATCH).await,
+                1 => server.send("PUT", "/Patient?_id=a", &[FHIR, about], body(writer)).await,
+                _ => server.send("PUT", "/Patient/a", &[FHIR, about], body(writer)).await,
+            }
+        };
+        for answer in join_all((0..3 * WRITERS).map(one)).await {
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+        let put = async |writer: usize| {
+            let provenance = header(writer);
+            server
+                .send(
+                    "PUT",
+                    "/Patient/b",
+                    &[FHIR, ("X-Provenance", &provenance)],
+                    body(writer).replace("\"a\"", "\"b\""),
+                )
+                .await
+        };
+        let answers = join_all((0..3 * WRITERS).map(put)).await;
+        let mut versions: Vec<u32> = Vec::new();
+        for answer in &answers {
+            assert!(answer.status.is_success(), "{}", answer.text());
+            let etag = answer.header("etag");
+            versions.push(etag.trim_start_matches("W/\"").trim_end_matches('"').parse().unwrap());
+        }
+        versions.sort_unstable();
+        assert_eq!(versions, (1..=u32::try_from(3 * WRITERS).unwrap()).collect::<Vec<_>>());
+    });
+}
