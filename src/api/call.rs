@@ -88,6 +88,8 @@ pub struct Call {
     pub(crate) conditions: Conditions,
     /// Of a write with an idempotency key.
     pub(crate) once: Option<Once>,
+    /// Of a write of a SearchParameter: kept until it has been answered.
+    pub(crate) turn_of_parameters: Option<Arc<Held>>,
     /// What is recorded together with the write.
     pub(crate) sent_provenance: Option<Sent>,
     pub(crate) prefer: Prefer,
@@ -171,7 +173,7 @@ impl Call {
         command: Command,
         turn: Option<&Arc<Held>>,
     ) -> Result<Outcome, WriteError> {
-        if turn.is_some_and(|turn| turn.is_lost()) {
+        if turn.into_iter().chain(&self.turn_of_parameters).any(|turn| turn.is_lost()) {
             return Err(WriteError::TurnLost);
         }
         if let Some(sent) = &self.sent_provenance {
@@ -185,7 +187,10 @@ impl Call {
 
     /// What is kept until the write has been answered.
     pub(super) fn kept(&self, turn: Option<&Arc<Held>>) -> Option<Kept> {
-        turn.map(|turn| Arc::clone(turn) as Kept)
+        match (turn, &self.turn_of_parameters) {
+            (None, None) => None,
+            (turn, parameters) => Some(Arc::new((turn.cloned(), parameters.clone()))),
+        }
     }
 
     /// What the client expects of the resource that it writes.

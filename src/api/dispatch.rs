@@ -41,11 +41,12 @@ pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request
         }
         _ => None,
     };
-    let call = Call {
+    let mut call = Call {
         service: service.clone(),
         query: Query::parse(&request.query)?,
         conditions: request.conditions,
         once,
+        turn_of_parameters: None,
         sent_provenance,
         prefer: request.prefer,
         eventual: request.eventual,
@@ -67,6 +68,8 @@ pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request
     parameters::check(&call, interaction)?;
     let is_of_parameters = interaction.is_write() && place.resource_type() == Some(search_parameters::TYPE);
     if is_of_parameters {
+        let turn = call.service.turns.wait_for_parameters(&call.service.log).await?;
+        call.turn_of_parameters = Some(Arc::new(turn));
         call.service.parameters.refresh().await?;
     }
     let work = interact(&call, interaction, place, (request.method, request.body));
@@ -75,6 +78,7 @@ pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request
         Some(once) => idempotency::answer(&call, interaction, once, work).await,
     };
     if is_of_parameters {
+        call.turn_of_parameters = None;
         call.service.follow_parameters().await;
     }
     outcome

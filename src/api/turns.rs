@@ -6,6 +6,8 @@
 //!
 //! The same criteria are those with one normal form ([`super::criteria::Normal`]). Criteria that differ in it and match the
 //! same resources have turns of their own: a create under one and a create under the other may both find nothing.
+//!
+//! Writes of SearchParameters take turns alike: what is right by itself may be wrong beside one that is just being written.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,12 +28,16 @@ const TURN_WAIT: Duration = Duration::from_secs(60);
 /// transaction with a thousand conditions holds no more than these. Servers of one log must agree on it.
 const LOCKS: u16 = 256;
 
+/// The slot of those who write SearchParameters, behind those of criteria.
+const PARAMETERS: u16 = LOCKS;
+
 /// Who may match and write under which criteria, and who changes which resource: a fixed number of locks each, by hash.
 ///
-/// Turns of criteria are taken before those of resources, and never while one of those is held: so nobody who waits
-/// keeps waiting for himself.
+/// The turn of SearchParameters is taken first, then those of criteria, then those of resources, and none while one of a
+/// later kind is held: so nobody who waits keeps waiting for himself.
 #[derive(Debug, Clone)]
 pub struct Turns {
+    parameters: Locks,
     criteria: Locks,
     resources: Locks,
 }
@@ -40,8 +46,8 @@ type Locks = Arc<[Arc<Mutex<()>>]>;
 
 impl Default for Turns {
     fn default() -> Self {
-        let locks = || (0..LOCKS).map(|_| Arc::default()).collect();
-        Self { criteria: locks(), resources: locks() }
+        let locks = |count| (0..count).map(|_| Arc::default()).collect();
+        Self { parameters: locks(1), criteria: locks(LOCKS), resources: locks(LOCKS) }
     }
 }
 
@@ -51,6 +57,8 @@ pub struct Held {
     // Dropped first, so that who is next in this server finds the claim on its way back.
     claim: Option<Claim>,
     turns: Vec<OwnedMutexGuard<()>>,
+    /// What was taken before.
+    first: Option<Arc<Held>>,
     /// Whether turns of resources are among them.
     of_resources: bool,
 }
@@ -74,13 +82,31 @@ impl Held {
         self
     }
 
+    /// The same, which keeps what was taken before as well.
+    pub(crate) fn after(mut self, first: Option<&Arc<Self>>) -> Self {
+        self.first = first.cloned();
+        self
+    }
+
     /// Whether the database has ended the claim: clients of other servers may have their turn already.
     pub(crate) fn is_lost(&self) -> bool {
         self.claim.as_ref().is_some_and(Claim::is_lost)
+            || self.first.as_ref().is_some_and(|first| first.is_lost())
     }
 }
 
 impl Turns {
+    /// Takes the turn of those who write SearchParameters: each is checked against all others, which have to be there to be
+    /// seen.
+    ///
+    /// # Errors
+    /// As [`Turns::wait_for_all`].
+    pub(crate) async fn wait_for_parameters(&self, log: &Log) -> Result<Held, Failure> {
+        let turns = take(&self.parameters, &[0].into()).await?;
+        let claim = Some(log.claim(&[PARAMETERS].into()).await?);
+        Ok(Held { claim, turns, first: None, of_resources: false })
+    }
+
     /// Takes the turns of all these criteria, in the order of the locks and each lock once, so that two writers with
     /// several criteria cannot wait for each other. Criteria that are one identifier need no turn: the log holds them
     /// to it.
@@ -98,7 +124,7 @@ impl Turns {
             .collect();
         let turns = take(&self.criteria, &wanted).await?;
         let claim = if wanted.is_empty() { None } else { Some(log.claim(&wanted).await?) };
-        Ok(Held { claim, turns, of_resources: false })
+        Ok(Held { claim, turns, first: None, of_resources: false })
     }
 
     /// Takes the turns of these resources within this server: who changes what is there waits instead of trying in vain.
@@ -112,7 +138,7 @@ impl Turns {
     ) -> Result<Held, Failure> {
         let wanted: BTreeSet<u16> = keys.into_iter().map(slot_of).collect();
         let turns = take(&self.resources, &wanted).await?;
-        Ok(Held { claim: None, of_resources: !turns.is_empty(), turns })
+        Ok(Held { claim: None, of_resources: !turns.is_empty(), first: None, turns })
     }
 
     /// Whether somebody has the turn of this resource now, so that who wants to change it had better wait for his own.

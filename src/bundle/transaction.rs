@@ -49,6 +49,10 @@ pub(super) async fn run(
         (Err(failure), Ok(())) => return Err(failure),
     };
     let is_of_parameters = reading.entries.iter().any(|entry| entry.is_of(search_parameters::TYPE));
+    let parameters = match is_of_parameters {
+        true => Some(Arc::new(call.service.turns.wait_for_parameters(&call.service.log).await?)),
+        false => None,
+    };
     if is_of_parameters {
         call.service.parameters.refresh().await?;
     }
@@ -56,7 +60,7 @@ pub(super) async fn run(
     let (mut tries, begun) = (0, clock::elapsed());
     loop {
         tries += 1;
-        match attempt(call, &reading, &contested).await {
+        match attempt(call, &reading, &contested, parameters.as_ref()).await {
             Ok(done) => {
                 if is_of_parameters {
                     call.service.follow_parameters().await;
@@ -100,11 +104,12 @@ async fn attempt(
     call: &Call,
     reading: &Reading<'_>,
     contested: &BTreeSet<ResourceKey>,
+    parameters: Option<&Arc<Held>>,
 ) -> Result<Done, Tried> {
     let criteria = conditions::turns(call, &reading.conditions).await.map_err(Tried::Refused)?;
     let resources = call.service.turns.wait_for(contested).await.map_err(Tried::Refused)?;
     // Kept until the write has been answered, also where the client goes away meanwhile.
-    let held = Arc::new(criteria.and(resources));
+    let held = Arc::new(criteria.and(resources).after(parameters));
     let matched = match_all(call, reading).await?;
     let steps = reading.plan(&matched, &call.own_addresses()).map_err(Tried::Refused)?;
     let steps = patch::carried_out(call, &reading.entries, steps).await?;

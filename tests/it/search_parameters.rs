@@ -1,5 +1,6 @@
 //! SearchParameters as resources: checked whichever way they are written, alike on every node.
 
+use futures::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, FHIR, Server, test};
@@ -121,6 +122,59 @@ fn a_name_is_taken_once_on_every_node() {
         assert_eq!(other.put(&format!("/SearchParameter/{id}"), changed).await.status, 200);
         assert_eq!(server.delete(&format!("/SearchParameter/{id}")).await.status, 204);
         assert_eq!(other.post("/SearchParameter", rival.to_string()).await.status, 201);
+        other.stop().await;
+    });
+}
+
+/// Of many at once, each right by itself, one has the code; on one server and on two.
+#[test]
+fn a_name_is_taken_once_also_by_many_at_once() {
+    const EXPRESSIONS: [(&str, &str); 4] = [
+        ("string", "Patient.name.given"),
+        ("token", "Patient.identifier"),
+        ("date", "Patient.birthDate"),
+        ("reference", "Patient.link.other"),
+    ];
+    let rival = |round: usize, number: usize| {
+        let (kind, expression) = EXPRESSIONS[number % EXPRESSIONS.len()];
+        let url = format!("http://example.org/rival-{round}-{number}");
+        let code = format!("rival{round}");
+        parameter(json!({"url": url, "code": code, "type": kind, "expression": expression}))
+    };
+    test(|server| async move {
+        let other = server.beside().await;
+        for (round, nodes) in [vec![&*server], vec![&*server, &other]].into_iter().enumerate() {
+            let post = async |number: usize| {
+                let (node, resource) = (nodes[number % nodes.len()], rival(round, number));
+                match number % 5 {
+                    0 => {
+                        let request = json!({"method": "POST", "url": "SearchParameter"});
+                        let entry = json!([{"resource": resource, "request": request}]);
+                        let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": entry});
+                        node.post("/", bundle.to_string()).await
+                    }
+                    1 => {
+                        let headers = [FHIR, ("If-None-Exist", "name=nobody")];
+                        node.send("POST", "/SearchParameter", &headers, resource.to_string()).await
+                    }
+                    _ => node.post("/SearchParameter", resource.to_string()).await,
+                }
+            };
+            let answers = join_all((0..20).map(post)).await;
+            for answer in &answers {
+                let status = answer.status.as_u16();
+                assert!([200, 201, 409].contains(&status), "{}", answer.text());
+            }
+            let path = format!("/SearchParameter?code=rival{round}");
+            let stored = server.get(&path).await.json()["entry"].as_array().unwrap().clone();
+            // Those that say the same as the one that has it may stand beside it.
+            let mut said: Vec<_> =
+                stored.iter().map(|entry| entry["resource"]["expression"].clone()).collect();
+            said.dedup();
+            assert_eq!(said.len(), 1, "{said:?}");
+            let written = answers.iter().filter(|answer| answer.status.is_success()).count();
+            assert_eq!(stored.len(), written);
+        }
         other.stop().await;
     });
 }
