@@ -100,4 +100,13 @@ mod tests {
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
     }
+
+    #[test]
+    fn every_command_is_in_the_documentation() {
+        let page = include_str!("../docs/running.md");
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            assert!(page.contains(&format!("anamnesis {name}")), "docs/running.md lacks {name}");
+        }
+    }
 }

@@ -8,9 +8,10 @@ use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::Payload;
 use bytes::Bytes;
 use futures::StreamExt;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use crate::clock;
 use crate::error::{Failure, FailureKind, IssueCode};
 
 /// How long the next piece of a body may take: a client that stops in the middle must not keep its connection.
@@ -23,8 +24,8 @@ const EXPECTED_BYTES_MAX: usize = 1 << 20;
 /// broken connection.
 const DRAIN_BYTES_MAX: usize = 128 << 20;
 
-/// The memory for bodies that are arriving, shared by all services: a handle, free to clone. Without it every connection
-/// could hold the largest body there is, for as long as its client takes to send the rest.
+/// The memory for bodies that are arriving or worked on, shared by all services: a handle, free to clone. Without it every
+/// connection could hold the largest body there is, for as long as its client takes to send the rest.
 #[derive(Debug, Clone)]
 pub struct Arriving(Arc<Semaphore>);
 
@@ -36,41 +37,60 @@ impl Arriving {
     }
 
     /// Takes memory for a piece, given back with the share.
-    fn take<'a>(&'a self, bytes: usize, share: &mut Option<SemaphorePermit<'a>>) -> Result<(), Failure> {
-        let taken = u32::try_from(bytes).ok().and_then(|bytes| self.0.try_acquire_many(bytes).ok());
-        let Some(taken) = taken else {
+    fn take(&self, bytes: usize, share: &mut Share) -> Result<(), Failure> {
+        let take = |bytes| Arc::clone(&self.0).try_acquire_many_owned(bytes).ok();
+        let Some(taken) = u32::try_from(bytes).ok().and_then(take) else {
             return Err(Failure::unavailable(
-                "Too many bodies are arriving at the same time; try again later.",
+                "Too many bodies are arriving or worked on at the same time; try again later.",
             ));
         };
-        match share {
+        match &mut share.0 {
             Some(share) => share.merge(taken),
-            None => *share = Some(taken),
+            None => share.0 = Some(taken),
         }
         Ok(())
     }
 }
 
+/// The memory of one body, until its request has been answered.
+#[derive(Debug, Default)]
+#[must_use]
+pub(crate) struct Share(Option<OwnedSemaphorePermit>);
+
+/// What a body may be.
+pub(crate) struct Most {
+    /// Its bytes, after unpacking.
+    pub(crate) bytes: usize,
+    /// What it is, for who sends more.
+    pub(crate) what: &'static str,
+    /// How long all of it may take to arrive.
+    pub(crate) wait: Duration,
+}
+
 /// Reads a body, unpacked where it is compressed.
 ///
 /// # Errors
-/// 503 where too much is arriving, 408 where it stops, 413 beyond `bytes_max` (after unpacking), 415 for an unknown encoding, 400 for broken compression or transfer.
+/// 503 where too much is arriving, 408 where it stops or takes too long, 413 beyond the most (after unpacking), 415 for an unknown
+/// encoding, 400 for broken compression or transfer.
 pub(crate) async fn read(
     headers: &HeaderMap,
     payload: Payload,
-    bytes_max: usize,
+    most: &Most,
     arriving: &Arriving,
-) -> Result<Vec<u8>, Failure> {
+) -> Result<(Vec<u8>, Share), Failure> {
+    let bytes_max = most.bytes;
     let is_packed = check_encoding(headers)?;
     let declared = declared_length(headers);
     let mut payload = Decompress::from_headers(payload.into_inner(), headers);
     let expect = if is_packed { 0 } else { declared.unwrap_or(0).min(bytes_max) };
     // No more than a usual body: what a client declares, it need not send.
     let mut body = Vec::with_capacity(expect.min(EXPECTED_BYTES_MAX));
-    let mut share = None;
+    let mut share = Share::default();
     let mut seen: usize = 0;
+    let begun = clock::elapsed();
     loop {
-        let Ok(chunk) = timeout(CHUNK_WAIT, payload.next()).await else {
+        let left = most.wait.saturating_sub(clock::elapsed().saturating_sub(begun));
+        let Ok(chunk) = timeout(CHUNK_WAIT.min(left), payload.next()).await else {
             let text = "The body did not arrive in time.";
             return Err(Failure::new(FailureKind::Timeout, IssueCode::Timeout, text));
         };
@@ -89,21 +109,20 @@ pub(crate) async fn read(
             continue;
         }
         body = Vec::new();
-        share = None;
+        share = Share::default();
         // What unpacks endlessly is not worth the work; what was sent plainly is drained.
         if is_packed || seen > DRAIN_BYTES_MAX {
             break;
         }
     }
-    if seen > bytes_max { Err(too_large(bytes_max)) } else { Ok(body) }
+    if seen > bytes_max { Err(too_large(most)) } else { Ok((body, share)) }
 }
 
-fn too_large(bytes_max: usize) -> Failure {
-    Failure::new(
-        FailureKind::TooLarge,
-        IssueCode::TooLong,
-        format!("The body is larger than {bytes_max} bytes, which is the most that this server takes."),
-    )
+fn too_large(most: &Most) -> Failure {
+    let Most { bytes, what, .. } = most;
+    let text =
+        format!("The body is larger than {bytes} bytes, which is the most that this server takes of {what}.");
+    Failure::new(FailureKind::TooLarge, IssueCode::TooLong, text)
 }
 
 /// Whether a request says that it brings no body: neither a length nor a type.

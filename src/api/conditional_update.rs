@@ -66,13 +66,11 @@ pub(crate) async fn update(call: &Call, resource_type: &Arc<str>, body: Body) ->
     Err(refused.map_or_else(contended, Failure::from))
 }
 
-/// The turn in which what matched is changed: that of the criteria or, where they are an identifier and have none, that
-/// of the resource, so that clients of this server wait for each other instead of trying in vain.
+/// The turn in which what matched is changed: that of the resource behind that of the criteria, so that clients of this server
+/// wait for each other, whatever they write by, instead of trying in vain.
 pub(crate) async fn turn_of(call: &Call, key: &ResourceKey, matches: &Matches) -> Result<Arc<Held>, Failure> {
-    match matches.held.as_ref().filter(|held| !held.is_empty()) {
-        Some(held) => Ok(Arc::clone(held)),
-        None => call.service.turns.wait_for([key]).await.map(Arc::new),
-    }
+    let own = call.service.turns.wait_for([key]).await?;
+    Ok(Arc::new(own.after(matches.held.as_ref())))
 }
 
 /// The version that matched: the write is of that one or of none. `None` where it was changed since.

@@ -1,13 +1,18 @@
 //! HTTP: reads a request into what the interactions understand, and writes their answer.
 
+use std::sync::Arc;
+
 use actix_web::http::header::{HeaderMap, HeaderName};
 use actix_web::http::{Method, header};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 
 use super::answer::{Answer, Style, respond};
+use super::binary::Incoming;
+use super::body::{Most, Share};
 use super::call::{Body, Conditions, Request};
 use super::interaction::Interaction;
+use super::large::LARGE_BYTES_MIN;
 use super::route::Place;
 use super::service::{Service, Services};
 use super::{binary, body, dispatch, idempotency, interaction, negotiate, patch, query, validation, xml};
@@ -70,20 +75,36 @@ async fn answer(
     let label = interaction::find(request.method(), &place).map_or("fhir/none", Interaction::label);
     request.extensions_mut().insert(RouteLabel(label));
     let mut query = request.query_string().to_owned();
-    let (body, was_xml) = match receive(request, payload, service, &place).await? {
-        Received::Body(body) => (body, false),
-        Received::Xml(bytes) => (Body::Bytes(bytes), true),
-        Received::Form(form) => {
+    let (came, share) = match receive(request, payload, service, &place).await? {
+        (Came::Form(form), share) => {
             query.push('&');
             query.push_str(&form);
-            (Body::None, false)
+            (Came::Body(Body::None), share)
         }
+        received => received,
     };
-    let request = Request {
+    let read = Request {
+        query,
+        base: base(request, service),
+        path: path.to_owned(),
+        correlation_id: ids.correlation.clone(),
+        ..head(request)?
+    };
+    let (is_large, service) = (came.bytes() > LARGE_BYTES_MIN, Arc::clone(service));
+    let large = service.options.large.clone();
+    let work = move || carry_out(service, place, read, (came, share));
+    let outcome = if is_large { large.run(work).await? } else { work().await };
+    if is_raw { binary::raw(outcome?) } else { outcome }
+}
+
+/// What the method and the headers say.
+fn head(request: &HttpRequest) -> Result<Request, Failure> {
+    let headers = request.headers();
+    Ok(Request {
         at: None,
         method: request.method().clone(),
-        path: path.to_owned(),
-        query,
+        path: String::new(),
+        query: String::new(),
         conditions: conditions(headers)?,
         idempotency_key: idempotency::header(headers),
         provenance: only(headers, "X-Provenance")?,
@@ -93,24 +114,58 @@ async fn answer(
         partial: says(headers, "x-ms-use-partial-indices", "true"),
         parallel: says(headers, "x-bundle-processing-logic", "parallel"),
         profile_validation: validation::asked(headers)?,
-        body,
-        base: base(request, service),
-        correlation_id: ids.correlation.clone(),
+        body: Body::None,
+        base: String::new(),
+        correlation_id: String::new(),
+    })
+}
+
+/// Makes a resource of what came, where it is none yet, and serves the request. The share of the body is given back with the
+/// answer.
+async fn carry_out(
+    service: Arc<Service>,
+    place: Place,
+    mut request: Request,
+    (came, _share): (Came, Share),
+) -> Result<Answer, Failure> {
+    let was_xml = matches!(came, Came::Xml(_));
+    request.body = match came {
+        Came::Body(body) => body,
+        Came::Form(_) => Body::None,
+        Came::Content(binary, bytes) => Body::Bytes(binary.resource(&bytes)),
+        Came::Xml(bytes) => {
+            let is_checked = service.options.validation.checked != validation::Checked::Off;
+            let converted = xml::received(bytes, service.options.inline_bytes_max, is_checked).await;
+            Body::Bytes(converted?)
+        }
     };
-    match dispatch::serve(service, place, request).await {
-        Ok(answer) if is_raw => binary::raw(answer),
+    match dispatch::serve(&service, place, request).await {
         Err(failure) if was_xml => Err(failure.without_places()),
         outcome => outcome,
     }
 }
 
 /// What came in the body.
-enum Received {
+enum Came {
     Body(Body),
-    /// JSON that was made of XML.
+    /// A resource, from which JSON is to be made.
     Xml(Vec<u8>),
+    /// The content of a Binary.
+    Content(Incoming, Vec<u8>),
     /// Parameters of a search, joined to those of the query (R4 http.html section 3.1.0.11).
     Form(String),
+}
+
+impl Came {
+    /// How much it is.
+    fn bytes(&self) -> usize {
+        match self {
+            Came::Body(Body::None | Body::Document(_)) => 0,
+            Came::Body(Body::Bytes(bytes) | Body::JsonPatch(bytes)) => bytes.len(),
+            Came::Xml(bytes) | Came::Content(_, bytes) => bytes.len(),
+            Came::Form(form) => form.len(),
+        }
+    }
 }
 
 /// Reads the body where the method has one that matters.
@@ -119,46 +174,44 @@ async fn receive(
     payload: Payload,
     service: &Service,
     place: &Place,
-) -> Result<Received, Failure> {
+) -> Result<(Came, Share), Failure> {
     let method = request.method();
+    let nothing = || Ok((Came::Body(Body::None), Share::default()));
     if !matches!(*method, Method::POST | Method::PUT | Method::PATCH) {
-        return Ok(Received::Body(Body::None));
+        return nothing();
     }
     if interaction::find(method, place).is_none() {
         return Err(Failure::not_allowed(interaction::allow(place)));
     }
     let headers = request.headers();
-    let arriving = &service.options.arriving;
-    if place.is_search() && body::is_empty(headers) {
-        // All that is asked for stands in the query.
-        return Ok(Received::Body(Body::None));
+    // All that is asked for may stand in path and query.
+    if (place.is_search() || matches!(place, Place::Operation(..))) && body::is_empty(headers) {
+        return nothing();
     }
+    let options = &service.options;
+    let most = |bytes, what| Most { bytes, what, wait: options.body_wait };
+    let read = async |most: Most| body::read(headers, payload, &most, &options.arriving).await;
     if place.is_search() {
         negotiate::form_type(headers)?;
-        let form = body::read(headers, payload, FORM_BYTES_MAX, arriving).await?;
+        let (form, share) = read(most(FORM_BYTES_MAX, "the form of a search")).await?;
         let not_text = |_| Failure::invalid("The form is not UTF-8.");
-        return String::from_utf8(form).map(Received::Form).map_err(not_text);
+        return Ok((Came::Form(String::from_utf8(form).map_err(not_text)?), share));
     }
-    if matches!(place, Place::Operation(..)) && body::is_empty(headers) {
-        // All that an operation needs may stand in its path and query.
-        return Ok(Received::Body(Body::None));
-    }
-    let bytes_max = service.options.body_bytes_max;
+    let bytes_max = options.body_bytes_max;
     if *method == Method::PATCH && patch::is_json_patch(headers)? {
-        let bytes = body::read(headers, payload, bytes_max, arriving).await?;
-        return Ok(Received::Body(Body::JsonPatch(bytes)));
+        let (bytes, share) = read(most(bytes_max, "a body")).await?;
+        return Ok((Came::Body(Body::JsonPatch(bytes)), share));
     }
-    if let Some(binary) = binary::Incoming::of(method, headers, place) {
-        let bytes = body::read(headers, payload, binary::raw_bytes_max(bytes_max), arriving).await?;
-        return Ok(Received::Body(Body::Bytes(binary.resource(&bytes))));
+    if let Some(binary) = Incoming::of(method, headers, place) {
+        let most = most(binary::raw_bytes_max(bytes_max), "the content of a Binary");
+        let (bytes, share) = read(most).await?;
+        return Ok((Came::Content(binary, bytes), share));
     }
     let offer = negotiate::body_type(headers)?;
-    let bytes = body::read(headers, payload, bytes_max, arriving).await?;
-    let is_checked = service.options.validation.checked != validation::Checked::Off;
-    match offer.is_xml && !bytes.is_empty() {
-        true => xml::received(bytes, service.options.inline_bytes_max, is_checked).await.map(Received::Xml),
-        false => Ok(Received::Body(Body::Bytes(bytes))),
-    }
+    let (bytes, share) = read(most(bytes_max, "a body")).await?;
+    let came =
+        if offer.is_xml && !bytes.is_empty() { Came::Xml(bytes) } else { Came::Body(Body::Bytes(bytes)) };
+    Ok((came, share))
 }
 
 /// The path behind `/{workspace}/{service}`.

@@ -4,6 +4,7 @@
 //! a browser says in `Origin` (Fetch standard, section 3.2): no page may send one behind an operator's back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, ORIGIN};
@@ -14,13 +15,16 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::answer::{Answer, Style, respond};
-use super::body::{self, Arriving};
+use super::body::{self, Arriving, Most};
 use super::service::Services;
 use crate::error::{Failure, FailureKind, IssueCode};
 use crate::telemetry::RequestIds;
 
 /// The body of an order is a few names.
 const BODY_BYTES_MAX: usize = 16 << 10;
+
+/// How long an order may take to arrive.
+const BODY_WAIT: Duration = Duration::from_secs(60);
 /// The projection that is meant where none is named.
 const DEFAULT: &str = "search";
 
@@ -102,7 +106,8 @@ pub(super) async fn order<T: DeserializeOwned>(
     }
     // Too small to count with the bodies of the services.
     let arriving = Arriving::new(BODY_BYTES_MAX);
-    let bytes = body::read(request.headers(), payload, BODY_BYTES_MAX, &arriving).await?;
+    let most = Most { bytes: BODY_BYTES_MAX, what: "an order", wait: BODY_WAIT };
+    let (bytes, _share) = body::read(request.headers(), payload, &most, &arriving).await?;
     // The message of serde_json names a property and a place; what is sent here is no content of a resource.
     serde_json::from_slice(&bytes).map_err(|error| Failure::invalid(format!("The body is wrong: {error}.")))
 }

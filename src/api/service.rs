@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::body::Arriving;
 use super::capabilities::Stated;
+use super::large::Large;
 use super::turns::Turns;
 use super::validation::ValidationOptions;
 use crate::actors::Compartments;
@@ -25,8 +26,12 @@ use crate::subscriptions::Subscriptions;
 pub struct ApiOptions {
     /// Largest body after unpacking, in bytes. The largest Synthea bundles have some 20 MB.
     pub body_bytes_max: usize,
-    /// The memory for bodies that are arriving, shared by all services.
+    /// The memory for bodies that are arriving or worked on, shared by all services.
     pub arriving: Arriving,
+    /// The places for requests with large bodies, shared by all services.
+    pub large: Large,
+    /// How long a whole body may take to arrive. The largest takes ten minutes at half a megabit a second.
+    pub body_wait: Duration,
     /// Bodies larger than this are parsed and validated off the HTTP worker, so that they do not hold up others.
     pub inline_bytes_max: usize,
     /// Entries on a page where the client does not say (AHDS: 10).
@@ -57,6 +62,8 @@ impl Default for ApiOptions {
         Self {
             body_bytes_max: 32 << 20,
             arriving: Arriving::new(256 << 20),
+            large: Large::default(),
+            body_wait: Duration::from_secs(600),
             inline_bytes_max: 256 << 10,
             page_size: 10,
             page_size_max: 1000,

@@ -64,11 +64,6 @@ pub struct Held {
 }
 
 impl Held {
-    /// Whether nobody is kept waiting: all criteria were identifiers.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.turns.is_empty()
-    }
-
     /// Whether it is the turn of a resource as well: who has one must not wait for another.
     pub(crate) fn is_of_resources(&self) -> bool {
         self.of_resources

@@ -1,7 +1,7 @@
 //! The parts of a running server, opened in the order of the data's way and closed in the same order.
 
 use crate::actors::Memory;
-use crate::api::Arriving;
+use crate::api::{Arriving, Large};
 use crate::config::Settings;
 use crate::telemetry::Metrics;
 
@@ -45,8 +45,10 @@ impl std::fmt::Debug for Parts {
 pub(super) struct Shared {
     /// For actors, what they remember and what they are asked to write.
     pub(super) memory: Memory,
-    /// For bodies that are arriving.
+    /// For bodies that are arriving or worked on.
     pub(super) arriving: Arriving,
+    /// For requests with large bodies.
+    pub(super) large: Large,
 }
 
 impl Parts {
@@ -63,6 +65,7 @@ impl Parts {
         let shared = Shared {
             memory: Memory::new(settings.actors.memory_bytes_max, settings.actors.cache_bytes_max),
             arriving: Arriving::new(settings.http.bodies_bytes_max),
+            large: Large::default(),
         };
         let mut workspaces = Vec::new();
         for (name, workspace) in &settings.workspaces {

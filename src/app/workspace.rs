@@ -289,6 +289,7 @@ fn service(
     let options = ApiOptions {
         body_bytes_max: settings.http.body_bytes_max,
         arriving: shared.arriving.clone(),
+        large: shared.large.clone(),
         page_size: settings.fhir.page_size,
         page_size_max: settings.fhir.page_size_max,
         bundle_entries_max: settings.fhir.bundle_entries_max,

@@ -126,7 +126,7 @@ pub struct HttpSettings {
     pub workers: usize,
     /// The largest body of a request, in bytes, after decompression.
     pub body_bytes_max: usize,
-    /// The bytes of all bodies that are arriving at the same time; beyond it the answer is 503.
+    /// The bytes of all bodies that are arriving or worked on at the same time; beyond it the answer is 503.
     pub bodies_bytes_max: usize,
     /// Connections of all workers together; the next one waits.
     pub connections_max: usize,

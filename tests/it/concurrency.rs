@@ -102,7 +102,7 @@ fn large_resources_read_at_once_do_not_fail_each_other() {
 /// Writes with a Provenance are groups, which the actor does not queue: they have to take turns, as patches do.
 #[test]
 fn writes_with_a_provenance_take_turns_whatever_they_do() {
-    const PATCH: &str = r#"[{"op":"replace","path":"/active","value":true}]"#;
+    const PATCH: &str = r#"[{"op":"add","path":"/active","value":true}]"#;
     let header = |writer: usize| {
         let who = format!(r#"[{{"who":{{"display":"{writer}"}}}}]"#);
         format!(r#"{{"resourceType":"Provenance","recorded":"2026-01-01T00:00:00Z","agent":{who}}}"#)

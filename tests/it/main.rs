@@ -34,6 +34,7 @@ mod group;
 mod history;
 mod hostile;
 mod idempotency;
+mod large_bodies;
 mod lastn;
 mod load;
 mod member_match;
