@@ -82,9 +82,12 @@ pub enum ListError {
     /// No concept map fits.
     #[error("no concept map is known for {0}")]
     UnknownConceptMap(String),
-    /// No code system has this address, or only some of its concepts are known.
+    /// No code system has this address, or none of its concepts are known.
     #[error("the code system {0} is not known")]
     UnknownCodeSystem(String),
+    /// Only some concepts of the code system are known, and the code is none of them.
+    #[error("of the code system {0} only a part is known, which does not have this code")]
+    PartOfCodeSystem(String),
     /// The code system has no such concept.
     #[error("the code system {0} has no such code")]
     UnknownCode(String),

@@ -246,3 +246,37 @@ fn a_system_that_is_stored_whole_takes_concepts_as_long_as_they_fit() {
         assert_eq!(server.get("/CodeSystem/w").await.json()["meta"]["versionId"], "2");
     });
 }
+
+#[test]
+fn what_was_imported_is_listed_whole_where_an_expansion_may_have_so_many() {
+    test_with(setup(), |server| async move {
+        head(&server).await;
+        // More than one fragment takes.
+        import(&server, portion((0..5_001).map(|number| concept(&format!("n{number}"), "N")))).await;
+        let set = json!({"resourceType": "ValueSet", "id": "all", "url": "urn:all", "status": "active",
+            "compose": {"include": [{"system": "urn:c"}]}});
+        put(&server, "/ValueSet/all", &set).await;
+        let expansion = server.get("/ValueSet/all/$expand").await;
+        assert_eq!(expansion.status, 200, "{}", expansion.text());
+        let expansion = &expansion.json()["expansion"];
+        assert_eq!(
+            (&expansion["total"], expansion["contains"].as_array().unwrap().len()),
+            (&json!(5_001), 5_001)
+        );
+        let absent = server.get("/CodeSystem/$validate-code?url=urn:c&code=absent").await;
+        assert_eq!(absent.status, 404);
+        assert!(absent.text().contains("only a part is known"), "{}", absent.text());
+        // One fragment after the other: three times as many are beyond what is listed at once.
+        for portion_of in 1..4 {
+            let numbers = portion_of * 5_001..(portion_of + 1) * 5_001;
+            import(&server, portion(numbers.map(|number| concept(&format!("n{number}"), "N")))).await;
+        }
+        let refused = server.get("/ValueSet/all/$expand").await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.outcome().as_str()),
+            (422, "too-costly"),
+            "{}",
+            refused.text()
+        );
+    });
+}

@@ -292,7 +292,7 @@ pub(super) fn is_placeholder(system: &CodeSystem) -> bool {
 }
 
 fn incomplete(canonical: &Canonical) -> ListError {
-    ListError::UnknownCodeSystem(canonical.to_string())
+    ListError::PartOfCodeSystem(canonical.to_string())
 }
 
 fn by_grammar(part: &Part, canonical: &Canonical, code: &str) -> Result<bool, ListError> {

@@ -342,11 +342,11 @@ impl List<'_> {
             }
             found => found?,
         };
-        if is_placeholder(&system) {
-            return Err(ListError::UnknownCodeSystem(canonical.to_string()));
-        }
         if system.is_truncated {
             return Err(ListError::TooCostly(self.request.codes_max));
+        }
+        if is_placeholder(&system) {
+            return Err(ListError::UnknownCodeSystem(canonical.to_string()));
         }
         self.used.insert(canonical.url.clone(), system.version.clone());
         self.is_unclosed |= !system.is_complete();

@@ -82,7 +82,7 @@ impl Engine<'_> {
             match system.get(code) {
                 Some(_) => {}
                 None if system.is_complete() => return Err(unknown()),
-                None => return Err(ListError::UnknownCodeSystem(canonical.to_string())),
+                None => return Err(ListError::PartOfCodeSystem(canonical.to_string())),
             }
         }
         Ok(if above_right.subsumes(left, right) {

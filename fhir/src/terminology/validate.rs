@@ -82,7 +82,7 @@ impl Engine<'_> {
         {
             return match found.is_complete() {
                 true => Ok(Verdict::no(format!("The version {version} of {url} has no such code."))),
-                false => Err(ListError::UnknownCodeSystem(canonical.to_string())),
+                false => Err(ListError::PartOfCodeSystem(canonical.to_string())),
             };
         }
         let concept = found.as_ref().and_then(|system| system.get(&coded.code));
@@ -130,9 +130,12 @@ impl Engine<'_> {
         let found = match self.code_system(canonical, &Extent::Code(coded.code.clone())) {
             Ok(found) if !is_placeholder(&found) => found,
             Err(ListError::Pending) => return Err(ListError::Pending),
-            _ => {
+            nothing => {
                 let Some(known) = grammar_of(&canonical.url) else {
-                    return Err(ListError::UnknownCodeSystem(canonical.to_string()));
+                    return Err(match nothing {
+                        Ok(_) => ListError::PartOfCodeSystem(canonical.to_string()),
+                        Err(_) => ListError::UnknownCodeSystem(canonical.to_string()),
+                    });
                 };
                 return Ok(match grammar::fault(known, &coded.code) {
                     None => Verdict { result: true, code: Some(coded.clone()), ..Verdict::default() },
@@ -158,7 +161,7 @@ impl Engine<'_> {
             None if system.is_complete() => {
                 Ok(Verdict::no(format!("The code system {} has no such code.", system.url)))
             }
-            None => Err(ListError::UnknownCodeSystem(system.url.clone())),
+            None => Err(ListError::PartOfCodeSystem(system.url.clone())),
         }
     }
 }

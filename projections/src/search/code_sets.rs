@@ -29,7 +29,7 @@ pub(super) fn related(
 fn refuse(error: &ListError) -> Refusal {
     Refusal::BadValue(match error {
         ListError::UnknownValueSet(_) => "the value set is not known here".to_owned(),
-        ListError::UnknownCodeSystem(_) => {
+        ListError::UnknownCodeSystem(_) | ListError::PartOfCodeSystem(_) => {
             "a code system that it depends on is not known here, or in part only".to_owned()
         }
         ListError::UnknownCode(_) => "the code system has no such code".to_owned(),

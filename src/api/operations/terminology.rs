@@ -33,6 +33,7 @@ pub(super) fn refuse(error: ListError) -> Failure {
     let (kind, code) = match error {
         ListError::UnknownValueSet(_)
         | ListError::UnknownCodeSystem(_)
+        | ListError::PartOfCodeSystem(_)
         | ListError::UnknownCode(_)
         | ListError::UnknownConceptMap(_) => (FailureKind::NotFound, IssueCode::NotFound),
         ListError::TooCostly(_) | ListError::TooMuchWork => {

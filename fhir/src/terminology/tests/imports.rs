@@ -184,5 +184,5 @@ fn the_value_set_of_a_system_has_the_versions_of_the_system() {
 fn codes_of_a_system_that_is_only_named_are_not_called_wrong() {
     let sct = Canonical::parse("http://snomed.info/sct");
     let unknown = Engine::new(&Published).subsumption(&sct, "1", "2");
-    assert_eq!(unknown, Err(ListError::UnknownCodeSystem("http://snomed.info/sct".to_owned())));
+    assert_eq!(unknown, Err(ListError::PartOfCodeSystem("http://snomed.info/sct".to_owned())));
 }

@@ -56,6 +56,7 @@ fn every_value_set_is_listed_or_needs_what_others_publish() {
             }
             Err(
                 ListError::UnknownCodeSystem(system)
+                | ListError::PartOfCodeSystem(system)
                 | ListError::UnknownValueSet(system)
                 | ListError::NotEnumerable(system),
             ) => {

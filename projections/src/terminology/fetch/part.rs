@@ -71,8 +71,28 @@ impl Fetcher<'_> {
         Ok(system)
     }
 
-    /// All concepts whose words begin so; without a filter there are too many by definition.
+    /// All concepts, where an expansion may have so many.
+    async fn all(&self, large: &Large) -> Result<CodeSystem, ProjectionError> {
+        let is_cut = usize::try_from(large.concepts).unwrap_or(0) > EXPANSION_CODES_MAX;
+        let mut rows = Vec::new();
+        if !is_cut {
+            // One that several parts have is there several times, the newest first.
+            let select = format!(
+                "SELECT code, body FROM {} WHERE system = $1 AND seq = ANY($2) ORDER BY code, seq DESC",
+                self.tables.concept
+            );
+            rows = self.concepts(&select, &[&large.system, &large.parts], None).await?.0;
+        }
+        let mut system = self.linked(large, rows).await?;
+        system.is_truncated = is_cut;
+        Ok(system)
+    }
+
+    /// All concepts whose words begin so.
     async fn matching(&self, large: &Large, text: Option<&str>) -> Result<CodeSystem, ProjectionError> {
+        if text.is_none() {
+            return self.all(large).await;
+        }
         let Some(asked) = text.and_then(|text| asked(large.system, text)) else {
             let mut system = self.linked(large, Vec::new()).await?;
             system.is_truncated = true;
