@@ -198,6 +198,9 @@ async fn the_check_finds_what_is_wrong_with_contained_resources() {
             2,
         ),
         (format!("DELETE FROM {span} WHERE seq >> 20 = 1"), 1),
+        // Nothing is left that tells of it but the container.
+        (format!("WITH r AS (DELETE FROM {contained} WHERE seq >> 20 = 2), s AS (DELETE FROM {span} WHERE seq >> 20 = 2)
+            DELETE FROM {text} WHERE seq >> 20 = 2"), 2),
         (
             format!(
                 "INSERT INTO {text} SELECT key + 1, seq, log, text FROM {text} WHERE seq >> 20 = 2 LIMIT 1"
