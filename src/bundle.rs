@@ -18,6 +18,7 @@ mod resolve;
 mod response;
 mod target;
 mod transaction;
+mod unheard;
 
 use actix_web::http::StatusCode;
 use anamnesis_events::{Position, Remembered};

@@ -44,21 +44,28 @@ pub(super) fn refuse_elsewhere(call: &Call, interaction: Interaction) -> Result<
         Interaction::Operation(operation) => operation.name == "$everything",
         _ => false,
     };
-    if !is_asked || is_understood {
-        return Ok(());
-    }
-    let text = "_asOf is understood by read, history, $everything and the search of a patient's compartment, and by nothing else.";
-    Err(Failure::new(FailureKind::Invalid, IssueCode::NotSupported, text))
+    if !is_asked || is_understood { Ok(()) } else { Err(not_understood()) }
 }
 
-/// Whether a name is that of the parameter but for case and underscores.
+/// Whether a name is that of the parameter but for case, a modifier, and what is no letter: `as-of`, `$as-of`, `_asOf:x`.
 pub(super) fn is_nearly(name: &str) -> bool {
-    name != PARAMETER && name.replace('_', "").eq_ignore_ascii_case("asOf")
+    let code = name.split([':', '.']).next().unwrap_or_default();
+    let is_its = |text: &str| {
+        let letters = text.chars().filter(char::is_ascii_alphabetic);
+        letters.map(|letter| letter.to_ascii_lowercase()).eq("asof".chars())
+    };
+    name != PARAMETER && (is_its(name) || is_its(code))
 }
 
 /// Who misspells the past would be given the present.
 pub(super) fn misspelt(name: &str) -> Failure {
-    let text = format!("The parameter {} is not known; {PARAMETER} is.", encode(name));
+    let text = format!("The parameter {} is not known: did you mean {PARAMETER}?", encode(name));
+    Failure::new(FailureKind::Invalid, IssueCode::NotSupported, text)
+}
+
+/// Who asks for the past where there is only the present is told so.
+pub(super) fn not_understood() -> Failure {
+    let text = "_asOf is understood by read, history, $everything and the search of a patient's compartment, and by nothing else.";
     Failure::new(FailureKind::Invalid, IssueCode::NotSupported, text)
 }
 

@@ -66,6 +66,8 @@ pub struct Conditions {
     pub if_modified_since: Option<String>,
     /// `If-None-Exist`, a query
     pub if_none_exist: Option<String>,
+    /// `If-Unmodified-Since`, which entries of bundles do not have
+    pub if_unmodified_since: Option<String>,
 }
 
 /// What comes with a request.

@@ -65,7 +65,7 @@ pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request
         return Err(Failure::not_allowed(interaction::allow(&place)));
     };
     as_of::refuse_elsewhere(&call, interaction)?;
-    parameters::check(&call, interaction)?;
+    parameters::check(&call, interaction, place.resource_type())?;
     let is_of_parameters = interaction.is_write() && place.resource_type() == Some(search_parameters::TYPE);
     if is_of_parameters {
         let turn = call.service.turns.wait_for_parameters(&call.service.log).await?;

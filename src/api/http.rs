@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::http::header::{HeaderMap, HeaderName};
+use actix_web::http::uri::Authority;
 use actix_web::http::{Method, header};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
@@ -85,7 +86,7 @@ async fn answer(
     };
     let read = Request {
         query,
-        base: base(request, service),
+        base: base(request, service)?,
         path: path.to_owned(),
         correlation_id: ids.correlation.clone(),
         ..head(request)?
@@ -221,12 +222,21 @@ fn below_base(path: &str) -> &str {
 }
 
 /// The service's address as the client knows it, without a last slash.
-fn base(request: &HttpRequest, service: &Service) -> String {
+///
+/// # Errors
+/// 400 for a `Host` that is none (RFC 9112 section 3.2), or another header that names one: it would stand in links.
+fn base(request: &HttpRequest, service: &Service) -> Result<String, Failure> {
     if let Some(public) = &service.options.public_url {
-        return public.clone();
+        return Ok(public.clone());
     }
     let connection = request.connection_info();
-    format!("{}://{}/{}/{}", connection.scheme(), connection.host(), service.workspace, service.name)
+    let (scheme, host) = (connection.scheme(), connection.host());
+    let is_host = |text: &str| !text.contains('@') && text.parse::<Authority>().is_ok();
+    let mut sent = request.headers().get_all(header::HOST).map(|line| line.to_str().unwrap_or_default());
+    if !sent.all(is_host) || !is_host(host) || !scheme.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        return Err(Failure::invalid("The header Host, or what a proxy has made of it, names no host."));
+    }
+    Ok(format!("{scheme}://{host}/{}/{}", service.workspace, service.name))
 }
 
 fn conditions(headers: &HeaderMap) -> Result<Conditions, Failure> {
@@ -235,6 +245,7 @@ fn conditions(headers: &HeaderMap) -> Result<Conditions, Failure> {
         if_none_match: list(headers, header::IF_NONE_MATCH),
         if_modified_since: line(headers, header::IF_MODIFIED_SINCE),
         if_none_exist: only(headers, "If-None-Exist")?,
+        if_unmodified_since: line(headers, header::IF_UNMODIFIED_SINCE),
     })
 }
 

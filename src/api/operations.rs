@@ -24,7 +24,7 @@ pub(super) mod validate_code;
 pub(super) mod versions;
 
 pub(in crate::api) use input::{Input, value_of};
-pub(in crate::api) use takes::Takes;
+pub(in crate::api) use takes::{Form, Takes};
 
 /// A part of the value of a search, so that what separates parts is plain in it (R4 search.html#escaping).
 fn escaped(text: &str) -> String {

@@ -132,8 +132,22 @@ pub(super) async fn parse(
     let (query, issues) = read(call, &call.index()?, scope, parameters, options(call)).await?;
     let query = pinned(call, query);
     let outdated = outdated::told(call, scope, query.applied());
+    let elements = without_element(call, &query)?;
     let issues = awaiting(call, scope, issues).into_iter().map(Issue::from);
-    Ok((query, issues.chain(outdated).collect()))
+    Ok((query, issues.chain(outdated).chain(elements).collect()))
+}
+
+/// What there is to say of `_elements` that none of the types has that may be among the results.
+fn without_element(call: &Call, query: &SearchQuery) -> Result<Option<Issue>, Failure> {
+    let is_include = |(name, _): &(String, String)| {
+        matches!(name.split(':').next().unwrap_or(name), "_include" | "_revinclude")
+    };
+    let is_of_any = query.contained() != Contained::None || query.applied().iter().any(is_include);
+    let types: Vec<&str> = match is_of_any {
+        true => super::route::resource_types().collect(),
+        false => query.types().iter().map(String::as_str).collect(),
+    };
+    Subset::parse(&call.query)?.without_element(call, &types)
 }
 
 /// The query as of the position that the reads of a transaction share. What is counted, and what is contained, is only

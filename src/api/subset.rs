@@ -7,8 +7,9 @@ use anamnesis_fhir::definitions::{Structure, StructureKind, r4};
 use anamnesis_fhir::json::{Document, Kind, Limits, Splice, Value};
 use bytes::Bytes;
 
-use super::query::Query;
-use crate::error::Failure;
+use super::call::Call;
+use super::query::{Query, encode};
+use crate::error::{Failure, FailureKind, Issue, IssueCode};
 
 /// Marks an incomplete resource (R4 resource.html section 2.26.3.1).
 const TAG: &[u8] =
@@ -55,6 +56,32 @@ impl Subset {
             Some("count") => Ok(Self::Count),
             Some(_) => Err(Failure::invalid("_summary is true, false, text, data or count.")),
         }
+    }
+
+    /// What there is to say of names in `_elements` that are those of no element of any of these types: what they stand for
+    /// is missing in the answer.
+    ///
+    /// # Errors
+    /// 400 where the client or the configuration wants what is not known to be refused.
+    pub(crate) fn without_element(&self, call: &Call, types: &[&str]) -> Result<Option<Issue>, Failure> {
+        let Self::Elements(names) = self else { return Ok(None) };
+        let is_of = |name: &str, of_type: &&str| {
+            name == "resourceType"
+                || r4().resource(of_type).is_some_and(|structure| {
+                    structure.element_by_path_name(name).is_some() || structure.element(name).is_some()
+                })
+        };
+        let unknown = names.iter().filter(|name| !types.iter().any(|of_type| is_of(name, of_type)));
+        let unknown: Vec<String> = unknown.map(|name| encode(name).to_string()).collect();
+        if unknown.is_empty() {
+            return Ok(None);
+        }
+        let text = format!("_elements names what is no element here: {}", unknown.join(", "));
+        if call.refuses_unknown() {
+            let text = format!("{text}.");
+            return Err(Failure::new(FailureKind::Invalid, IssueCode::NotSupported, text));
+        }
+        Ok(Some(Issue::warning(IssueCode::NotSupported, format!("{text}; it was left out."))))
     }
 
     /// The part of a recorded resource. What cannot be taken apart is given whole.

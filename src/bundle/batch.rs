@@ -54,6 +54,8 @@ pub(super) async fn dispatch(
             if_none_match: entry.if_none_match.clone(),
             if_modified_since: entry.if_modified_since.clone(),
             if_none_exist: entry.if_none_exist.clone(),
+            // An entry has no such condition.
+            if_unmodified_since: None,
         },
         idempotency_key: None,
         provenance: None,

@@ -10,6 +10,7 @@ use chrono::{TimeZone, Utc};
 
 use super::own::Own;
 use super::target::Target;
+use super::unheard;
 use crate::api::Query;
 use crate::api::interaction::{Called, called};
 use crate::error::{Failure, FailureKind, Issue, IssueCode};
@@ -206,7 +207,7 @@ fn read_entry<'a>(kind: BundleKind, index: usize, entry: Value<'a>, base: &str) 
     };
     let of_transaction =
         || if kind == BundleKind::Transaction { problem_in_transaction(&entry) } else { None };
-    match problem(&entry).or_else(of_transaction) {
+    match problem(&entry).or_else(|| unheard::problem(&entry)).or_else(of_transaction) {
         Some(problem) => Err(fail(problem)),
         None => Ok(entry),
     }
@@ -253,6 +254,9 @@ fn problem(entry: &Entry<'_>) -> Option<Problem> {
         }
         (Method::Patch, _) => {
             Some((IssueCode::Value, "PATCH goes to Type/id or Type?criteria.", "request.url"))
+        }
+        (Method::Post, Target::Conditional(..)) => {
+            Some((IssueCode::NotSupported, "The criteria of a create stand in ifNoneExist.", "request.url"))
         }
         (Method::Post, _) => Some((IssueCode::Value, POST_GOES_TO, "request.url")),
         (Method::Put | Method::Delete, _) => {

@@ -322,17 +322,65 @@ fn the_past_is_asked_for_in_parameters_too_and_never_misspelt() {
         assert_eq!(twice.status, 400);
         let misspelt = post("/Patient/a/$everything", "asOf", serde_json::json!({"valueString": "1"})).await;
         assert_eq!((misspelt.status.as_u16(), misspelt.outcome().as_str()), (400, "not-supported"));
-        for path in
-            ["/Patient/a", "/Patient/a/_history", "/Patient/a/$everything", "/Patient/a/*", "/Patient"]
-        {
-            for name in ["_asof", "_ASOF", "asOf", "_as_of"] {
-                let answer = server.get(&format!("{path}?{name}=1")).await;
-                assert_eq!(
-                    (answer.status.as_u16(), answer.outcome().as_str()),
-                    (400, "not-supported"),
-                    "{path} {name}"
-                );
+    });
+}
+
+#[test]
+fn a_misspelt_name_of_the_parameter_is_refused_wherever_it_stands() {
+    test(|server| async move {
+        server.put("/Patient/a", patient("a", true)).await;
+        let refused = |answer: crate::support::Answer, what: &str| {
+            let found = (answer.status.as_u16(), answer.outcome());
+            assert_eq!(found, (400, "not-supported".to_owned()), "{what}");
+            assert!(answer.text().contains("did you mean _asOf"), "{what}: {}", answer.text());
+        };
+        let names = [
+            "_asof", "_ASOF", "asOf", "_as_of", "_as-of", "as-of", "$as-of", "%24as-of", "_asOf:x",
+            "_asOf.x", "as.of",
+        ];
+        for path in [
+            "/Patient/a",
+            "/Patient/a/_history/1",
+            "/Patient/a/_history",
+            "/_history",
+            "/Patient/a/$everything",
+            "/Patient/a/*",
+            "/Patient",
+            "",
+            "/metadata",
+            "/Observation/$lastn",
+            "/ValueSet/$expand",
+            "/$versions",
+        ] {
+            for name in names {
+                refused(server.get(&format!("{path}?{name}=1")).await, &format!("{path} {name}"));
             }
+        }
+        refused(
+            server
+                .send(
+                    "POST",
+                    "/Patient/_search",
+                    &[("Content-Type", "application/x-www-form-urlencoded")],
+                    "as-of=1",
+                )
+                .await,
+            "form",
+        );
+        for kind in ["batch", "transaction"] {
+            for name in ["as-of", "_asOf:x"] {
+                let entry =
+                    serde_json::json!({"request": {"method": "GET", "url": format!("Patient/a?{name}=1")}});
+                let bundle = serde_json::json!({"resourceType": "Bundle", "type": kind, "entry": [entry]});
+                let answer = server.post("", bundle.to_string()).await;
+                assert!(answer.text().contains("did you mean _asOf"), "{kind}: {}", answer.text());
+                assert!(!answer.text().contains("active"), "{kind}: {}", answer.text());
+            }
+        }
+        let entry = serde_json::json!({"name": "_asOf", "valueString": "1"});
+        let body = serde_json::json!({"resourceType": "Parameters", "parameter": [entry]}).to_string();
+        for path in ["/Observation/$lastn?patient=a&code=x", "/DocumentReference/$docref?patient=a"] {
+            assert_eq!(server.post(path, body.clone()).await.status, 400, "{path} has no past");
         }
     });
 }

@@ -222,3 +222,28 @@ fn orders_of_a_web_page_are_refused() {
         assert!(!listed.text().await.unwrap().contains("building"), "nothing was begun");
     });
 }
+
+#[test]
+fn a_host_that_is_none_is_refused() {
+    test(|server| async move {
+        server.put("/Patient/a", r#"{"resourceType":"Patient","id":"a"}"#).await;
+        for (name, value) in [
+            ("Host", "a b"),
+            ("Host", "<x>"),
+            ("Host", "a/b"),
+            ("Host", "a@b"),
+            ("Host", "a\"b"),
+            ("X-Forwarded-Host", "<x>"),
+            ("X-Forwarded-Proto", "java script"),
+        ] {
+            let answer = server.send("GET", "/Patient", &[(name, value)], "").await;
+            assert_eq!(answer.status, 400, "{name}: {value}: {}", answer.text());
+            assert!(!answer.text().contains(value), "{}", answer.text());
+        }
+        for value in ["fhir.example.org", "fhir.example.org:8080", "[::1]:80", "a_b"] {
+            let answer = server.send("GET", "/Patient", &[("Host", value)], "").await;
+            let own = format!("http://{value}/default/fhir/Patient");
+            assert_eq!(answer.json()["link"][0]["url"].as_str(), Some(own.as_str()), "{}", answer.text());
+        }
+    });
+}

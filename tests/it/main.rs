@@ -39,6 +39,7 @@ mod lastn;
 mod load;
 mod member_match;
 mod memory;
+mod operation_input;
 mod overload;
 mod packages;
 mod parked;

@@ -73,6 +73,58 @@ fn a_search_is_told_once_how_to_answer() {
 }
 
 #[test]
+fn what_has_one_value_is_given_it_once_wherever_it_is_given() {
+    test(|server| async move {
+        server.put("/Patient/a", patient("1")).await;
+        for (path, queries) in [
+            (
+                "/Patient/a/_history",
+                ["_count=1&_count=2", "_since=2020&_since=2100", "_sort=_lastUpdated&_sort=-_lastUpdated"],
+            ),
+            ("/_history", ["_at=2020&_at=2021", "_before=2020&_before=2021", "_page=1&_page=2"]),
+            (
+                "/Patient/a",
+                [
+                    "_summary=text&_summary=data",
+                    "_elements=name&_elements=gender",
+                    "_format=json&_format=xml",
+                ],
+            ),
+            (
+                "/Patient/a/_history/1",
+                [
+                    "_summary=text&_summary=data",
+                    "_elements=name&_elements=gender",
+                    "_pretty=true&_pretty=false",
+                ],
+            ),
+            (
+                "/metadata",
+                [
+                    "mode=full&mode=terminology",
+                    "mode=normative&mode=full",
+                    "_format=json&_format=application/json",
+                ],
+            ),
+            ("/Patient", ["_explain=true&_explain=values", "_explain=false&_explain=true", "ct=a&ct=b"]),
+        ] {
+            for query in queries {
+                let answer = server.get(&format!("{path}?{query}")).await;
+                refused(&answer, query);
+                assert_eq!(answer.outcome(), "duplicate", "{query}");
+            }
+        }
+        for path in [
+            "/Patient/a?_summary=data&_summary=data",
+            "/_history?_count=1&_count=1",
+            "/metadata?mode=full&mode=full",
+        ] {
+            assert_eq!(server.get(path).await.status, 200, "{path} says one thing");
+        }
+    });
+}
+
+#[test]
 fn lists_of_types_are_all_to_be_met() {
     test(|server| async move {
         server.put("/Patient/a", patient("1")).await;

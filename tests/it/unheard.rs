@@ -245,3 +245,206 @@ fn the_link_of_lastn_has_what_was_applied() {
         assert!(own.ends_with("/Observation/$lastn?patient=a&code=x&max=2"), "{own}");
     });
 }
+
+#[test]
+fn a_modifier_of_what_has_none_is_refused() {
+    test(|server| async move {
+        server.put("/Patient/a", patient("a").to_string()).await;
+        for name in [
+            "_list:not",
+            "_not-referenced:missing",
+            "_type:not",
+            "_filter:not",
+            "_query:exact",
+            "_count:exact",
+            "_sort:desc",
+            "_summary:not",
+            "_elements:exact",
+            "_total:missing",
+            "_contained:not",
+            "_containedType:not",
+            "_include:exact",
+            "_revinclude:all",
+            "_includesCount:x",
+            "_format:x",
+            "_pretty:x",
+            "_explain:x",
+            "_since:x",
+            "ct:x",
+        ] {
+            for path in [
+                "/Patient",
+                "",
+                "/Patient/a/_history",
+                "/Patient/a",
+                "/Patient/a/$everything",
+                "/Patient/a/*",
+            ] {
+                let answer = server.send("GET", &format!("{path}?{name}=1"), &[LENIENT], "").await;
+                refused(&answer, "not-supported");
+                assert!(answer.text().contains(name.split(':').next().unwrap()), "{}", answer.text());
+            }
+        }
+        for query in ["_meta-history:x=false", "hardDelete:x=true"] {
+            refused(
+                &server.put(&format!("/Patient/a?{query}"), patient("a").to_string()).await,
+                "not-supported",
+            );
+        }
+        for path in ["/Patient/a/$everything?start:x=2020", "/Observation/$lastn?patient=a&code=x&max:x=2"] {
+            refused(&server.get(path).await, "not-supported");
+        }
+        assert_eq!(server.events().await, 1);
+        assert_eq!(server.get("/Patient?_include:iterate=Patient:organization").await.status, 200);
+    });
+}
+
+#[test]
+fn bundles_statements_and_how_to_answer_are_looked_at_where_the_client_is_strict() {
+    test(|server| async move {
+        server.put("/Patient/a", patient("a").to_string()).await;
+        let batch = r#"{"resourceType":"Bundle","type":"batch"}"#;
+        for (method, path, body, code) in [
+            ("POST", "?nonsense=x", batch, "not-supported"),
+            ("GET", "/metadata?nonsense=x", "", "not-supported"),
+            ("GET", "/_operations/reindex/x?nonsense=x", "", "not-supported"),
+            ("GET", "/Patient/a?_elements=nonsense", "", "not-supported"),
+            ("GET", "/Patient/a/_history/1?_elements=active,nonsense", "", "not-supported"),
+            ("GET", "/Patient?_elements=nonsense", "", "not-supported"),
+            ("GET", "/Patient/a/*?_elements=nonsense", "", "not-supported"),
+            ("GET", "/Patient/a/$everything?_elements=nonsense", "", "not-supported"),
+            ("GET", "/Patient/a?_pretty=nonsense", "", "invalid"),
+            ("GET", "/Patient?_pretty=nonsense", "", "invalid"),
+            ("GET", "/metadata?_pretty=nonsense", "", "invalid"),
+        ] {
+            refused(&server.send(method, path, &[FHIR, STRICT], body).await, code);
+            if !path.starts_with("/_operations") {
+                assert_eq!(server.send(method, path, &[FHIR], body).await.status, 200, "{path}");
+            }
+        }
+        for path in ["/Patient?_elements=nonsense", "/Patient/a/$everything?_elements=name,nonsense"] {
+            let told = warnings(&server.get(path).await);
+            assert!(told.iter().any(|text| text.contains("nonsense")), "{path}: {told:?}");
+        }
+        for path in [
+            "/Patient?_elements=id,meta,resourceType,name,deceased,deceasedBoolean,_birthDate",
+            "/Patient?_elements=code&_revinclude=Observation:subject",
+            "?_type=Patient,Observation&_elements=code,name",
+            "/Patient/a?_elements=active,name&_pretty=true",
+            "/Patient/a/$everything?_elements=code",
+            "/metadata?mode=full&_format=json&_pretty=false",
+        ] {
+            let answer = server.send("GET", path, &[STRICT], "").await;
+            assert_eq!(
+                (answer.status.as_u16(), warnings(&answer).len()),
+                (200, 0),
+                "{path}: {}",
+                answer.text()
+            );
+        }
+    });
+}
+
+#[test]
+fn conditions_that_mean_nothing_are_refused() {
+    test(|server| async move {
+        server.put("/Patient/a", patient("a").to_string()).await;
+        let batch = r#"{"resourceType":"Bundle","type":"batch"}"#;
+        let new = r#"{"resourceType":"Patient"}"#;
+        let changed = json!({"resourceType": "Patient", "id": "a", "active": false}).to_string();
+        let patch = r#"[{"op":"replace","path":"/active","value":false}]"#;
+        let json_patch = ("Content-Type", "application/json-patch+json");
+        let unmodified = ("If-Unmodified-Since", "Mon, 01 Jan 2001 00:00:00 GMT");
+        for (method, path, kind, condition, body) in [
+            ("POST", "/Patient", FHIR, ("If-Match", "W/\"1\""), new),
+            ("POST", "/Patient", FHIR, ("If-None-Match", "*"), new),
+            ("POST", "", FHIR, ("If-Match", "W/\"1\""), batch),
+            ("POST", "", FHIR, ("If-None-Match", "*"), batch),
+            ("PUT", "/Patient/a", FHIR, unmodified, changed.as_str()),
+            ("PUT", "/Patient?active=true", FHIR, unmodified, changed.as_str()),
+            ("PATCH", "/Patient/a", json_patch, unmodified, patch),
+            ("DELETE", "/Patient/a", FHIR, unmodified, ""),
+            ("DELETE", "/Patient?active=true", FHIR, unmodified, ""),
+        ] {
+            let answer = server.send(method, path, &[kind, condition], body.to_owned()).await;
+            refused(&answer, "not-supported");
+            assert_eq!(answer.json()["issue"][0]["expression"][0], condition.0, "{method} {path}");
+        }
+        let with_criteria = [FHIR, ("If-None-Exist", "active=false"), ("If-Match", "W/\"1\"")];
+        refused(&server.send("POST", "/Patient", &with_criteria, new).await, "not-supported");
+        let resource = json!({"resourceType": "Patient", "id": "a"});
+        for kind in ["batch", "transaction"] {
+            for (method, url, element, value) in [
+                ("POST", "Patient", "ifMatch", "W/\"1\""),
+                ("POST", "Patient", "ifNoneMatch", "*"),
+                ("POST", "Patient", "ifModifiedSince", "2020-01-01T00:00:00Z"),
+                ("PUT", "Patient/a", "ifModifiedSince", "2020-01-01T00:00:00Z"),
+                ("DELETE", "Patient/a", "ifModifiedSince", "2020-01-01T00:00:00Z"),
+                ("GET", "Patient/a", "ifMatch", "W/\"9\""),
+            ] {
+                let mut entry = json!({"request": {"method": method, "url": url, element: value}});
+                if matches!(method, "POST" | "PUT") {
+                    entry["resource"] = resource.clone();
+                }
+                let answer = server.post("", bundle(kind, entry)).await;
+                assert_eq!(status(kind, &answer), "400", "{method} {element}: {}", answer.text());
+                assert!(answer.text().contains(&format!("request.{element}")), "{}", answer.text());
+            }
+        }
+        assert_eq!(server.events().await, 1);
+        // The version goes before the time (RFC 9110 section 13.1.4).
+        let both = [FHIR, ("If-Match", "W/\"1\""), unmodified];
+        assert_eq!(server.send("PUT", "/Patient/a", &both, changed).await.status, 200);
+    });
+}
+
+#[test]
+fn criteria_are_refused_where_nothing_is_searched() {
+    test(|server| async move {
+        let basic = |id: &str| json!({"resourceType": "Basic", "id": id, "code": {"text": "x"}}).to_string();
+        server.put("/Basic/f1", basic("f1")).await;
+        let changed = json!({"resourceType": "Basic", "id": "f1", "code": {"text": "y"}}).to_string();
+        let patch = r#"[{"op":"replace","path":"/code/text","value":"y"}]"#;
+        let json_patch = ("Content-Type", "application/json-patch+json");
+        for query in [
+            "identifier=http://no|match",
+            "identifier:not=http://no|match",
+            "code=a&_pretty=true",
+            "patient.name=a",
+            "_id=f2",
+            "_tag=a|b",
+            "_lastUpdated=ge2020",
+            "_has:Provenance:target:agent=1",
+            "_filter=code eq a",
+            "_text=a",
+        ] {
+            for (method, path, kind, body) in [
+                ("POST", "/Basic", FHIR, changed.as_str()),
+                ("PUT", "/Basic/f1", FHIR, changed.as_str()),
+                ("PATCH", "/Basic/f1", json_patch, patch),
+                ("DELETE", "/Basic/f1", FHIR, ""),
+            ] {
+                let answer =
+                    server.send(method, &format!("{path}?{query}"), &[kind, LENIENT], body.to_owned()).await;
+                refused(&answer, "not-supported");
+                assert!(method == "DELETE" || answer.text().contains("If-None-Exist"), "{}", answer.text());
+            }
+        }
+        for kind in ["batch", "transaction"] {
+            for (method, url) in [("POST", "Basic"), ("PUT", "Basic/f1"), ("DELETE", "Basic/f1")] {
+                let mut entry =
+                    json!({"request": {"method": method, "url": format!("{url}?identifier=http://x|1")}});
+                if method != "DELETE" {
+                    entry["resource"] = serde_json::from_str(&changed).unwrap();
+                }
+                let answer = server.post("", bundle(kind, entry)).await;
+                assert_eq!(status(kind, &answer), "400", "{method} {url}: {}", answer.text());
+            }
+        }
+        assert_eq!(server.events().await, 1, "nothing was written");
+        // What is no search parameter of the type is left out, as before.
+        for query in ["_meta-history=false", "_format=json", "_summary=true", "family=x"] {
+            assert_eq!(server.put(&format!("/Basic/f1?{query}"), basic("f1")).await.status, 200, "{query}");
+        }
+    });
+}

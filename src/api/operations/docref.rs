@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use anamnesis_fhir::json::Value;
 use anamnesis_projections::search::Scope;
 
-use super::{Input, Takes, care, escaped};
+use super::{Form, Input, Takes, care, escaped};
 use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::operation::{Invocation, Work};
@@ -22,6 +22,13 @@ const TAKES: Takes = Takes {
     often: &["type"],
     // Others would be given than those that were asked for.
     refused: &["profile"],
+    forms: &[
+        ("type", Form::Value),
+        ("_count", Form::OfQuery),
+        ("_summary", Form::OfQuery),
+        ("_elements", Form::OfQuery),
+        ("_total", Form::OfQuery),
+    ],
     ..Takes::NOTHING
 };
 

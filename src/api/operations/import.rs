@@ -16,7 +16,7 @@ use anamnesis_events::{AppendError, Draft, Group, Position, ResourceKey};
 use anamnesis_fhir::json::{Document, Limits};
 use anamnesis_projections::terminology::{Places, fragment_name};
 
-use super::{Input, Takes};
+use super::{Form, Input, Takes};
 use crate::actors::WriteError;
 use crate::api::answer::Answer;
 use crate::api::call::Call;
@@ -37,6 +37,7 @@ const TAKES: Takes = Takes {
     once: &["system", "version"],
     often: &["concept", "property"],
     takes_resource: true,
+    forms: &[("concept", Form::ValueOrParts), ("property", Form::ValueOrParts)],
     ..Takes::NOTHING
 };
 

@@ -75,6 +75,13 @@ impl<'a> Input<'a> {
                 Failure::new(FailureKind::Invalid, IssueCode::Structure, text).at("Parameters.parameter")
             );
         }
+        let is_nameless =
+            |each: &Value<'_>| each.get("name").and_then(Value::as_str).is_none_or(|name| name.is_empty());
+        if let Some(index) = parameters.items().position(|each| is_nameless(&each)) {
+            let place = format!("Parameters.parameter[{index}].name");
+            let text = "Every parameter has a name.";
+            return Err(Failure::new(FailureKind::Invalid, IssueCode::Required, text).at(place));
+        }
         if parameters.len() > parameters_max {
             let text = format!("The operation takes {parameters_max} parameters at most.");
             return Err(
@@ -98,24 +105,25 @@ impl<'a> Input<'a> {
         self.body.is_some() && self.resource_type().as_deref() != Some("Parameters")
     }
 
+    /// The entries of the Parameters resource, in their order.
+    pub(in crate::api) fn entries(&self) -> impl Iterator<Item = Value<'_>> {
+        let root = self.body.as_ref().filter(|_| !self.is_resource()).map(Document::root);
+        root.and_then(|root| root.get("parameter")).into_iter().flat_map(Value::items)
+    }
+
     /// The names of the entries of the Parameters resource, in their order.
     pub(in crate::api) fn names(&self) -> Vec<String> {
-        let root = self.body.as_ref().filter(|_| !self.is_resource()).map(Document::root);
-        let entries = root.and_then(|root| root.get("parameter")).into_iter().flat_map(Value::items);
         let name =
             |entry: Value<'_>| entry.get("name").and_then(Value::as_str).unwrap_or_default().into_owned();
-        entries.map(name).collect()
+        self.entries().map(name).collect()
     }
 
     /// The entries of the Parameters resource with this name.
     pub(in crate::api) fn named<'b>(&'b self, name: &'b str) -> impl Iterator<Item = Value<'b>> {
-        let is_parameters = self.resource_type().as_deref() == Some("Parameters");
-        let root = self.body.as_ref().filter(|_| is_parameters).map(Document::root);
-        let entries = root.and_then(|root| root.get("parameter"));
         let is_named = move |entry: &Value<'_>| {
             entry.get("name").and_then(Value::as_str).is_some_and(|known| known == name)
         };
-        entries.into_iter().flat_map(Value::items).filter(is_named)
+        self.entries().filter(is_named)
     }
 
     /// The `value[x]` of the first entry of the body with this name, whatever its type.
@@ -204,6 +212,7 @@ mod tests {
             "{}",
             r#"{"resourceType":"Parameters","parameter":{}}"#,
             r#"{"resourceType":"Parameters","parameter":[1]}"#,
+            r#"{"resourceType":"Parameters","parameter":[{"valueString":"x"}]}"#,
         ] {
             assert!(input(&query, body).check(10).is_err(), "{body}");
         }

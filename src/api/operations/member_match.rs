@@ -11,7 +11,7 @@ use anamnesis_events::{Event, Operation, ResourceKey};
 use anamnesis_fhir::json::{Document, Kind, Limits, Splice, Value, quote};
 use anamnesis_fhir::references::Target;
 
-use super::{Input, Takes, escaped};
+use super::{Form, Input, Takes, escaped};
 use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::operation::{Invocation, Work};
@@ -27,6 +27,11 @@ const MEMBER_NUMBER: &str = "MB";
 const TAKES: Takes = Takes {
     operation: "$member-match",
     once: &["MemberPatient", "OldCoverage", "NewCoverage"],
+    forms: &[
+        ("MemberPatient", Form::Resource),
+        ("OldCoverage", Form::Resource),
+        ("NewCoverage", Form::Resource),
+    ],
     ..Takes::NOTHING
 };
 

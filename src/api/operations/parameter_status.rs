@@ -7,7 +7,7 @@ use actix_web::http::Method;
 use anamnesis_fhir::json::Value;
 use serde_json::json;
 
-use super::{Input, Takes, value_of};
+use super::{Form, Input, Takes, value_of};
 use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::operation::{Invocation, Work};
@@ -20,6 +20,7 @@ const TAKES: Takes = Takes {
     once: &["url", "code", "resourceType", "resourcetype"],
     often: &[ENTRY],
     refuses_others: true,
+    forms: &[(ENTRY, Form::Parts)],
     ..Takes::NOTHING
 };
 

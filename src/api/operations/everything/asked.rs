@@ -8,7 +8,8 @@ use crate::api::as_of;
 use crate::api::call::Call;
 use crate::api::history::instant;
 use crate::api::operations::{Input, Takes, care};
-use crate::api::route::resource_type;
+use crate::api::query::Query;
+use crate::api::route::{resource_type, resource_types};
 use crate::api::subset::Subset;
 use crate::error::{Failure, FailureKind, Issue, IssueCode};
 
@@ -40,7 +41,7 @@ impl Asked {
     /// # Errors
     /// 400 for what is no date, type or number; for other parameters where the client is strict.
     pub(super) fn read(call: &Call, input: &Input<'_>) -> Result<Self, Failure> {
-        let left_out = TAKES.check(call, input)?;
+        let mut left_out = TAKES.check(call, input)?;
         let mut given = Vec::new();
         let mut text = |name: &str| {
             let value = input.text(name)?.into_owned();
@@ -65,14 +66,21 @@ impl Asked {
             }
             given.push(("_type".to_owned(), value.into_owned()));
         }
-        let subset = Subset::parse(&call.query)?;
+        let mut parts = Query::default();
+        for name in ["_summary", "_elements"] {
+            parts.0.extend(input.text(name).map(|value| (name.to_owned(), value.into_owned())));
+        }
+        let subset = Subset::parse(&parts)?;
+        let of_types: Vec<&str> = match types.is_empty() {
+            true => resource_types().collect(),
+            false => types.iter().map(String::as_str).collect(),
+        };
+        left_out.extend(subset.without_element(call, &of_types)?);
         if subset == Subset::Count {
             let text = "$everything does not count: a record is known when it has been read.";
             return Err(Failure::new(FailureKind::Invalid, IssueCode::NotSupported, text).at("_summary"));
         }
-        for name in ["_summary", "_elements"] {
-            given.extend(call.query.get(name).map(|value| (name.to_owned(), value.to_owned())));
-        }
+        given.extend(parts.0);
         let care = care::span(start.as_deref(), end.as_deref())?;
         Ok(Self { care, since: since.map(|(first, _)| first), types, count, subset, given, left_out })
     }
