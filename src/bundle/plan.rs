@@ -135,7 +135,7 @@ impl<'a> Reading<'a> {
 
     /// R4 http.html#trules: a resource is written by one entry at most.
     fn refuse_overlaps(&self, targets: &[Planned]) -> Result<(), Failure> {
-        let (mut written, mut made, mut held) = (HashSet::new(), HashSet::new(), HashSet::new());
+        let (mut written, mut made) = (HashSet::new(), HashSet::new());
         let deleted: HashSet<_> = targets.iter().filter_map(Planned::deleted).collect();
         for (index, (entry, target)) in self.entries.iter().zip(targets).enumerate() {
             if let Planned::Found(key) = target
@@ -145,11 +145,9 @@ impl<'a> Reading<'a> {
                 return Err(duplicate(text, format!("{}.request.ifNoneExist", entry.path())));
             }
             // What nothing matched is made, and is what another entry with these criteria would have to match.
-            if let (Planned::Put(key, _, unless_held, _), Some(condition)) =
-                (target, self.conditions.of_entry(index))
+            if let (Planned::Put(key, ..), Some(condition)) = (target, self.conditions.of_entry(index))
                 && self.is_made(key)
-                && (!made.insert(condition)
-                    || unless_held.iter().any(|one| !held.insert((key.resource_type.clone(), one.clone()))))
+                && !made.insert(condition)
             {
                 let text =
                     "Another entry of the transaction makes the resource that these criteria are about.";
