@@ -27,6 +27,7 @@ fn a_flag_that_contradicts_itself_does_nothing() {
         ] {
             refused(&server.put(&format!("/Patient/a?{query}"), patient("2")).await, query);
             refused(&server.put(&format!("/Patient?_tag=urn:t|1&{query}"), patient("2")).await, query);
+            refused(&server.post(&format!("/Patient?{query}"), patient("2")).await, query);
         }
         for query in [
             "hardDelete=true&_hardDelete=false",
