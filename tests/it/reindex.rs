@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::parked::break_resource;
 use super::search_parameters::parameter;
-use crate::support::{Answer, FHIR, Server, test};
+use crate::support::{Answer, FHIR, Server, eventually, test};
 
 const STRICT: (&str, &str) = ("Prefer", "handling=strict");
 const EXAMPLE: &str = "http://example.org/";
@@ -271,6 +271,12 @@ fn a_job_is_told_of_and_given_up_on_every_node() {
         }
         let running = until(&other, &path, "Running").await;
         assert!(value(&running, "queuedTime").is_string());
+        // Built it is soon, and then it is told what it waits for.
+        eventually("the reindex says why it waits", || async {
+            let told = value(&server.get(&path).await.json(), "failureDetails");
+            told.as_str().is_some_and(|text| text.contains("has parked 1 resource(s)"))
+        })
+        .await;
         let listed = other.get("/$reindex").await.json();
         assert_eq!(value(&listed["parameter"][0]["resource"], "id"), path.rsplit('/').next().unwrap());
         assert_eq!(other.delete(&path).await.status, 202);
@@ -328,9 +334,14 @@ fn what_reindex_does_not_know_is_refused() {
             Value::Null,
             "it is not switched off"
         );
-        let order = json!({"resourceType": "Parameters",
-            "parameter": [{"name": "targetResourceTypes", "valueString": "Patient,Pacient"}]});
-        assert_eq!(server.post("/$reindex", order.to_string()).await.status, 400);
+        for (name, text) in
+            [("targetResourceTypes", "Patient,Pacient"), ("targetSearchParameterTypes", "token,tokken")]
+        {
+            let order =
+                json!({"resourceType": "Parameters", "parameter": [{"name": name, "valueString": text}]});
+            let answer = server.post("/$reindex", order.to_string()).await;
+            assert_eq!((answer.status.as_u16(), answer.outcome().as_str()), (400, "value"), "{name}");
+        }
         assert_eq!(server.get("/$reindex").await.json(), json!({"resourceType": "Parameters"}));
     });
 }
