@@ -40,8 +40,8 @@ impl Recent {
         }
     }
 
-    /// Up to `limit` events after a position; `None` if the next one is not here, or if there are others behind those that
-    /// are here: they were written elsewhere, and may have taken away bodies.
+    /// Up to `limit` events after a position, so none only where that is 0; `None` if the next one is not here, or if there
+    /// are others behind those that are here: they were written elsewhere, and may have taken away bodies.
     fn after(&self, position: Position, head: Position, limit: usize) -> Option<Vec<Event>> {
         let kept = self.kept();
         let first = kept.events.front()?.position;
@@ -62,8 +62,8 @@ impl Log {
     pub(crate) async fn read_on(&self, after: Position, limit: usize) -> Result<Vec<Event>, LogError> {
         let head = *self.inner.head.borrow();
         match self.inner.recent.after(after, head, limit) {
-            Some(events) if !events.is_empty() => Ok(events),
-            _ => self.read(after, limit).await,
+            Some(events) => Ok(events),
+            None => self.read(after, limit).await,
         }
     }
 }
