@@ -5,7 +5,7 @@
 //! - [`TerminologyIndex`] puts questions to the engine of `anamnesis_fhir`: a stored definition goes before the one of
 //!   R4 with the same address. The engine says what it lacks, that is fetched, and the question is put again.
 //!
-//! The projection does not read the whole log: [`OfTypes`] gives it the events of the three types alone, so that the
+//! The projection does not read the whole log: [`crate::OfTypes`] gives it the events of the three types alone, so that the
 //! many writes of a busy server cost it nothing.
 
 mod audit;
@@ -18,7 +18,6 @@ mod picked;
 mod projection;
 mod rows;
 mod snapshot;
-mod source;
 mod tables;
 
 pub use audit::{Audited, audit};
@@ -28,7 +27,6 @@ pub use fragments::{
 };
 pub use index::{Session, TerminologyIndex};
 pub use projection::{TerminologyProjection, TerminologyRows};
-pub use source::OfTypes;
 
 /// Concepts of a code system that is kept in memory whole; of a larger one those that a question is about.
 pub(crate) const WHOLE_MAX: usize = 5_000;

@@ -14,11 +14,11 @@ use super::TerminologyProjection;
 use super::fetch::Fetcher;
 use super::fetch::places::Places;
 use super::orders::Orders;
+use super::rows::TYPES;
 use super::snapshot::{Fetched, Need, Snapshot};
-use super::source::OfTypes;
 use super::tables::{NAME, Tables};
 use crate::{
-    Active, Database, Inputs, ProjectionError, RunnerOptions, Source, Supervisor, SupervisorOptions,
+    Active, Database, Inputs, OfTypes, ProjectionError, RunnerOptions, Source, Supervisor, SupervisorOptions,
     processor,
 };
 
@@ -75,7 +75,7 @@ impl TerminologyIndex {
         log: &Log,
         runner: RunnerOptions,
     ) -> Result<(Supervisor, Self), ProjectionError> {
-        let source = OfTypes::new(log);
+        let source = OfTypes::new(log, &TYPES);
         let runner = RunnerOptions { batch_events_max: BATCH_EVENTS_MAX, ..runner };
         let options = SupervisorOptions {
             runner,

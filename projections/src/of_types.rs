@@ -1,4 +1,4 @@
-//! The events of terminology alone, out of the log.
+//! The events of some types alone, out of the log.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,6 @@ use anamnesis_events::{Event, Feed, FeedError, HistoryRange, HistoryScope, Log, 
 use futures::future::try_join_all;
 use tokio::sync::{Notify, watch};
 
-use super::rows::TYPES;
 use crate::Source;
 
 /// The longest wait before the log is looked at again: another node may have written.
@@ -17,28 +16,30 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Events of one type that are read at a time.
 const PAGE_MAX: usize = 64;
 
-/// Reads the events of CodeSystem, ConceptMap and ValueSet by the log's index over types.
+/// Reads the events of some types by the log's index over types: what others write costs nothing but a look now and then.
 #[derive(Debug, Clone)]
 pub struct OfTypes {
     log: Log,
+    types: &'static [&'static str],
     asked: Arc<Notify>,
     head: Arc<watch::Sender<Position>>,
 }
 
 impl OfTypes {
-    /// The events of this log.
+    /// The events of these types in a log; a few, because each look asks for each of them.
     #[must_use]
-    pub fn new(log: &Log) -> Self {
-        Self { log: log.clone(), asked: Arc::default(), head: Arc::new(watch::channel(Position::ZERO).0) }
+    pub fn new(log: &Log, types: &'static [&'static str]) -> Self {
+        let head = Arc::new(watch::channel(Position::ZERO).0);
+        Self { log: log.clone(), types, asked: Arc::default(), head }
     }
 
     /// Has the feed look at once.
-    pub(super) fn look(&self) {
+    pub(crate) fn look(&self) {
         self.asked.notify_waiters();
         self.asked.notify_one();
     }
 
-    pub(super) fn log(&self) -> &Log {
+    pub(crate) fn log(&self) -> &Log {
         &self.log
     }
 
@@ -72,8 +73,8 @@ impl Source for OfTypes {
     /// The position of the last event of these types.
     async fn last(&self) -> Result<Position, LogError> {
         let newest = HistoryRange { limit: 1, ..HistoryRange::default() };
-        let of_type = |name: &str| self.log.history_positions(HistoryScope::Type(name.to_owned()), newest);
-        let found = try_join_all(TYPES.map(of_type)).await?;
+        let of_type = |name: &&str| self.log.history_positions(HistoryScope::Type((*name).to_owned()), newest);
+        let found = try_join_all(self.types.iter().map(of_type)).await?;
         let last = found.into_iter().flatten().max().unwrap_or(Position::ZERO);
         self.saw(last);
         Ok(last)
@@ -97,8 +98,9 @@ impl TypedFeed {
             ascending: true,
             ..HistoryRange::default()
         };
-        let of_type = |name: &str| self.source.log.history_events(HistoryScope::Type(name.to_owned()), range);
-        let pages = try_join_all(TYPES.map(of_type)).await?;
+        let OfTypes { log, types, .. } = &self.source;
+        let of_type = |name: &&str| log.history_events(HistoryScope::Type((*name).to_owned()), range);
+        let pages = try_join_all(types.iter().map(of_type)).await?;
         let cut = pages.iter().filter(|page| page.is_cut || page.events.len() >= limit);
         let known = cut.filter_map(|page| page.events.last()).map(|event| event.position).min();
         let mut events: Vec<Event> = pages.into_iter().flat_map(|page| page.events).collect();
