@@ -89,11 +89,13 @@ pub struct TypedFeed {
 }
 
 impl TypedFeed {
-    /// The next events of all types together. A page that was cut says nothing of what comes behind its end.
-    async fn page(&self, max: usize) -> Result<Vec<Event>, LogError> {
+    /// The next events of all types together, up to a position that the log has come to. A page that was cut says nothing of
+    /// what comes behind its end.
+    async fn page(&self, until: Position, max: usize) -> Result<Vec<Event>, LogError> {
         let limit = max.clamp(1, PAGE_MAX);
         let range = HistoryRange {
             after_position: Some(self.after),
+            before_position: Some(until.next()),
             limit,
             ascending: true,
             ..HistoryRange::default()
@@ -119,13 +121,18 @@ impl Feed for TypedFeed {
         loop {
             let closed = self.source.log.is_closed();
             head.mark_unchanged();
-            let events = self.page(max).await?;
+            // Each type is asked for by a statement of its own. What is committed between two of them, one would show and the
+            // other not, and what it did not show would be passed over: so only what was there before the first one.
+            let until = self.source.log.head().await?;
+            let events = self.page(until, max).await?;
             if let Some(last) = events.last().map(|event| event.position) {
                 // How many there are behind these is lag.
                 self.source.last().await?;
                 self.after = last;
                 return Ok(events);
             }
+            // There is nothing of these types up to there.
+            self.after = self.after.max(until);
             if closed {
                 return Err(FeedError::Closed);
             }
