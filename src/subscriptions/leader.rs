@@ -73,7 +73,7 @@ impl Leader {
                 matching.resume(&event, standing);
             }
         }
-        let log = Following { feed: context.log.feed(matched), log: context.log.clone() };
+        let log = Following::new(&context.log, matched);
         Ok(Self { context, session, log, matching, in_flight: FuturesUnordered::new() })
     }
 
@@ -88,7 +88,7 @@ impl Leader {
                 Some(done) = self.in_flight.next(), if !self.in_flight.is_empty() => self.done(done).await?,
                 () = tokio::time::sleep(sleep) => {
                     anyhow::ensure!(!self.session.is_closed(), "the lock is lost");
-                    self.measure(self.log.feed.position());
+                    self.measure(self.log.position());
                 }
             }
         }
@@ -208,7 +208,7 @@ impl Leader {
         }
         let standing = standing.clone();
         self.session.stand(&done.id, &standing).await?;
-        self.measure(self.log.feed.position());
+        self.measure(self.log.position());
         Ok(())
     }
 
