@@ -73,7 +73,8 @@ impl Source for OfTypes {
     /// The position of the last event of these types.
     async fn last(&self) -> Result<Position, LogError> {
         let newest = HistoryRange { limit: 1, ..HistoryRange::default() };
-        let of_type = |name: &&str| self.log.history_positions(HistoryScope::Type((*name).to_owned()), newest);
+        let of_type =
+            |name: &&str| self.log.history_positions(HistoryScope::Type((*name).to_owned()), newest);
         let found = try_join_all(self.types.iter().map(of_type)).await?;
         let last = found.into_iter().flatten().max().unwrap_or(Position::ZERO);
         self.saw(last);

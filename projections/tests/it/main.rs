@@ -18,6 +18,7 @@ mod full_text;
 mod model;
 mod near;
 mod number;
+mod of_types;
 mod paging;
 mod parked;
 mod plans;
