@@ -238,7 +238,9 @@ impl Reader {
         let all = given.into_iter().flat_map(Value::items);
         for filter in all.filter(|one| is_named(*one, "backport-filter-criteria")) {
             let filter = text(filter, "valueString").unwrap_or_default();
-            let parameters = filter.split_once('?').map_or(filter.as_str(), |(_, parameters)| parameters);
+            let Some(parameters) = parameters_of(&filter, &topic.resource) else {
+                return unusable(element, "a filter is about the type of the topic");
+            };
             for (name, _) in url::form_urlencoded::parse(parameters.as_bytes()) {
                 let code = name.split(':').next().unwrap_or_default();
                 if !topic.filters.iter().any(|known| known == code) {
@@ -263,6 +265,17 @@ impl Reader {
             Ok(()) => Ok(endpoint),
             Err(reason) => unusable(element, reason),
         }
+    }
+}
+
+/// The parameters of a filter, before which the type may stand; `None` where that is another one. A value may have a
+/// question mark of its own, but before the first value there is an equals sign.
+fn parameters_of<'f>(filter: &'f str, resource: &str) -> Option<&'f str> {
+    match filter.split_once('?') {
+        Some((name, parameters)) if !name.contains('=') => {
+            (name.is_empty() || name == resource).then_some(parameters)
+        }
+        _ => Some(filter),
     }
 }
 
