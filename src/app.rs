@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
+use actix_web::http::KeepAlive;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{App, HttpServer, web};
 use anyhow::Context;
@@ -116,11 +117,21 @@ fn http(parts: &Arc<Parts>, listener: std::net::TcpListener) -> anyhow::Result<S
     let server = server
         .workers(http.workers)
         .max_connections(http.connections_max.div_ceil(http.workers))
+        .keep_alive(keep_alive(http.keep_alive_s))
         .shutdown_timeout(http.shutdown_grace_s)
         .disable_signals()
         .listen(listener)
         .context("cannot answer HTTP")?;
     Ok(server.run())
+}
+
+/// How long connections stay open between requests.
+fn keep_alive(seconds: u64) -> KeepAlive {
+    match seconds {
+        // No timer; what has gone away without a word, the operating system finds out.
+        0 => KeepAlive::Os,
+        _ => KeepAlive::Timeout(Duration::from_secs(seconds)),
+    }
 }
 
 /// Drives the server until a signal comes, then lets it answer what is under way. A second signal cuts it off.

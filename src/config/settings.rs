@@ -130,6 +130,8 @@ pub struct HttpSettings {
     pub bodies_bytes_max: usize,
     /// Connections of all workers together; the next one waits.
     pub connections_max: usize,
+    /// How long a connection on which nothing is asked stays open, in seconds; 0: until the client closes it.
+    pub keep_alive_s: u64,
     /// How long requests under way may go on when the server stops, in seconds.
     pub shutdown_grace_s: u64,
 }
@@ -143,6 +145,9 @@ impl Default for HttpSettings {
             // Eight of the largest at a time.
             bodies_bytes_max: 256 << 20,
             connections_max: 4096,
+            // Longer than clients and proxies keep one that they may use again, most of them up to a minute: who closes
+            // first must be the one who asks, or a request gets lost on its way to a connection that has just been closed.
+            keep_alive_s: 75,
             shutdown_grace_s: 20,
         }
     }

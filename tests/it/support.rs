@@ -106,6 +106,9 @@ fn serve(
                     .default_service(actix_web::web::to(api::not_found))
             })
             .workers(2)
+            // The one that asks closes first. By a timer, a server that is held up for as long, which a busy machine can do
+            // to it, closes connections on which the next request has arrived already.
+            .keep_alive(actix_web::http::KeepAlive::Os)
             .disable_signals()
             .bind(("127.0.0.1", 0))
             .unwrap();

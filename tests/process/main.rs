@@ -6,6 +6,7 @@ mod accounts;
 mod crashes;
 mod erasure;
 mod health;
+mod keep_alive;
 mod limits;
 mod output;
 mod rebuild;
