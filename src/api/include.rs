@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 
 use anamnesis_events::{Event, Position, ResourceKey};
+use anamnesis_fhir::definitions;
 use anamnesis_projections::search::{
     Followed, INCLUDES_PARAMETER, Include, IncludesToken, Scope, SearchIndex, SearchMatch, SearchQuery,
     Wanted,
@@ -21,6 +22,8 @@ use crate::error::{Failure, Issue, IssueCode};
 const INCLUDED_MAX: usize = 10_000;
 /// How often includes that iterate are carried on: longer chains of references than that are in no real record.
 const ROUNDS_MAX: usize = 16;
+/// Versions that one statement looks for.
+const VERSIONS_MAX: usize = 500;
 /// Bodies in memory at once while includes are carried on.
 const BODIES_MAX: usize = 500;
 
@@ -99,8 +102,10 @@ struct Drawing<'a> {
     query: &'a SearchQuery,
     at: Position,
     wanted: Wanted,
-    /// The matches, and what was drawn in.
+    /// The matches, and what was drawn in as the page shows it.
     seen: HashSet<ResourceKey>,
+    /// The versions of the matches and of all that was drawn in; what is shown of a contained resource is none of its container.
+    given: HashSet<(ResourceKey, Position)>,
 }
 
 /// What was found, always in the same order.
@@ -120,7 +125,8 @@ impl<'a> Drawing<'a> {
             index.want(&mut wanted, query, true, &followed);
         }
         let seen = matches.iter().map(|event| event.key.clone()).collect();
-        Ok(Self { call, index, query, at, wanted, seen })
+        let given = matches.iter().map(|event| (event.key.clone(), event.position)).collect();
+        Ok(Self { call, index, query, at, wanted, seen, given })
     }
 
     /// At most `count_max` resources.
@@ -133,7 +139,12 @@ impl<'a> Drawing<'a> {
             let drawn = self.index.draw(&self.wanted, self.at, &mut self.seen, missing).await?;
             is_incomplete |= drawn.incomplete;
             let newest = found.all.len();
-            found.all.extend(drawn.matches);
+            let new = drawn.matches.into_iter().filter(|one| {
+                let key = ResourceKey::new(one.resource_type, one.id.as_str());
+                self.given.insert((key, one.position))
+            });
+            found.all.extend(new);
+            self.draw_versions(&mut found.all, count_max).await?;
             let newest = found.all.get(newest..).unwrap_or_default();
             if !iterates || newest.is_empty() || found.all.len() >= count_max {
                 break;
@@ -150,6 +161,26 @@ impl<'a> Drawing<'a> {
                 .push(warning("Included resources that have changed meanwhile may be missing".to_owned()));
         }
         Ok(found)
+    }
+
+    /// Adds the versions that references name, as far as there is room. One that was recorded after the position as of
+    /// which the page shows its resources is not there.
+    async fn draw_versions(&mut self, all: &mut Vec<SearchMatch>, count_max: usize) -> Result<(), Failure> {
+        for some in self.wanted.versions().chunks(VERSIONS_MAX) {
+            if all.len() >= count_max {
+                break;
+            }
+            let positions = self.call.service.log.positions_of(some, self.at).await?;
+            for ((key, _), position) in some.iter().zip(positions) {
+                let resource_type =
+                    definitions::r4().resource_types().iter().find(|name| ***name == *key.resource_type);
+                let (Some(position), Some(resource_type)) = (position, resource_type) else { continue };
+                if all.len() < count_max && self.given.insert((key.clone(), position)) {
+                    all.push(SearchMatch { position, resource_type, id: key.id.clone(), contained: None });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What is wanted because of what was drawn in.

@@ -94,21 +94,78 @@ fn a_canonical_address_brings_the_version_that_it_names() {
     });
 }
 
+/// R4 search.html#versions
 #[test]
-fn a_reference_to_a_version_brings_what_the_page_shows() {
+fn a_reference_to_a_version_brings_that_version() {
     test(|server| async move {
-        let patient = |active: bool| json!({"resourceType": "Patient", "id": "v", "active": active});
-        put(&server, &patient(false)).await;
-        put(&server, &patient(true)).await;
-        put(
-            &server,
-            &json!({"resourceType": "Observation", "id": "o", "status": "final", "code": {"text": "x"},
-            "subject": {"reference": "Patient/v/_history/1"}}),
-        )
-        .await;
-        let bundle = server.get("/Observation?_include=Observation:subject").await.json();
-        assert_eq!(included(&bundle).join(" "), "v");
-        assert_eq!(bundle["entry"][1]["resource"]["meta"]["versionId"], "2", "{bundle}");
+        let patient = |id: &str, ward: &str| {
+            json!({"resourceType": "Patient", "id": id,
+                "managingOrganization": {"reference": format!("Organization/{ward}")}})
+        };
+        for id in ["first", "second"] {
+            put(&server, &json!({"resourceType": "Organization", "id": id, "name": id})).await;
+        }
+        for (id, ward) in [("v", "first"), ("v", "second"), ("gone", "first")] {
+            put(&server, &patient(id, ward)).await;
+        }
+        put(&server, &json!({"resourceType": "Patient", "id": "v", "active": true})).await;
+        assert!(server.delete("/Patient/gone").await.status.is_success());
+        let about = |id: &str, subject: &str| {
+            json!({"resourceType": "Observation", "id": id, "status": "final", "code": {"text": "x"},
+                "subject": {"reference": subject}})
+        };
+        for (id, subject) in [
+            ("1", "Patient/v/_history/1"),
+            ("2", &format!("{}/Patient/v/_history/1", server.base)),
+            ("3", "Patient/gone/_history/1"),
+            // A delete, one that is not there, one that no version is called, and that of somebody who never was.
+            ("4", "Patient/gone/_history/2"),
+            ("5", "Patient/v/_history/9"),
+            ("6", "Patient/v/_history/x"),
+            ("7", "Patient/nobody/_history/1"),
+            ("8", "Patient/v/_history/3"),
+        ] {
+            put(&server, &about(id, subject)).await;
+        }
+        let shown = |bundle: &Value| {
+            let entries = bundle["entry"].as_array().unwrap().iter();
+            let entries = entries.filter(|entry| entry["search"]["mode"] == "include").map(|entry| {
+                let full_url = entry["fullUrl"].as_str().unwrap();
+                let (_, path) = full_url.split_once("/fhir/").unwrap();
+                format!("{path} {}", entry["resource"]["meta"]["versionId"].as_str().unwrap())
+            });
+            entries.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
+        };
+        for (search, expected) in [
+            ("/Observation?_id=1&_include=Observation:subject", "Patient/v 1"),
+            ("/Observation?_id=1,2&_include=Observation:patient", "Patient/v 1"),
+            ("/Observation?_id=1,2&_include=*", "Patient/v 1"),
+            ("/Observation?_include=Observation:subject", "Patient/gone 1, Patient/v 1, Patient/v 3"),
+            ("/Observation?_id=1&_include=Observation:subject:Group", ""),
+            // What is included is that version, and so is what it points at.
+            (
+                "/Observation?_id=1,8&_include=Observation:subject&_include:iterate=Patient:organization",
+                "Organization/first 1, Patient/v 1, Patient/v 3",
+            ),
+            // The current version matches itself.
+            ("/?_type=Observation,Patient&_include=Observation:subject", "Patient/gone 1, Patient/v 1"),
+        ] {
+            let bundle = server.get(search).await.json();
+            assert_eq!(shown(&bundle), expected, "{search}");
+        }
+        // In portions of one, while another version is written: nothing twice, nothing left out.
+        let first = server.get("/Observation?_include=Observation:subject&_includesCount=1").await.json();
+        put(&server, &patient("v", "first")).await;
+        put(&server, &about("9", "Patient/v/_history/4")).await;
+        let mut all = vec![shown(&first)];
+        let mut portion = follow(&server, &first, "related").await;
+        all.push(shown(&portion));
+        while link(&portion, "next").is_some() {
+            portion = follow(&server, &portion, "next").await;
+            all.push(shown(&portion));
+        }
+        all.sort();
+        assert_eq!(all, ["Patient/gone 1", "Patient/v 1", "Patient/v 3"]);
     });
 }
 

@@ -8,7 +8,7 @@ use super::Log;
 use super::decide::{compartment_key, resource_key};
 use super::read::check_limit;
 use super::row::{self, COLUMNS, event_at};
-use crate::{Event, HistoryPage, Kind, LogError, Operation, Position, ResourceKey};
+use crate::{Event, HistoryPage, Kind, LogError, Operation, Position, ResourceKey, Version};
 
 /// Which resources of a compartment are asked for, and as of when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,9 @@ pub struct CompartmentAt<'a> {
     /// The most positions in the answer.
     pub limit: usize,
 }
+
+/// Whether an event has a body: by the numbers of the kinds a create or an update.
+const HAS_BODY: &str = "e.payload IS NOT NULL AND e.kind IN (1, 2, 4)";
 
 impl Log {
     /// The newest event of a resource when the log stood at the position, a delete included; `None` if the resource had
@@ -47,6 +50,45 @@ impl Log {
         let parameters: [&(dyn ToSql + Sync); 3] =
             [&self.inner.number, &resource_key(key), &position.to_sql()];
         self.query(&statement, &parameters).await?.first().map(row::event).transpose()
+    }
+
+    /// The positions of versions that were recorded up to a position, in the order of `versions`; `None` for one that was not,
+    /// that is a delete, or that was erased. Walks back over the versions of each resource.
+    ///
+    /// # Errors
+    /// When the database cannot be read, or more than [`crate::READ_EVENTS_MAX`] are asked for.
+    pub async fn positions_of(
+        &self,
+        versions: &[(ResourceKey, Version)],
+        until: Position,
+    ) -> Result<Vec<Option<Position>>, LogError> {
+        check_limit(versions.len())?;
+        let keys: Vec<Uuid> = versions.iter().map(|(key, _)| resource_key(key)).collect();
+        let numbers: Vec<i32> = versions.iter().map(|(_, version)| version.to_sql()).collect();
+        let statement = format!(
+            "WITH RECURSIVE walk (n, wanted, seq, prev_seq, version, is_there) AS (
+                 SELECT w.n, w.version, e.seq, e.prev_seq, e.version, {HAS_BODY}
+                 FROM unnest($2::uuid[], $3::integer[]) WITH ORDINALITY AS w (key, version, n)
+                 CROSS JOIN LATERAL (
+                     SELECT * FROM anamnesis.head AS one WHERE one.log = $1 AND one.key = w.key LIMIT 1) AS h
+                 {}
+               UNION ALL
+                 SELECT w.n, w.wanted, e.seq, e.prev_seq, e.version, {HAS_BODY}
+                 FROM walk AS w {} WHERE w.version > w.wanted)
+             SELECT n, seq FROM walk WHERE version = wanted AND seq <= $4 AND is_there",
+            event_at("h.seq"),
+            event_at("w.prev_seq")
+        );
+        let parameters: [&(dyn ToSql + Sync); 4] = [&self.inner.number, &keys, &numbers, &until.to_sql()];
+        let mut found = vec![None; versions.len()];
+        for row in self.query(&statement, &parameters).await? {
+            let ordinal: i64 = row.try_get(0)?;
+            let place = usize::try_from(ordinal - 1).ok().and_then(|index| found.get_mut(index));
+            if let Some(place) = place {
+                *place = Some(Position::from_sql(row.try_get(1)?));
+            }
+        }
+        Ok(found)
     }
 
     /// The position of the last event recorded at or before the instant; [`Position::ZERO`] if there is none.

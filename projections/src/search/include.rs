@@ -3,13 +3,14 @@
 //!
 //! Both ways end in the same question, which resources have one of these tokens: what a resource points at is found by the
 //! tokens of its id, what points at a resource by the tokens of the references. So both show the resources as of the
-//! same position, and what a client may not see can be kept out in one place, see [`super::SearchIndex::draw`].
+//! same position, and what a client may not see can be kept out in one place, see [`super::SearchIndex::draw`]. Only the
+//! versions that references name are not in the index: they come from the log, see [`Wanted::versions`].
 
 mod token;
 
 use std::collections::{BTreeSet, HashSet};
 
-use anamnesis_events::ResourceKey;
+use anamnesis_events::{ResourceKey, Version};
 use anamnesis_fhir::definitions;
 use anamnesis_fhir::json::{Document, Limits, Value};
 use anamnesis_fhir::references::each_reference;
@@ -72,6 +73,8 @@ pub(crate) fn is_followed(parameter: &SearchParameter) -> bool {
 pub struct Wanted {
     pub(crate) groups: Vec<Group>,
     known: HashSet<(Of, i64)>,
+    versions: Vec<(ResourceKey, Version)>,
+    known_versions: HashSet<(ResourceKey, Version)>,
 }
 
 /// Tokens that are looked for over the same types.
@@ -96,6 +99,13 @@ enum Of {
 }
 
 impl Wanted {
+    /// The versions of resources that are wanted and no other versions of them, each once: R4 would have those that
+    /// references name (search.html#versions).
+    #[must_use]
+    pub fn versions(&self) -> &[(ResourceKey, Version)] {
+        &self.versions
+    }
+
     fn add(&mut self, of: Of, kinds: impl IntoIterator<Item = i32>, token: i64) {
         if !self.known.insert((of, token)) {
             return;
@@ -211,8 +221,17 @@ impl Follower<'_> {
 
     fn to_address(&self, include: &Include, reference: &str, wanted: &mut Wanted) {
         let reference = self.base_url.map_or(reference, |base| relative_to(base, reference));
-        let Some((name, id)) = without_history(reference).split_once('/') else { return };
-        if include.is_to(name) && definitions::r4().resource_types().contains(&name) {
+        let resource = without_history(reference);
+        let Some((name, id)) = resource.split_once('/') else { return };
+        if !include.is_to(name) || !definitions::r4().resource_types().contains(&name) {
+            return;
+        }
+        if resource.len() < reference.len() {
+            // Versions are numbers; one of another name is not there.
+            let number = reference.rsplit('/').next().and_then(|number| number.parse().ok());
+            let version = number.map(|number| (ResourceKey::new(name, id), Version::new(number)));
+            wanted.versions.extend(version.filter(|version| wanted.known_versions.insert(version.clone())));
+        } else {
             wanted.add(Of::Own, [type_number(name)], Target::resource(self.log, name, id).own());
         }
     }

@@ -125,7 +125,8 @@ struct Asked<'a> {
 }
 
 /// The criteria of what is drawn in. Includes lead out of the types and the compartment that were searched; whatever
-/// keeps a client from resources that it may not see has to stand here as a further criterion, and nowhere else.
+/// keeps a client from resources that it may not see has to stand here as a further criterion, and otherwise only where
+/// the versions that references name ([`Wanted::versions`]) are fetched.
 fn visible(tokens: &[i64]) -> Vec<Criterion> {
     vec![Criterion::any(tokens.iter().copied().map(Atom::Token).collect(), Yield::Few)]
 }
