@@ -8,7 +8,7 @@ use reqwest::redirect::Policy;
 
 use super::allow::{Allow, Guarded};
 use super::definition::{Definition, Status};
-use super::notification::{self, Kind, Message, Told};
+use super::notification::{self, Kind, Message, Told, rest_hook};
 use super::store::{Numbered, Register, Standing};
 
 /// Bytes of an answer that are read, so that the connection can be used again; nobody looks at them.
@@ -114,8 +114,11 @@ impl Delivery {
             };
         }
         for (number, event) in &events {
-            let message = notification::rest_hook(&self.definition, event);
-            if let Err(failed) = self.sender.send(&self.definition, message).await {
+            // There is nothing left to tell of a version that was erased meanwhile.
+            if event.erased.is_none()
+                && let Err(failed) =
+                    self.sender.send(&self.definition, rest_hook(&self.definition, event)).await
+            {
                 return (delivered, Some(failed));
             }
             delivered = *number;
