@@ -251,7 +251,9 @@ pub fn decide(
     rules: &Rules,
     provenance: &Provenance,
 ) -> Result<Decision, Refusal> {
-    if let Command::Create { candidate, .. } | Command::Update { candidate, .. } = command {
+    if let Command::Create { candidate, .. } | Command::Update { candidate, .. } = command
+        && candidate.is_checked
+    {
         let (key, root) = (&candidate.key, candidate.document.root());
         rules.checks.iter().try_for_each(|check| check.test(key, root))?;
     }

@@ -4,6 +4,7 @@
 //! follows from all of them together, in the order of their ids, so that every node says the same.
 
 mod catalog;
+mod criteria;
 mod full_text;
 mod keeper;
 mod status;
@@ -17,6 +18,7 @@ use anamnesis_fhir::search::custom::{Fault, FaultKind, Standing, Submitted, comp
 use anamnesis_projections::search::{INCLUDES_PARAMETER, PAGE_PARAMETER, PARAMETERS_MAX};
 
 pub(crate) use catalog::{Current, Stored};
+pub(crate) use criteria::{changed_at, stored_at};
 pub use full_text::FullText;
 pub(crate) use keeper::Begun;
 pub use keeper::{Keeper, KeeperError};

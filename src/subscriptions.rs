@@ -15,6 +15,7 @@ mod following;
 mod leader;
 mod matching;
 pub(crate) mod notification;
+mod reading;
 mod standing;
 pub(crate) mod store;
 mod topic;
@@ -25,7 +26,7 @@ use std::time::Duration;
 
 use anamnesis_events::Log;
 use anamnesis_fhir::json::Value;
-use anamnesis_projections::search::{Catalogue, DateEquals, Evaluator};
+use anamnesis_projections::search::{Catalogue, DateEquals};
 use chrono::{DateTime, TimeDelta};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -35,9 +36,11 @@ use crate::actors::Compartments;
 use crate::clock;
 use crate::decide::placement::fnv1a;
 use crate::decide::{Check, Refusal};
+use crate::search_parameters::Keeper;
 
 pub use allow::Allow;
-pub(crate) use definition::{Content, Definition, Reader, Status, is_canonical};
+pub(crate) use definition::{Content, Status, content_of, is_canonical};
+use definition::{Reader, Unusable};
 pub(crate) use store::Register;
 pub use topic::TopicRule;
 use topic::Topics;
@@ -98,7 +101,6 @@ struct Context {
     database: String,
     compartments: Compartments,
     reader: Reader,
-    evaluator: Arc<Evaluator>,
     sender: deliver::Sender,
     register: Register,
     options: SubscriptionOptions,
@@ -110,6 +112,8 @@ struct Context {
 #[derive(Debug, Clone)]
 pub struct Subscribing {
     reader: Reader,
+    /// What there is beside R4's search parameters.
+    parameters: Option<Arc<Keeper>>,
     options: SubscriptionOptions,
     base: String,
 }
@@ -126,16 +130,23 @@ impl Subscribing {
             base: Some(base.to_owned()),
             date_equals: options.date_equals,
             topics: Topics::default(),
-            allow: options.allow.clone(),
+            allow: Some(options.allow.clone()),
         };
         reader.topics = Topics::read(&reader, &options.topics, clock::now()).map_err(anyhow::Error::msg)?;
-        Ok(Self { reader, options, base: base.to_owned() })
+        Ok(Self { reader, parameters: None, options, base: base.to_owned() })
+    }
+
+    /// The same with the search parameters of clients: those that are enabled when a Subscription is written may stand in
+    /// its criteria.
+    #[must_use]
+    pub fn with_parameters(self, keeper: Arc<Keeper>) -> Self {
+        Self { parameters: Some(keeper), ..self }
     }
 
     /// Refuses what cannot be served, whichever way it is written.
     #[must_use]
     pub fn check(&self) -> Check {
-        let reader = self.reader.clone();
+        let (reader, keeper) = (self.reader.clone(), self.parameters.clone());
         Check::new(matching::TYPE, move |_, resource: Value<'_>| {
             let is_on = resource.get("status").and_then(Value::as_str);
             // Those that are off or in error are kept as they are: nothing is sent for them.
@@ -143,8 +154,15 @@ impl Subscribing {
                 return Ok(());
             }
             // What is relative to the present is as good at any time.
-            let read = reader.read(resource, DateTime::UNIX_EPOCH);
-            read.map(|_| ())
+            let read = |reader: &Reader| reader.read(resource, DateTime::UNIX_EPOCH).map(|_| ());
+            let mut read_so_far = read(&reader);
+            if read_so_far.as_ref().is_err_and(Unusable::is_of_criteria)
+                && let Some(enabled) = keeper.as_ref().map(|keeper| keeper.enabled())
+                && !enabled.is_empty()
+            {
+                read_so_far = read(&reader.with(&enabled));
+            }
+            read_so_far
                 .map_err(|unusable| Refusal::NotServed { element: unusable.element, reason: unusable.reason })
         })
     }
@@ -175,16 +193,15 @@ impl Subscriptions {
         compartments: &Compartments,
         subscribing: Subscribing,
     ) -> anyhow::Result<Self> {
-        let Subscribing { reader, options, base } = subscribing;
-        let evaluator = Arc::new(Evaluator::of(&Catalogue::r4(), log.number()));
+        let Subscribing { reader, options, base, .. } = subscribing;
         let context = Arc::new(Context {
             log: log.clone(),
             database: database.to_owned(),
             compartments: compartments.clone(),
-            evaluator,
             sender: deliver::Sender::new(options.allow.clone(), options.timeout)?,
             register: Register::new(database, log.number())?,
-            reader,
+            // What may not be sent for the time being is owed all the same.
+            reader: Reader { allow: None, ..reader },
             options,
             base,
         });
@@ -201,11 +218,6 @@ impl Subscriptions {
     /// The address of the service in notifications.
     pub(crate) fn base(&self) -> &str {
         &self.context.base
-    }
-
-    /// Reads a Subscription.
-    pub(crate) fn read(&self, resource: Value<'_>) -> Option<Definition> {
-        self.context.reader.read(resource, clock::now()).ok()
     }
 
     /// Stops: nothing is begun any more. What is on its way is sent again by whoever comes next.

@@ -80,7 +80,8 @@ impl Workspace {
         for (service, own) in &workspace.services {
             let public_url = own.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
             let subscribing =
-                subscriptions::read((name, service), log.number(), settings, public_url.as_deref())?;
+                subscriptions::read((name, service), log.number(), settings, public_url.as_deref())?
+                    .with_parameters(keeper.clone());
             let mut rules = rules((name, service), settings, public_url.as_deref());
             rules.checks = vec![subscribing.check(), parameters.check()];
             let service = self::service((name, service), &log, settings, shared, (public_url, rules))?;

@@ -21,6 +21,8 @@ pub struct Candidate {
     pub identifiers: Vec<Identifier>,
     /// Whether the version before is kept where only `meta` changes (AHDS: `_meta-history`).
     pub meta_history: bool,
+    /// Whether the service's checks are to be made.
+    pub is_checked: bool,
 }
 
 impl Candidate {
@@ -31,7 +33,13 @@ impl Candidate {
         let document = localise(document, &key.resource_type, bases);
         let placement = placement::place(&key, document.root(), bases);
         let identifiers = identifiers(document.root());
-        Self { key, document, placement, identifiers, meta_history: true }
+        Self { key, document, placement, identifiers, meta_history: true, is_checked: true }
+    }
+
+    /// The same, without the service's checks: what the server itself makes of a version that has passed them.
+    #[must_use]
+    pub fn unchecked(self) -> Self {
+        Self { is_checked: false, ..self }
     }
 
     /// The same, with the version before kept or not where only `meta` changes.

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use anamnesis_events::{Log, LogError};
 use anamnesis_fhir::search::ParameterDefinition;
-use anamnesis_projections::search::{CustomParameter, CustomParameters, ParametersError, SearchIndex};
+use anamnesis_projections::search::{CustomParameters, ParametersError, SearchIndex};
 use anamnesis_projections::{ProjectionError, Supervisor, Version};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::criteria::custom;
 use super::full_text::FullText;
 use super::status::{self, Told};
 use super::store::{Job, Store, StoreError};
@@ -52,7 +53,7 @@ pub(crate) enum Begun {
 /// The search parameters of a service beside its index. It owns a task; dropping it stops the task.
 #[derive(Debug)]
 pub struct Keeper {
-    stored: Arc<StoredParameters>,
+    pub(super) stored: Arc<StoredParameters>,
     store: Store,
     pub(super) index: SearchIndex,
     pub(super) projection: Arc<Supervisor>,
@@ -154,12 +155,8 @@ impl Keeper {
     /// The database, the log or the index fails, or the parameters cannot be indexed together.
     pub(crate) async fn reindex(&self, parameters: String, by: &str) -> Result<Begun, KeeperError> {
         self.apply().await?;
-        let current = self.stored.current();
-        let custom = current.stored.iter().filter_map(|one| {
-            let definition = one.added()?.clone();
-            Some(CustomParameter { id: one.id.clone(), position: one.position, definition })
-        });
-        let custom = CustomParameters::new(custom)?.with_full_text(self.next_has_words().await?)?;
+        let custom = CustomParameters::new(custom(&self.stored.current()))?
+            .with_full_text(self.next_has_words().await?)?;
         // What is built stands in the database before the job does. If this process ends in between, whoever asks again
         // finds the version being built, and no job for it.
         let version = match self.projection.rebuild_with(&custom.to_inputs(), false).await {

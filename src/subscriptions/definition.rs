@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anamnesis_fhir::json::Value;
 use anamnesis_projections::search::{
-    Catalogue, DateEquals, Handling, ParseOptions, Scope, SearchQuery, is_of_results,
+    Catalogue, CustomParameters, DateEquals, Handling, ParseOptions, Scope, SearchQuery, is_of_results,
 };
 use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -26,6 +26,10 @@ const FILTERS_MAX: usize = 32;
 const EVENTS_MAX: usize = 20;
 /// Heartbeats that come more often say nothing more.
 const HEARTBEAT_MIN_S: u64 = 10;
+/// Where criteria stand, and where filters of a topic do.
+const CRITERIA: &str = "Subscription.criteria";
+const FILTER: &str = "Subscription.criteria.extension";
+
 /// What subscriptions are read with.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader {
@@ -35,7 +39,8 @@ pub(crate) struct Reader {
     /// As in searches.
     pub(crate) date_equals: DateEquals,
     pub(crate) topics: Topics,
-    pub(crate) allow: Allow,
+    /// Where notifications may go. `None`: whoever sends looks, and what is owed is kept until they may.
+    pub(crate) allow: Option<Allow>,
 }
 
 /// `Subscription.status`
@@ -110,6 +115,13 @@ pub(crate) struct Unusable {
     pub(crate) reason: String,
 }
 
+impl Unusable {
+    /// Whether other search parameters could make it usable.
+    pub(super) fn is_of_criteria(&self) -> bool {
+        [CRITERIA, FILTER].contains(&self.element)
+    }
+}
+
 fn unusable<T>(element: &'static str, reason: impl Into<String>) -> Result<T, Unusable> {
     Err(Unusable { element, reason: reason.into() })
 }
@@ -133,6 +145,11 @@ impl Definition {
 }
 
 impl Reader {
+    /// The same with these search parameters beside R4's.
+    pub(super) fn with(&self, parameters: &CustomParameters) -> Self {
+        Self { catalogue: Catalogue::of(parameters), ..self.clone() }
+    }
+
     /// Reads a Subscription that is valid R4. `now` is what relative criteria are measured from.
     ///
     /// # Errors
@@ -159,10 +176,7 @@ impl Reader {
         {
             return unusable("Subscription.channel.payload", "payloads are JSON (application/fhir+json)");
         }
-        let content = match is_topic {
-            true => content_asked(channel)?,
-            false => payload.map_or(Content::Empty, |_| Content::Full),
-        };
+        let content = content(channel, is_topic)?;
         let seconds = |name, min: u64| {
             extension(channel, name).and_then(number).map(|seconds| Duration::from_secs(seconds.max(min)))
         };
@@ -186,7 +200,7 @@ impl Reader {
         let query = self.query(criteria, now);
         query
             .map(|query| Asks::Criteria(Box::new(query)))
-            .map_err(|reason| Unusable { element: "Subscription.criteria", reason })
+            .map_err(|reason| Unusable { element: CRITERIA, reason })
     }
 
     /// A search of one type that one resource alone answers.
@@ -230,10 +244,10 @@ impl Reader {
 
     fn topic(&self, resource: Value<'_>, canonical: &str, now: DateTime<Utc>) -> Result<Asks, Unusable> {
         let Some(topic) = self.topics.find(canonical) else {
-            return unusable("Subscription.criteria", "this server has no topic with this canonical address");
+            return unusable(CRITERIA, "this server has no topic with this canonical address");
         };
         let mut filters = Vec::new();
-        let element = "Subscription.criteria.extension";
+        let element = FILTER;
         let given = resource.get("_criteria").and_then(|criteria| criteria.get("extension"));
         let all = given.into_iter().flat_map(Value::items);
         for filter in all.filter(|one| is_named(*one, "backport-filter-criteria")) {
@@ -261,7 +275,7 @@ impl Reader {
         let Some(endpoint) = text(channel, "endpoint").and_then(|text| Url::parse(&text).ok()) else {
             return unusable(element, "a rest-hook needs an absolute address");
         };
-        match self.allow.check(&endpoint) {
+        match self.allow.as_ref().map_or(Ok(()), |allow| allow.check(&endpoint)) {
             Ok(()) => Ok(endpoint),
             Err(reason) => unusable(element, reason),
         }
@@ -276,6 +290,20 @@ fn parameters_of<'f>(filter: &'f str, resource: &str) -> Option<&'f str> {
             (name.is_empty() || name == resource).then_some(parameters)
         }
         _ => Some(filter),
+    }
+}
+
+/// How much a Subscription asks for, whatever else it says; ids alone where it does not say so.
+pub(crate) fn content_of(resource: Value<'_>) -> Content {
+    let is_topic = text(resource, "criteria").is_some_and(|criteria| is_canonical(&criteria));
+    let content = resource.get("channel").map(|channel| content(channel, is_topic));
+    content.and_then(Result::ok).unwrap_or(Content::IdOnly)
+}
+
+fn content(channel: Value<'_>, is_topic: bool) -> Result<Content, Unusable> {
+    match is_topic {
+        true => content_asked(channel),
+        false => Ok(channel.get("payload").map_or(Content::Empty, |_| Content::Full)),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anamnesis_events::{Event, Feed, HistoryRange, HistoryScope, Position, Version};
+use anamnesis_events::{Event, HistoryRange, HistoryScope, Position, Version};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -15,6 +15,7 @@ use super::deliver::{Delivery, Failed};
 use super::following::Following;
 use super::matching::{Matching, TYPE};
 use super::notification::Kind;
+use super::reading::Reading;
 use super::standing::{self, Change};
 use super::store::{Session, Standing};
 use crate::clock;
@@ -48,10 +49,16 @@ enum Outcome {
 
 /// What is to be done next about a subscription.
 enum Next {
+    Send(What),
+    Write(Change),
+}
+
+/// What a receiver is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
     Events,
     Handshake,
     Heartbeat,
-    Write(Change),
 }
 
 pub(super) struct Leader {
@@ -67,12 +74,13 @@ impl Leader {
     pub(super) async fn resume(context: Arc<Context>, session: Session) -> anyhow::Result<Self> {
         let matched = session.matched(before_the_first(&context).await?).await?;
         let mut standing = session.standing().await?;
-        let mut matching = Matching::new(context.reader.clone(), Arc::clone(&context.evaluator));
-        for event in newest(&context, matched).await? {
-            if let Some(standing) = standing.remove(&event.key.id) {
-                matching.resume(&event, standing);
-            }
-        }
+        let mut matching = Matching::new(Reading::new(context.reader.clone()));
+        let newest = newest(&context, matched).await?.into_iter();
+        let newest = newest.filter_map(|event| {
+            let standing = standing.remove(&event.key.id)?;
+            Some((event, standing))
+        });
+        matching.resume(&context.log, newest.collect()).await?;
         let log = Following::new(&context.log, matched);
         Ok(Self { context, session, log, matching, in_flight: FuturesUnordered::new() })
     }
@@ -108,8 +116,12 @@ impl Leader {
         let mut due: Vec<(DateTime<Utc>, String, Next)> = Vec::new();
         let mut wake = now + LOOK_AGAIN;
         for (id, entry) in &self.matching.entries {
-            let Some(definition) = entry.definition.as_ref().filter(|_| !entry.is_busy) else { continue };
-            let Some((at, next)) = next(definition, &entry.standing, entry.sent_at, now) else { continue };
+            let next = match &entry.served {
+                _ if entry.is_busy => continue,
+                Ok(served) => next(&served.definition, &entry.standing, entry.sent_at, now),
+                Err(reason) => unserved(entry.status, reason).map(|next| (now, next)),
+            };
+            let Some((at, next)) = next else { continue };
             let at = entry.quiet_until.map_or(at, |quiet| at.max(quiet));
             if at <= now {
                 due.push((entry.sent_at, id.clone(), next));
@@ -127,44 +139,44 @@ impl Leader {
 
     fn start(&mut self, id: String, next: Next, now: DateTime<Utc>) {
         let Some(entry) = self.matching.entries.get_mut(&id) else { return };
-        let Some(definition) = entry.definition.clone() else { return };
-        entry.is_busy = true;
-        entry.sent_at = now;
         let context = Arc::clone(&self.context);
-        let (version, since, payload) = (entry.version, entry.standing.since, entry.payload.clone());
-        let delivery = Delivery {
-            sender: context.sender.clone(),
-            register: context.register.clone(),
-            log: context.log.clone(),
-            base: context.base.clone(),
-            id: id.clone(),
-            definition,
-            standing: entry.standing.clone(),
-        };
-        self.in_flight.push(Box::pin(async move {
-            let what = match next {
-                Next::Events => {
-                    let (delivered, failed) = delivery.events().await;
-                    Outcome::Delivered(delivered, failed)
-                }
-                Next::Handshake => Outcome::Shaken(delivery.bare(Kind::Handshake).await),
-                Next::Heartbeat => Outcome::Beaten(delivery.bare(Kind::Heartbeat).await),
-                Next::Write(change) => {
+        let (version, since) = (entry.event.version, entry.standing.since);
+        let working: BoxFuture<'static, Outcome> = match (next, &entry.served) {
+            (Next::Write(change), _) => {
+                let (id, payload) = (id.clone(), entry.event.payload.clone());
+                Box::pin(async move {
                     standing::write(&context, &id, version, &payload, &change).await;
                     Outcome::Written
-                }
-            };
-            Done { id, version, since, what }
-        }));
+                })
+            }
+            (Next::Send(what), Ok(served)) => {
+                let delivery = Delivery {
+                    sender: context.sender.clone(),
+                    register: context.register.clone(),
+                    log: context.log.clone(),
+                    base: context.base.clone(),
+                    id: id.clone(),
+                    definition: Arc::clone(&served.definition),
+                    standing: entry.standing.clone(),
+                };
+                Box::pin(send(delivery, what))
+            }
+            (Next::Send(_), Err(_)) => return,
+        };
+        entry.is_busy = true;
+        entry.sent_at = now;
+        self.in_flight.push(Box::pin(async move { Done { id, version, since, what: working.await } }));
     }
 
     async fn done(&mut self, done: Done) -> anyhow::Result<()> {
         let now = clock::now();
         let Some(entry) = self.matching.entries.get_mut(&done.id) else { return Ok(()) };
-        entry.is_busy = false;
+        // Another one of the same id by now, which may be busy itself.
         if entry.standing.since != done.since {
             return Ok(());
         }
+        entry.is_busy = false;
+        let is_current = entry.event.version == done.version;
         let standing = &mut entry.standing;
         let failed = match done.what {
             Outcome::Delivered(delivered, failed) => {
@@ -176,6 +188,8 @@ impl Leader {
                 }
                 failed
             }
+            // What was sent on behalf of an earlier version says nothing of the receiver of this one.
+            Outcome::Shaken(_) | Outcome::Beaten(_) if !is_current => return Ok(()),
             Outcome::Shaken(result) => {
                 standing.shaken = result.is_ok();
                 result.err()
@@ -183,11 +197,13 @@ impl Leader {
             Outcome::Beaten(result) => result.err(),
             Outcome::Written => {
                 // The status comes back through the log; until then nothing is written again.
-                entry.quiet_until = (entry.version == done.version).then_some(now + STATUS_WITHIN);
+                entry.quiet_until = is_current.then_some(now + STATUS_WITHIN);
                 return Ok(());
             }
         };
         match failed {
+            // Nor does a failure then.
+            Some(_) if !is_current => {}
             None => {
                 (standing.attempts, standing.failing_since, standing.try_at, standing.reason) =
                     (0, None, None, None)
@@ -229,6 +245,23 @@ impl Leader {
     }
 }
 
+async fn send(delivery: Delivery, what: What) -> Outcome {
+    match what {
+        What::Events => {
+            let (delivered, failed) = delivery.events().await;
+            Outcome::Delivered(delivered, failed)
+        }
+        What::Handshake => Outcome::Shaken(delivery.bare(Kind::Handshake).await),
+        What::Heartbeat => Outcome::Beaten(delivery.bare(Kind::Heartbeat).await),
+    }
+}
+
+/// What is done about a subscription that cannot be served: whoever relies on it has to hear that.
+fn unserved(status: Status, reason: &str) -> Option<Next> {
+    let is_on = matches!(status, Status::Requested | Status::Active);
+    is_on.then(|| Next::Write(Change { status: Status::Error, error: Some(reason.to_owned()) }))
+}
+
 fn count(outcome: &'static str, number: u64) {
     metrics::counter!("anamnesis_subscription_notifications_total", "outcome" => outcome).increment(number);
 }
@@ -252,13 +285,13 @@ fn next(
     }
     match definition.status {
         Status::Requested if definition.topic().is_some() && !standing.shaken => {
-            Some((try_at, Next::Handshake))
+            Some((try_at, Next::Send(What::Handshake)))
         }
         Status::Requested => Some((try_at, Next::Write(Change { status: Status::Active, error: None }))),
-        Status::Active if standing.events > standing.delivered => Some((try_at, Next::Events)),
+        Status::Active if standing.events > standing.delivered => Some((try_at, Next::Send(What::Events))),
         Status::Active => {
             let period = TimeDelta::from_std(definition.heartbeat?).ok()?;
-            Some((try_at.max(sent_at + period), Next::Heartbeat))
+            Some((try_at.max(sent_at + period), Next::Send(What::Heartbeat)))
         }
         Status::Error | Status::Off => None,
     }

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use anamnesis_events::{Event, Log, LogError, Operation, Position, ResourceKey, Version};
-use anamnesis_fhir::json::{Document, Limits};
+use anamnesis_events::{Erases, Event, Log, LogError, Operation, Position, ResourceKey};
 use anamnesis_projections::search::{Evaluator, Found, Subject};
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::definition::{Asks, Definition, Reader, Status};
+use super::definition::{Asks, Definition, Status};
+use super::reading::{Reading, Said, Served};
 use super::store::{Matched, Numbered, Standing};
+use crate::search_parameters;
 
 /// The type of the resources that make up the set.
 pub(super) const TYPE: &str = "Subscription";
@@ -18,11 +18,11 @@ pub(super) const TYPE: &str = "Subscription";
 /// A subscription as it stands.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// `None` where the server cannot serve it any more, because its configuration has changed.
-    pub(super) definition: Option<Arc<Definition>>,
-    /// The version that is read here, and its bytes.
-    pub(super) version: Version,
-    pub(super) payload: Bytes,
+    pub(super) status: Status,
+    /// Why the server cannot serve it any more, where its configuration has changed; holds no value.
+    pub(super) served: Result<Served, String>,
+    /// The version that is read here.
+    pub(super) event: Event,
     pub(super) standing: Standing,
     /// Something is on its way to the receiver, or to the actor.
     pub(super) is_busy: bool,
@@ -35,8 +35,7 @@ pub(super) struct Entry {
 /// All subscriptions of a log that are not off, at a position.
 #[derive(Debug)]
 pub(super) struct Matching {
-    pub(super) reader: Reader,
-    pub(super) evaluator: Arc<Evaluator>,
+    reading: Reading,
     pub(super) entries: BTreeMap<String, Entry>,
     /// The ids by the type that they ask about; made anew where the set has changed.
     by_type: HashMap<String, Vec<String>>,
@@ -44,43 +43,42 @@ pub(super) struct Matching {
 
 impl Matching {
     /// No subscriptions.
-    pub(super) fn new(reader: Reader, evaluator: Arc<Evaluator>) -> Self {
-        Self { reader, evaluator, entries: BTreeMap::new(), by_type: HashMap::new() }
+    pub(super) fn new(reading: Reading) -> Self {
+        Self { reading, entries: BTreeMap::new(), by_type: HashMap::new() }
     }
 
-    /// Takes up a subscription whose newest version this is, with how it stands.
-    pub(super) fn resume(&mut self, event: &Event, standing: Standing) {
-        let entry = self.entry(event, standing);
-        self.entries.insert(event.key.id.clone(), entry);
-        self.sort();
-    }
-
-    fn entry(&self, event: &Event, standing: Standing) -> Entry {
-        let definition = Document::parse(event.payload.to_vec(), &Limits::default())
-            .map_err(|error| error.to_string())
-            .and_then(|document| {
-                let read = self.reader.read(document.root(), event.recorded_at);
-                read.map_err(|unusable| unusable.to_string())
-            });
-        if let Err(reason) = &definition {
-            tracing::warn!(subscription = %event.key.id, %reason, "A subscription cannot be served as this server is set up.");
+    /// Takes up subscriptions whose newest versions these are, with how they stand.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub(super) async fn resume(&mut self, log: &Log, newest: Vec<(Event, Standing)>) -> Result<(), LogError> {
+        for (event, standing) in newest {
+            let entry = self.entry(log, &event, standing).await?;
+            self.entries.insert(event.key.id, entry);
         }
-        Entry {
-            definition: definition.ok().map(Arc::new),
-            version: event.version,
-            payload: event.payload.clone(),
+        self.sort();
+        Ok(())
+    }
+
+    async fn entry(&mut self, log: &Log, event: &Event, standing: Standing) -> Result<Entry, LogError> {
+        let Said { status, served } = self.reading.read(log, event).await?;
+        Ok(Entry {
+            status,
+            served,
+            event: event.clone(),
             standing,
             is_busy: false,
             sent_at: event.recorded_at,
             quiet_until: None,
-        }
+        })
     }
 
     fn sort(&mut self) {
         self.by_type.clear();
         for (id, entry) in &self.entries {
-            if let Some(definition) = &entry.definition {
-                let of_type = self.by_type.entry(definition.resource_type().to_owned()).or_default();
+            if let Ok(served) = &entry.served {
+                let resource_type = served.definition.resource_type().to_owned();
+                let of_type = self.by_type.entry(resource_type).or_default();
                 of_type.push(id.clone());
             }
         }
@@ -96,7 +94,11 @@ impl Matching {
         for event in events {
             self.match_one(event, event.previous.and_then(|position| before.get(&position)), &mut matched);
             if &*event.key.resource_type == TYPE {
-                self.change(event, &mut matched);
+                self.change(log, event, &mut matched).await?;
+            } else if &*event.key.resource_type == search_parameters::TYPE
+                && event.kind.erases() != Erases::Nothing
+            {
+                self.read_again(log).await?;
             }
         }
         Ok(matched)
@@ -110,8 +112,8 @@ impl Matching {
     ) -> Result<HashMap<Position, Event>, LogError> {
         let needs = |event: &&Event| {
             let of_type = self.by_type.get(&*event.key.resource_type).into_iter().flatten();
-            let mut definitions = of_type.filter_map(|id| self.entries.get(id)?.definition.as_ref());
-            definitions.any(|definition| definition.topic().is_some_and(|topic| topic.needs_previous()))
+            let mut served = of_type.filter_map(|id| self.entries.get(id)?.served.as_ref().ok());
+            served.any(|served| served.definition.topic().is_some_and(|topic| topic.needs_previous()))
         };
         let positions: Vec<Position> =
             events.iter().filter(needs).filter_map(|event| event.previous).collect();
@@ -130,11 +132,18 @@ impl Matching {
 
     fn match_one(&mut self, event: &Event, before: Option<&Event>, matched: &mut Matched) {
         let Some(ids) = self.by_type.get(&*event.key.resource_type) else { return };
-        let now = self.take_apart(event);
-        let before = before.and_then(|before| self.take_apart(before));
+        // Once for all that mean the same search parameters.
+        let mut taken: Vec<(Arc<Evaluator>, [Option<Found>; 2])> = Vec::new();
         for id in ids {
             let Some(entry) = self.entries.get_mut(id) else { continue };
-            let Some(definition) = &entry.definition else { continue };
+            let Ok(Served { definition, evaluator }) = &entry.served else { continue };
+            let known = taken.iter().position(|(by, _)| Arc::ptr_eq(by, evaluator));
+            let known = known.unwrap_or_else(|| {
+                let apart = |event| take_apart(evaluator, event);
+                taken.push((Arc::clone(evaluator), [apart(event), before.and_then(apart)]));
+                taken.len() - 1
+            });
+            let Some((_, [now, before])) = taken.get(known) else { continue };
             if !concerns(definition, event.operation, now.as_ref(), before.as_ref()) {
                 continue;
             }
@@ -145,49 +154,50 @@ impl Matching {
         }
     }
 
-    /// `None` for a delete, and for what cannot be read: nobody can tell what it matches.
-    fn take_apart(&self, event: &Event) -> Option<Found> {
-        if event.payload.is_empty() {
-            return None;
-        }
-        let ResourceKey { resource_type, id } = &event.key;
-        let recorded_at = event.recorded_at;
-        let subject = Subject { resource_type, id, payload: &event.payload, recorded_at };
-        let found = self.evaluator.take_apart(&subject);
-        if found.is_err() {
-            tracing::error!(position = %event.position, "An event cannot be taken apart; no subscription is told of it.");
-        }
-        found.ok()
-    }
-
     /// A subscription was written: what it says counts from here on.
-    fn change(&mut self, event: &Event, matched: &mut Matched) {
+    async fn change(&mut self, log: &Log, event: &Event, matched: &mut Matched) -> Result<(), LogError> {
         // A purge leaves it as it is.
         if !event.operation.makes_version() {
-            return;
+            return Ok(());
         }
         let id = &event.key.id;
         let known = self.entries.remove(id);
         if event.operation == Operation::Delete {
-            return self.end(id, matched);
+            self.end(id, matched);
+            return Ok(());
         }
         let is_busy = known.as_ref().is_some_and(|known| known.is_busy);
-        let mut entry = self.entry(event, known.map(|known| known.standing).unwrap_or_default());
+        let standing = known.map(|known| known.standing).unwrap_or_default();
+        let mut entry = self.entry(log, event, standing).await?;
         entry.is_busy = is_busy;
-        let status = entry.definition.as_ref().map(|definition| definition.status);
-        if status == Some(Status::Off) {
-            return self.end(id, matched);
+        if entry.status == Status::Off {
+            self.end(id, matched);
+            return Ok(());
         }
         if entry.standing == Standing::default() {
             entry.standing.since = i64::try_from(event.position.get()).unwrap_or(i64::MAX);
         }
-        if status == Some(Status::Requested) {
+        if entry.status == Status::Requested {
             let Standing { since, events, delivered, .. } = entry.standing;
             entry.standing = Standing { since, events, delivered, ..Standing::default() };
         }
         matched.standing.insert(id.clone(), entry.standing.clone());
         self.entries.insert(id.clone(), entry);
         self.sort();
+        Ok(())
+    }
+
+    /// Something of a SearchParameter was erased. What only that had said of criteria nobody knows any more, on this server
+    /// as on one that starts now.
+    async fn read_again(&mut self, log: &Log) -> Result<(), LogError> {
+        self.reading.forget();
+        for entry in self.entries.values_mut() {
+            if entry.served.as_ref().is_ok_and(|served| !self.reading.is_of_r4(served)) {
+                entry.served = self.reading.read(log, &entry.event).await?.served;
+            }
+        }
+        self.sort();
+        Ok(())
     }
 
     /// What was not delivered to it is dropped.
@@ -197,6 +207,21 @@ impl Matching {
         matched.events.retain(|(of, _)| of != id);
         self.sort();
     }
+}
+
+/// What a version is found by. `None` for a delete, for what was erased, and for what cannot be read: nobody can tell what
+/// it matches.
+fn take_apart(evaluator: &Evaluator, event: &Event) -> Option<Found> {
+    if event.payload.is_empty() {
+        return None;
+    }
+    let ResourceKey { resource_type, id } = &event.key;
+    let recorded_at = event.recorded_at;
+    let found = evaluator.take_apart(&Subject { resource_type, id, payload: &event.payload, recorded_at });
+    if found.is_err() {
+        tracing::error!(position = %event.position, "An event cannot be taken apart; no subscription is told of it.");
+    }
+    found.ok()
 }
 
 /// Whether a subscription is to be told of a write.
@@ -211,9 +236,10 @@ fn concerns(
         Asks::Criteria(query) => return now.is_some_and(|now| now.matches(query)),
         Asks::Topic { topic, filters } => (topic, filters),
     };
-    // What was not there before, or is not there any more, is not compared with criteria.
+    // What was not there before, or is not there any more, is not compared with criteria. Nor is a version before that was
+    // erased, as it is at once of types without versions: better told once more than not at all.
     let was = topic.previous.as_ref().is_none_or(|query| {
-        operation == Operation::Create || before.is_some_and(|before| before.matches(query))
+        operation == Operation::Create || before.is_none_or(|before| before.matches(query))
     });
     let is = topic
         .current

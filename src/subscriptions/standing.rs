@@ -11,7 +11,7 @@ use super::matching::TYPE;
 use crate::decide::{Candidate, Command, Expected, Provenance};
 
 /// Who writes, in the log.
-const AGENT: &str = "anamnesis/subscriptions";
+pub(super) const AGENT: &str = "anamnesis/subscriptions";
 
 /// What the server says of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,8 @@ pub(super) async fn write(context: &Context, id: &str, version: Version, payload
     };
     let key = ResourceKey::new(TYPE, id);
     let bases = &context.compartments.rules().bases;
-    let candidate = Arc::new(Candidate::new(key, document, bases));
+    // What was checked when it was written is not refused because of what has changed since.
+    let candidate = Arc::new(Candidate::new(key, document, bases).unchecked());
     let expected = Expected::Versions(vec![version]);
     let command = Command::Update { candidate, expected, unless_held: Vec::new() };
     let provenance = Provenance { agent: Arc::from(AGENT), source: None };

@@ -12,7 +12,7 @@ const STRICT: (&str, &str) = ("Prefer", "handling=strict");
 const EXAMPLE: &str = "http://example.org/";
 
 /// Stores a parameter under its code as id.
-async fn store(server: &Server, code: &str, changes: Value) {
+pub(crate) async fn store(server: &Server, code: &str, changes: Value) {
     let mut resource = parameter(changes);
     resource["code"] = json!(code);
     resource["id"] = json!(code);
@@ -48,7 +48,7 @@ async fn until(server: &Server, job: &str, status: &str) -> Value {
     tokio::time::timeout(Duration::from_secs(60), asked).await.unwrap()
 }
 
-async fn reindexed(server: &Server) -> Value {
+pub(crate) async fn reindexed(server: &Server) -> Value {
     let begun = server.post("/$reindex", r#"{"resourceType":"Parameters"}"#).await;
     until(server, &job(&begun), "Completed").await
 }

@@ -1,5 +1,7 @@
 //! Subscriptions: R4 rest-hooks and the backport's topics, with real receivers.
 
+mod custom;
+mod gone;
 mod receiver;
 
 use std::collections::BTreeMap;

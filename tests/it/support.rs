@@ -155,13 +155,7 @@ impl Server {
 
     async fn start_on(url: String, mut setup: Setup) -> Server {
         let log = Log::open(&url, "default", setup.log).await.unwrap();
-        let subscribing = setup.subscriptions.take();
-        let subscribing =
-            subscribing.map(|options| Subscribing::new(log.number(), "http://here/fhir", options).unwrap());
-        setup.rules.checks.extend(subscribing.as_ref().map(Subscribing::check));
         let parameters = std::sync::Arc::new(StoredParameters::new(log.clone()));
-        setup.rules.checks.push(parameters.check());
-        let compartments = Compartments::start(log.clone(), setup.rules, setup.actors).unwrap();
         let database = Database::new(&url, &DatabaseOptions::default()).unwrap();
         let number = log.number();
         let make = SearchProjection::maker(number);
@@ -174,6 +168,14 @@ impl Server {
         let index = index.with_building(projection.building());
         let beside = (index.clone(), projection.clone());
         let keeper = Keeper::start(&url, &log, parameters.clone(), beside, setup.full_text).await.unwrap();
+        let subscribing = setup.subscriptions.take();
+        let subscribing = subscribing.map(|options| {
+            let subscribing = Subscribing::new(log.number(), "http://here/fhir", options).unwrap();
+            subscribing.with_parameters(keeper.clone())
+        });
+        setup.rules.checks.extend(subscribing.as_ref().map(Subscribing::check));
+        setup.rules.checks.push(parameters.check());
+        let compartments = Compartments::start(log.clone(), setup.rules, setup.actors).unwrap();
         let (terminology, definitions) = terminology(setup.terminology, &database, &log).await;
         let service = Service::new("default", "fhir", log.clone(), compartments.clone(), setup.api);
         let service = service.with_search(index).with_projection(projection.clone());

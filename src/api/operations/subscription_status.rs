@@ -12,7 +12,7 @@ use crate::api::page::{Head, Page};
 use crate::api::{Call, read};
 use crate::error::{Failure, FailureKind, IssueCode};
 use crate::subscriptions::notification::{Kind, Told, status};
-use crate::subscriptions::{Content, Status, Subscriptions, is_canonical};
+use crate::subscriptions::{Content, Status, Subscriptions, content_of, is_canonical};
 
 const TYPE: &str = "Subscription";
 /// Subscriptions in one answer.
@@ -102,15 +102,20 @@ impl Standing {
         })?;
         let standing = standing.unwrap_or_default();
         let document = Document::parse(event.payload.to_vec(), &Limits::default())?;
-        let definition = subscriptions.read(document.root());
         let said = document.root().get("error").and_then(Value::as_str).map(|error| error.into_owned());
         let text = |name| document.root().get(name).and_then(Value::as_str).map(|text| text.into_owned());
+        let status = Status::of(text("status").as_deref());
+        // What has led to the status counts; the last failure may be an older one.
+        let error = match status {
+            Status::Error => said.or(standing.reason),
+            _ => standing.reason.or(said),
+        };
         Ok(Self {
-            status: Status::of(text("status").as_deref()),
+            status,
             topic: text("criteria").filter(|criteria| is_canonical(criteria)),
             events: standing.events,
-            error: standing.reason.or(said),
-            content: definition.map_or(Content::IdOnly, |definition| definition.content),
+            error,
+            content: content_of(document.root()),
         })
     }
 

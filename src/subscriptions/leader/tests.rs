@@ -22,7 +22,7 @@ fn definition(change: impl FnOnce(&mut Value)) -> Definition {
         base: None,
         date_equals: DateEquals::default(),
         topics: Topics::default(),
-        allow: Allow::new(&["http://127.0.0.1:9/".to_owned()]).unwrap(),
+        allow: Some(Allow::new(&["http://127.0.0.1:9/".to_owned()]).unwrap()),
     };
     let rule = TopicRule { resource: "Patient".to_owned(), ..TopicRule::default() };
     reader.topics = Topics::read(&reader, &[(TOPIC.to_owned(), rule)].into(), now()).unwrap();
@@ -40,9 +40,9 @@ fn definition(change: impl FnOnce(&mut Value)) -> Definition {
 fn what(definition: &Definition, standing: &Standing, sent: i64) -> Option<(i64, &'static str)> {
     let (at, next) = next(definition, standing, now() - TimeDelta::seconds(sent), now())?;
     let name = match next {
-        Next::Events => "events",
-        Next::Handshake => "handshake",
-        Next::Heartbeat => "heartbeat",
+        Next::Send(What::Events) => "events",
+        Next::Send(What::Handshake) => "handshake",
+        Next::Send(What::Heartbeat) => "heartbeat",
         Next::Write(change) => change.status.code(),
     };
     Some(((at - now()).num_seconds(), name))

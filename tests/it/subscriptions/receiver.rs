@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// How a receiver answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub(crate) enum Mood {
     Takes,
     Refuses,
     Hangs,
+    /// Takes what has come when it is let go.
+    Waits,
 }
 
 /// What was received.
@@ -43,6 +46,7 @@ pub(crate) struct Receiver {
     pub(crate) url: String,
     mood: Arc<Mutex<Mood>>,
     hooks: Arc<Mutex<Vec<Hook>>>,
+    go: Arc<Notify>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -51,18 +55,24 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let (mood, hooks) = (Arc::new(Mutex::new(Mood::Takes)), Arc::new(Mutex::new(Vec::new())));
-        let of_task = (Arc::clone(&mood), Arc::clone(&hooks));
+        let go = Arc::new(Notify::new());
+        let of_task = (Arc::clone(&mood), Arc::clone(&hooks), Arc::clone(&go));
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, Arc::clone(&of_task.0), Arc::clone(&of_task.1)));
+                connections.spawn(serve(stream, of_task.clone()));
             }
         });
-        Self { url, mood, hooks, task }
+        Self { url, mood, hooks, go, task }
     }
 
     pub(crate) fn is_now(&self, mood: Mood) {
         *self.mood.lock().unwrap() = mood;
+    }
+
+    /// Lets one go that waits.
+    pub(crate) fn go_on(&self) {
+        self.go.notify_one();
     }
 
     /// All that was asked, however it was answered.
@@ -82,7 +92,9 @@ impl Drop for Receiver {
     }
 }
 
-async fn serve(mut stream: TcpStream, mood: Arc<Mutex<Mood>>, hooks: Arc<Mutex<Vec<Hook>>>) {
+type Shared = (Arc<Mutex<Mood>>, Arc<Mutex<Vec<Hook>>>, Arc<Notify>);
+
+async fn serve(mut stream: TcpStream, (mood, hooks, go): Shared) {
     let mut bytes = Vec::new();
     loop {
         let end = loop {
@@ -109,8 +121,11 @@ async fn serve(mut stream: TcpStream, mood: Arc<Mutex<Mood>>, hooks: Arc<Mutex<V
         let mood = *mood.lock().unwrap();
         let line = head.lines().next().unwrap().trim_end_matches(" HTTP/1.1").to_owned();
         hooks.lock().unwrap().push(Hook { line, headers: head, body, mood });
+        if mood == Mood::Waits {
+            go.notified().await;
+        }
         let answer: &[u8] = match mood {
-            Mood::Takes => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+            Mood::Takes | Mood::Waits => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
             Mood::Refuses => b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
             Mood::Hangs => {
                 // Until the other side has had enough.
