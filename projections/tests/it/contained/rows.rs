@@ -222,13 +222,17 @@ async fn the_check_finds_what_is_wrong_with_contained_resources() {
         (format!("UPDATE {contained} SET last_updated = last_updated + 1 WHERE id LIKE 'p1#%/2'"), 2),
         (format!("UPDATE {contained} SET spans = spans[4:] WHERE id LIKE 'p1#%/2'"), 2),
     ] {
-        let world = World::new().await;
-        world.put([patient("1", &["One", "Two"]), patient("2", &["One", "Two"]), patient("3", &[])]).await;
-        assert_sound(&world, 2).await;
-        tamper(&world, &statement).await;
-        let audited = audit(&world.database, &world.log, AuditOptions::default(), &mut |_| {}).await.unwrap();
-        let faults: BTreeSet<u64> = audited.faults.kept().iter().map(|fault| fault.position.get()).collect();
-        assert_eq!(faults, BTreeSet::from([position]), "{statement}: {:?}", audited.faults.kept());
-        world.runner.stop().await;
+        assert_eq!(faults_after(&statement).await, BTreeSet::from([position]), "{statement}");
     }
+}
+
+/// The positions at which something is wrong after a statement.
+async fn faults_after(statement: &str) -> BTreeSet<u64> {
+    let world = World::new().await;
+    world.put([patient("1", &["One", "Two"]), patient("2", &["One", "Two"]), patient("3", &[])]).await;
+    assert_sound(&world, 2).await;
+    tamper(&world, statement).await;
+    let audited = audit(&world.database, &world.log, AuditOptions::default(), &mut |_| {}).await.unwrap();
+    world.runner.stop().await;
+    audited.faults.kept().iter().map(|fault| fault.position.get()).collect()
 }
