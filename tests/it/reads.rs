@@ -18,8 +18,12 @@ fn reads_by_position_that_share_a_statement_get_each_their_own() {
             let positions = positions.into_iter().map(Position::new).collect();
             tokio::spawn(async move { reads.fetch(positions).await })
         };
-        let first: Vec<_> = [1, 2, 3].map(|position| fetch(vec![position])).into();
-        hold.until_waiting(3).await;
+        let mut first = Vec::new();
+        for position in 1..=3_u64 {
+            first.push(fetch(vec![position]));
+            // One worker would take several that come at the same time.
+            hold.until_waiting(i64::try_from(position).unwrap()).await;
+        }
         // All workers wait for the database: these are in one statement, or a few.
         let asked = [vec![5, 1, 3], vec![4], vec![], vec![9, 2], vec![2, 2], (1..=100).rev().collect()];
         let others: Vec<_> = asked.into_iter().map(fetch).collect();
