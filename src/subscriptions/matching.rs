@@ -90,15 +90,24 @@ impl Matching {
     /// The log cannot be read.
     pub(super) async fn take(&mut self, log: &Log, events: &[Event]) -> Result<Matched, LogError> {
         let mut matched = Matched::default();
-        let before = self.versions_before(log, events).await?;
-        for event in events {
-            self.match_one(event, event.previous.and_then(|position| before.get(&position)), &mut matched);
-            if &*event.key.resource_type == TYPE {
-                self.change(log, event, &mut matched).await?;
-            } else if &*event.key.resource_type == search_parameters::TYPE
-                && event.kind.erases() != Erases::Nothing
-            {
-                self.read_again(log).await?;
+        let mut rest = events;
+        while !rest.is_empty() {
+            // Which versions before are needed, the subscriptions say: so up to the next one that is written.
+            let is_one = |event: &Event| &*event.key.resource_type == TYPE;
+            let end = rest.iter().position(is_one).map_or(rest.len(), |at| at + 1);
+            let (some, behind) = rest.split_at_checked(end).unwrap_or((rest, &[]));
+            rest = behind;
+            let before = self.versions_before(log, some).await?;
+            for event in some {
+                let previous = event.previous.and_then(|position| before.get(&position));
+                self.match_one(event, previous, &mut matched);
+                if is_one(event) {
+                    self.change(log, event, &mut matched).await?;
+                } else if &*event.key.resource_type == search_parameters::TYPE
+                    && event.kind.erases() != Erases::Nothing
+                {
+                    self.read_again(log).await?;
+                }
             }
         }
         Ok(matched)

@@ -166,3 +166,38 @@ fn a_filter_is_cut_behind_the_type_alone() {
         },
     );
 }
+
+/// What is written together with a subscription is compared with the versions before, as what comes later is.
+#[test]
+fn what_is_written_with_a_subscription_is_told_by_the_version_before() {
+    test(
+        |_| {},
+        |server, receiver| async move {
+            let observation = |id: &str, status: &str, text: &str| {
+                json!({"resourceType": "Observation", "id": id, "status": status, "code": {"text": text},
+                    "subject": {"reference": "Patient/a"}})
+            };
+            for (id, status) in [("was-final", "final"), ("was-not", "preliminary")] {
+                let answer =
+                    server.put(&format!("/Observation/{id}"), observation(id, status, "x").to_string()).await;
+                assert_eq!(answer.status, 201, "{}", answer.text());
+            }
+            let entry = |resource: serde_json::Value, url: &str| json!({"resource": resource, "request": {"method": "PUT", "url": url}});
+            let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": [
+                entry(of_topic(&receiver, "id-only"), "Subscription/s"),
+                entry(observation("was-final", "final", "y"), "Observation/was-final"),
+                entry(observation("was-not", "final", "y"), "Observation/was-not"),
+            ]});
+            let answer = server.post("", bundle.to_string()).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            eventually("it is told", async || receiver.taken().len() >= 2).await;
+            let told = receiver.taken()[1].json();
+            assert_eq!(kind(&told), "event-notification");
+            let told = told.to_string();
+            assert!(
+                told.contains("/Observation/was-not") && !told.contains("/Observation/was-final"),
+                "{told}"
+            );
+        },
+    );
+}
