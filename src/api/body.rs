@@ -11,6 +11,7 @@ use futures::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use super::large::LARGE_BYTES_MIN;
 use crate::clock;
 use crate::error::{Failure, FailureKind, IssueCode};
 
@@ -27,18 +28,32 @@ const DRAIN_BYTES_MAX: usize = 128 << 20;
 /// The memory for bodies that are arriving or worked on, shared by all services: a handle, free to clone. Without it every
 /// connection could hold the largest body there is, for as long as its client takes to send the rest.
 #[derive(Debug, Clone)]
-pub struct Arriving(Arc<Semaphore>);
+pub struct Arriving {
+    free: Arc<Semaphore>,
+    bytes_max: usize,
+}
 
 impl Arriving {
     /// Memory of `bytes_max`.
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
-        Self(Arc::new(Semaphore::new(bytes_max.min(Semaphore::MAX_PERMITS))))
+        let bytes_max = bytes_max.min(Semaphore::MAX_PERMITS);
+        Self { free: Arc::new(Semaphore::new(bytes_max)), bytes_max }
+    }
+
+    /// What is free, in bytes.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.free.available_permits()
     }
 
     /// Takes memory for a piece, given back with the share.
     fn take(&self, bytes: usize, share: &mut Share) -> Result<(), Failure> {
-        let take = |bytes| Arc::clone(&self.0).try_acquire_many_owned(bytes).ok();
+        // Large ones wait for a place with all they have: the last eighth is for small ones, which would find nothing left.
+        let is_large = share.bytes().saturating_add(bytes) > LARGE_BYTES_MIN;
+        let kept = if is_large { self.bytes_max / 8 } else { 0 };
+        let is_left = self.left() >= bytes.saturating_add(kept);
+        let take = |bytes| Arc::clone(&self.free).try_acquire_many_owned(bytes).ok().filter(|_| is_left);
         let Some(taken) = u32::try_from(bytes).ok().and_then(take) else {
             return Err(Failure::unavailable(
                 "Too many bodies are arriving or worked on at the same time; try again later.",
@@ -56,6 +71,12 @@ impl Arriving {
 #[derive(Debug, Default)]
 #[must_use]
 pub(crate) struct Share(Option<OwnedSemaphorePermit>);
+
+impl Share {
+    fn bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
+    }
+}
 
 /// What a body may be.
 pub(crate) struct Most {

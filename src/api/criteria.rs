@@ -59,7 +59,7 @@ pub(crate) async fn matches(
     criteria: &Query,
     count_max: usize,
 ) -> Result<Matches, Failure> {
-    let wanted = Normal::of(resource_type, criteria, &call.own_addresses());
+    let wanted = Normal::of(resource_type, criteria, std::slice::from_ref(&call.base));
     let held = call.service.turns.wait_for_all(&call.service.log, std::iter::once(&wanted)).await?;
     let matches = matches_in_turn(call, resource_type, criteria, count_max).await?;
     Ok(Matches { held: Some(Arc::new(held)), ..matches })

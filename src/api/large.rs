@@ -12,13 +12,14 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 
 use crate::error::Failure;
 
 /// Bodies that are larger are large. Parsing and validating less takes some ten milliseconds.
 pub(super) const LARGE_BYTES_MIN: usize = 1 << 20;
 
-/// How many are worked on at the same time where nobody says. Each may hold a place while it waits for the database; each
+/// How many are worked on at the same time where nobody says. Each may hold a place while it waits for the database or for a turn; each
 /// takes up to eight times its body beside it (measured with 30 MB of the smallest objects).
 const AT_ONCE: usize = 4;
 
@@ -72,7 +73,7 @@ impl Large {
             let text = "Too many large bodies are worked on at the same time; try again later.";
             return Err(Failure::unavailable(text));
         };
-        let (runtime, stop) = (Handle::current(), CancellationToken::new());
+        let (runtime, span, stop) = (Handle::current(), Span::current(), CancellationToken::new());
         let _stop_at_end = stop.clone().drop_guard();
         let on_thread = move || {
             let _place = place;
@@ -80,7 +81,7 @@ impl Large {
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => None,
-                    done = work() => Some(done),
+                    done = work().instrument(span) => Some(done),
                 }
             })
         };

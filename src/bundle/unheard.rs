@@ -1,4 +1,4 @@
-//! Conditions of an entry that nobody would look at: refused, as the headers of the same names are.
+//! Conditions of an entry that nobody would look at: refused. The headers of the same names are, on writes.
 
 use super::entry::{Entry, Method, Problem, calls};
 use super::target::Target;

@@ -1,12 +1,14 @@
 //! The reads of a transaction: how often they are done, counted by the statements of searches; and that they see one state.
 
+use std::time::Duration;
+
 use anamnesis::api::negotiate::Prefer;
-use anamnesis::api::{Body, Conditions, Request, dispatch};
+use anamnesis::api::{ApiOptions, Body, Conditions, Request, dispatch};
 use anamnesis_projections::search::{ExplainOptions, explained};
 use serde_json::{Value, json};
 
 use crate::bundle_rules::{request, run, with};
-use crate::support::{Server, test};
+use crate::support::{Server, Setup, test, test_with};
 
 /// The statements of the searches in a bundle, and its answer.
 async fn statements(server: &Server, kind: &str, entries: Value) -> (usize, Value) {
@@ -80,7 +82,9 @@ fn versions(answer: &Value) -> Vec<String> {
 
 #[test]
 fn the_reads_of_a_transaction_see_one_state() {
-    test(|server| async move {
+    // A search that an index is late for shows what that has, and says so.
+    let api = ApiOptions { search_wait: Duration::from_secs(60), ..ApiOptions::default() };
+    test_with(Setup { api, ..Setup::default() }, |server| async move {
         let both = |number: usize| {
             let basic = |id: &str| {
                 let text = number.to_string();

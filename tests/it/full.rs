@@ -263,7 +263,8 @@ fn a_delete_is_refused_as_any_other_write() {
 
 #[test]
 fn bodies_that_arrive_side_by_side_share_their_memory() {
-    let api = ApiOptions { arriving: Arriving::new(1 << 20), ..ApiOptions::default() };
+    let arriving = Arriving::new(1 << 20);
+    let api = ApiOptions { arriving: arriving.clone(), ..ApiOptions::default() };
     test_with(Setup { api, ..Setup::default() }, |server| async move {
         let address = server.root.trim_start_matches("http://").to_owned();
         let head = "PUT /default/fhir/Patient/a HTTP/1.1\r\nhost: x\r\ncontent-type: application/fhir+json\r\n\
@@ -272,6 +273,8 @@ fn bodies_that_arrive_side_by_side_share_their_memory() {
         let mut slow = tokio::net::TcpStream::connect(&address).await.unwrap();
         slow.write_all(head.as_bytes()).await.unwrap();
         slow.write_all(&vec![b' '; 900_000]).await.unwrap();
+        // Before that, it could be the one that is refused.
+        eventually("the slow one holds it", async || arriving.left() < 400_000).await;
         let refused_id = sent_until(&server, 503).await;
         assert_eq!(server.get(&format!("/Patient/{refused_id}")).await.status, 404, "nothing was written");
         assert_eq!(server.put("/Patient/c", patient("c")).await.status, 201, "there is room for a small one");

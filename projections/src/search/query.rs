@@ -256,6 +256,12 @@ impl SearchQuery {
         &self.lists
     }
 
+    /// What it was told of these Lists when it was read.
+    #[must_use]
+    pub fn known_lists(&self) -> &BTreeMap<String, ListItems> {
+        &self.asked.options.lists
+    }
+
     /// What comes with the matches.
     #[must_use]
     pub fn includes(&self) -> &[Include] {

@@ -19,11 +19,13 @@ pub(super) async fn asked_for(
     call: &Call,
     query: &SearchQuery,
 ) -> Result<BTreeMap<String, ListItems>, Failure> {
+    // A read of a transaction sees them where the other ones see everything.
+    let position = query.as_of().or(call.at);
     let mut lists = BTreeMap::new();
     // One after the other: each may be as large as a body can be.
     for id in query.lists() {
         let key = ResourceKey::new("List", id.as_str());
-        let payload = match query.as_of() {
+        let payload = match position {
             Some(position) => call.service.log.current_at(&key, position).await?.map(|event| event.payload),
             None => {
                 let event = call.service.compartments.reads().current(key).await?;
@@ -36,6 +38,16 @@ pub(super) async fn asked_for(
         }
     }
     Ok(lists)
+}
+
+/// Whether the Lists that a query asks for mark what they did when it was read: the index may be newer than they were then.
+///
+/// # Errors
+/// The log cannot be read.
+pub(super) async fn are_still(call: &Call, query: &SearchQuery) -> Result<bool, Failure> {
+    let now = asked_for(call, query).await?;
+    let is_marked = now.values().any(|items| !items.deleted.is_empty());
+    Ok(if is_marked { now == *query.known_lists() } else { query.known_lists().is_empty() })
 }
 
 fn items(id: &str, list: Value<'_>) -> ListItems {

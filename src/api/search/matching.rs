@@ -5,7 +5,7 @@ use anamnesis_projections::search::{
     COUNT_MAX, Handling, IssueKind, ParseOptions, Scope, SearchPage, SearchQuery,
 };
 
-use super::{options, outdated, read, refuse};
+use super::{lists, options, outdated, read, refuse};
 use crate::api::call::Call;
 use crate::error::{Failure, FailureKind, IssueCode};
 
@@ -65,6 +65,10 @@ pub(crate) async fn matching(
         )));
     }
     refuse_parked(&page)?;
+    if !lists::are_still(call, &query).await? {
+        let text = "A List that is asked for is changed at the same time; criteria cannot be matched now.";
+        return Err(Failure::unavailable(text));
+    }
     Ok(page.matches.into_iter().map(|found| (found.id, found.position)).collect())
 }
 
