@@ -87,8 +87,8 @@ struct State {
     /// The messages of the last transaction that was counted to its end.
     recording: Option<Vec<Sent>>,
     recorded: Vec<Sent>,
-    /// How many statements were prepared, on all connections.
-    prepared: usize,
+    /// How often each statement was prepared, by connection and text.
+    prepared: HashMap<(usize, String), usize>,
 }
 
 struct Shared {
@@ -152,9 +152,9 @@ impl Proxy {
         self.shared.state.lock().unwrap().recorded.clone()
     }
 
-    /// How many statements were prepared so far, on all connections.
-    pub(crate) fn prepared(&self) -> usize {
-        self.shared.state.lock().unwrap().prepared
+    /// How often each statement was prepared so far, by connection and text.
+    pub(crate) fn prepared(&self) -> HashMap<(usize, String), usize> {
+        self.shared.state.lock().unwrap().prepared.clone()
     }
 
     /// Waits until a connection is held.
@@ -288,7 +288,9 @@ impl Connection {
         let sent = self.read(message);
         self.open += usize::from(sent.is_answered());
         let mut state = self.shared.state.lock().unwrap();
-        state.prepared += usize::from(sent.kind == b'P');
+        if sent.kind == b'P' {
+            *state.prepared.entry((self.number, sent.text.clone())).or_default() += 1;
+        }
         let fault = state.fault.unwrap_or(Fault::Nothing);
         let is_query = |text| sent.kind == b'Q' && sent.text == text;
         if state.counted.is_none() && is_query("BEGIN") {
