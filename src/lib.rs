@@ -3,6 +3,7 @@
 //! The crates below it (`anamnesis-fhir`, `anamnesis-events`, `anamnesis-projections`, `anamnesis-engines`)
 //! know nothing of HTTP. Everything that does lives here, one part a module.
 
+pub mod access;
 pub mod actors;
 pub mod api;
 pub mod app;

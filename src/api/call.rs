@@ -14,13 +14,16 @@ use super::provenance::{self, Sent};
 use super::query::{self, GENERAL, Query};
 use super::service::Service;
 use super::turns::Held;
+use crate::access::Principal;
 use crate::actors::{Kept, Outcome, Terms, WriteError};
 use crate::decide::{Command, Expected, Provenance};
 use crate::error::Failure;
 
-/// A request to a FHIR service, from HTTP or from an entry of a bundle.
-#[derive(Debug)]
+/// A request to a FHIR service, from HTTP or from an entry of a bundle. By default a GET of somebody who may do nothing.
+#[derive(Debug, Default)]
 pub struct Request {
+    /// Who asks.
+    pub principal: Arc<Principal>,
     /// The method; HEAD is served as GET.
     pub method: Method,
     /// The path below the service, percent-encoded, without a leading slash: `Patient/1`.
@@ -71,9 +74,10 @@ pub struct Conditions {
 }
 
 /// What comes with a request.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub enum Body {
     /// Nothing, or nothing that matters.
+    #[default]
     None,
     /// JSON as received.
     Bytes(Vec<u8>),
@@ -86,6 +90,8 @@ pub enum Body {
 /// What an interaction needs of its request.
 pub struct Call {
     pub(crate) service: Arc<Service>,
+    /// Who asks.
+    pub(crate) principal: Arc<Principal>,
     pub(crate) query: Query,
     pub(crate) conditions: Conditions,
     /// Of a write with an idempotency key.
@@ -154,7 +160,7 @@ impl Call {
 
     /// Who writes, for the event.
     pub(crate) fn provenance(&self) -> Provenance {
-        writer()
+        writer(&self.principal)
     }
 
     /// Carries out a command, once where the request has an idempotency key.
@@ -204,10 +210,7 @@ impl Call {
     }
 }
 
-/// Who writes. Until a service has an authority configured there is one agent: whoever can reach the loopback.
-pub(super) fn writer() -> Provenance {
-    thread_local! {
-        static ANONYMOUS: Arc<str> = Arc::from("anonymous");
-    }
-    Provenance { agent: ANONYMOUS.with(Arc::clone), source: None }
+/// Who writes, for the event: the subject alone, since a name has no place in a log that is never changed.
+fn writer(principal: &Principal) -> Provenance {
+    Provenance { agent: principal.subject.clone(), source: None }
 }

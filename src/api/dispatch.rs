@@ -43,6 +43,7 @@ pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request
     };
     let mut call = Call {
         service: service.clone(),
+        principal: request.principal,
         query: Query::parse(&request.query)?,
         conditions: request.conditions,
         once,

@@ -17,6 +17,7 @@ use super::large::LARGE_BYTES_MIN;
 use super::route::Place;
 use super::service::{Service, Services};
 use super::{binary, body, dispatch, idempotency, interaction, negotiate, patch, query, validation, xml};
+use crate::access::Principal;
 use crate::error::Failure;
 use crate::telemetry::{RequestIds, RouteLabel};
 
@@ -102,10 +103,8 @@ async fn answer(
 fn head(request: &HttpRequest) -> Result<Request, Failure> {
     let headers = request.headers();
     Ok(Request {
-        at: None,
+        principal: Principal::anonymous(),
         method: request.method().clone(),
-        path: String::new(),
-        query: String::new(),
         conditions: conditions(headers)?,
         idempotency_key: idempotency::header(headers),
         provenance: only(headers, "X-Provenance")?,
@@ -115,9 +114,7 @@ fn head(request: &HttpRequest) -> Result<Request, Failure> {
         partial: says(headers, "x-ms-use-partial-indices", "true"),
         parallel: says(headers, "x-bundle-processing-logic", "parallel"),
         profile_validation: validation::asked(headers)?,
-        body: Body::None,
-        base: String::new(),
-        correlation_id: String::new(),
+        ..Request::default()
     })
 }
 

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::answer::Answer;
-use super::call::{self, Body, Call, Request};
+use super::call::{Body, Call, Request};
 use super::interaction::Interaction;
 use super::service::Service;
 use super::{provenance, write};
@@ -55,8 +55,10 @@ pub(super) async fn once(service: &Service, request: Request) -> Result<(Request
     let text = key(line).ok_or_else(malformed)?;
     // Whose key it is: keys of different services and writers are different keys.
     let hash = Sha256::new_with_prefix("anamnesis idempotency key 1\n");
-    let parts = [service.name.as_str(), &call::writer().agent, &text];
-    let hash: [u8; 32] = parts.into_iter().fold(hash, part).finalize().into();
+    // Subjects are unique within their issuer.
+    let issuer = request.principal.issuer.as_deref();
+    let parts = [service.name.as_str(), &request.principal.subject, &text].into_iter().chain(issuer);
+    let hash: [u8; 32] = parts.fold(hash, part).finalize().into();
     let (short, _) = hash.split_first_chunk::<16>().unwrap_or((&[0; 16], &[]));
     let key = Uuid::from_bytes(*short);
     let (request, fingerprint) = if body(&request).len() <= service.options.inline_bytes_max {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use actix_web::http::{Method, StatusCode};
 
 use super::parts::Parts;
-use crate::api::{self, Body, Conditions, Request, Service};
+use crate::access::Principal;
+use crate::api::{self, Body, Request, Service};
 use crate::clock;
 use crate::packages::{Package, Stored, Target, install};
 
@@ -67,22 +68,14 @@ impl Target for Own<'_> {
     async fn put(&self, query: &str, body: &[u8]) -> Result<Stored, String> {
         let (path, query) = query.split_once('?').unwrap_or((query, ""));
         let request = Request {
+            principal: Principal::server(),
             method: Method::PUT,
             path: path.to_owned(),
             query: query.to_owned(),
-            conditions: Conditions::default(),
-            idempotency_key: None,
-            prefer: api::negotiate::Prefer::default(),
-            eventual: false,
-            partial: false,
-            at: None,
-            explicable: false,
-            parallel: false,
-            profile_validation: None,
-            provenance: None,
             body: Body::Bytes(body.to_vec()),
             base: self.0.options.public_url.clone().unwrap_or_default(),
             correlation_id: clock::new_resource_id(),
+            ..Request::default()
         };
         match api::dispatch(self.0, request).await {
             Ok(answer) if answer.status == StatusCode::CREATED => Ok(Stored::Created),

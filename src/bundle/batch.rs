@@ -46,6 +46,7 @@ pub(super) async fn dispatch(
         (_, Some(resource)) => Body::Bytes(resource.raw().as_bytes().to_vec()),
     };
     let request = Request {
+        principal: call.principal.clone(),
         method: entry.method.http(),
         path,
         query,
@@ -57,18 +58,15 @@ pub(super) async fn dispatch(
             // An entry has no such condition.
             if_unmodified_since: None,
         },
-        idempotency_key: None,
-        provenance: None,
         prefer: call.prefer,
         eventual: call.eventual,
         partial: call.partial,
         at,
-        explicable: false,
-        parallel: false,
         profile_validation: call.profile_validation,
         body,
         base: call.base.clone(),
         correlation_id: call.correlation_id.clone(),
+        ..Request::default()
     };
     // A bundle within a bundle is refused when entries are read, so this goes one level deep; the type does not know.
     Box::pin(api::dispatch(&call.service, request)).await

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use anamnesis::api::negotiate::Prefer;
-use anamnesis::api::{ApiOptions, Body, Conditions, Request, dispatch};
+use anamnesis::access::Principal;
+use anamnesis::api::{ApiOptions, Body, Request, dispatch};
 use anamnesis_projections::search::{ExplainOptions, explained};
 use serde_json::{Value, json};
 
@@ -14,22 +14,12 @@ use crate::support::{Server, Setup, test, test_with};
 async fn statements(server: &Server, kind: &str, entries: Value) -> (usize, Value) {
     let bundle = json!({"resourceType": "Bundle", "type": kind, "entry": entries});
     let request = Request {
+        principal: Principal::anonymous(),
         method: actix_web::http::Method::POST,
-        path: String::new(),
-        query: String::new(),
-        conditions: Conditions::default(),
-        idempotency_key: None,
-        provenance: None,
-        prefer: Prefer::default(),
-        eventual: false,
-        partial: false,
-        at: None,
-        explicable: false,
-        parallel: false,
-        profile_validation: None,
         body: Body::Bytes(bundle.to_string().into_bytes()),
         base: server.base.clone(),
         correlation_id: "count".to_owned(),
+        ..Request::default()
     };
     let (answer, told) =
         explained(ExplainOptions::default(), Box::pin(dispatch(&server.service, request))).await;
