@@ -1,5 +1,6 @@
 //! The packages of the settings (`fhir.packages`): installed in every FHIR service when the server starts.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,13 +18,19 @@ const REFUSED_LOGGED_MAX: usize = 20;
 /// Installs all packages, one after the other, while requests are answered. What is there already is found by one
 /// search for each resource and written no second time, also where two servers start at once.
 pub(super) async fn install_all(parts: &Parts) {
-    let settings = parts.settings();
-    for path in &settings.fhir.packages {
-        let Some(package) = read(path.clone()).await else { continue };
-        for workspace in settings.workspaces.keys() {
-            for service in parts.services().of_workspace(workspace) {
-                into(service, &package).await;
+    let mut wanted: BTreeMap<&PathBuf, Vec<&Arc<Service>>> = BTreeMap::new();
+    for (workspace, settings) in &parts.settings().workspaces {
+        for service in parts.services().of_workspace(workspace) {
+            let own = settings.services.get(&service.name);
+            for path in own.into_iter().flat_map(|own| &own.fhir.packages) {
+                wanted.entry(path).or_default().push(service);
             }
+        }
+    }
+    for (path, services) in wanted {
+        let Some(package) = read(path.clone()).await else { continue };
+        for service in services {
+            into(service, &package).await;
         }
     }
 }

@@ -6,24 +6,24 @@ use anamnesis_events::Operation;
 use anyhow::Context;
 
 use super::workspace::{date_equals, local_address};
-use crate::config::{Settings, TopicSettings, TopicWrite};
+use crate::config::{Settings, TopicSettings, TopicWrite, WorkspaceSettings};
 use crate::subscriptions::{Allow, Subscribing, SubscriptionOptions, TopicRule};
 
 /// How the subscriptions of a service are read.
 pub(super) fn read(
     (workspace, name): (&str, &str),
     log: i16,
-    settings: &Settings,
+    (settings, workspace_settings): (&Settings, &WorkspaceSettings),
     public_url: Option<&str>,
 ) -> anyhow::Result<Subscribing> {
-    let own = &settings.subscriptions;
+    let own = &workspace_settings.subscriptions;
     let allow =
         Allow::new(&own.allow).map_err(anyhow::Error::msg).context("subscriptions.allow cannot be used")?;
     let topics = own.topics.iter().map(|(canonical, topic)| (canonical.clone(), rule(topic))).collect();
     let options = SubscriptionOptions {
         allow,
         topics,
-        date_equals: date_equals(settings),
+        date_equals: date_equals(&workspace_settings.search),
         timeout: Duration::from_secs(own.timeout_s),
         retry_max: Duration::from_secs(own.retry_max_s),
         give_up_after: Duration::from_secs(own.give_up_after_h.saturating_mul(3600)),

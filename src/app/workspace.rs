@@ -21,8 +21,8 @@ use crate::actors::{ActorOptions, Compartments};
 use crate::api::{ApiOptions, Checked, Service, ValidationOptions};
 use crate::clock;
 use crate::config::{
-    DateEqualsSetting, FeedBody, FeedSettings, FhirSettings, Settings, UnknownParameter, UnknownProfile,
-    ValidationSetting, VersioningPolicy, WorkspaceSettings,
+    DateEqualsSetting, FeedBody, FeedSettings, FhirSettings, SearchSettings, ServiceSettings, Settings,
+    UnknownParameter, UnknownProfile, ValidationSetting, VersioningPolicy, WorkspaceSettings,
 };
 use crate::decide::{Rules, Versioning};
 use crate::search_parameters::{FullText, Keeper, StoredParameters};
@@ -63,7 +63,7 @@ impl Workspace {
             .await
             .with_context(|| format!("cannot open the log of the workspace `{name}`"))?;
         let client = connect(&addresses.nats).await?;
-        let (search, index) = search(&log, &client, settings, addresses)
+        let (search, index) = search(&log, &client, (settings, &workspace.search), addresses)
             .await
             .with_context(|| format!("cannot start the search of the workspace `{name}`"))?;
         let (terminology, definitions) = terminology(&log, settings, addresses)
@@ -71,7 +71,7 @@ impl Workspace {
             .with_context(|| format!("cannot start the terminology of the workspace `{name}`"))?;
         let parameters = Arc::new(StoredParameters::new(log.clone()));
         let beside = (index.clone(), search.clone());
-        let full_text = settings.search.full_text.into();
+        let full_text = workspace.search.full_text.into();
         let keeper = Keeper::start(&addresses.database, &log, parameters.clone(), beside, full_text)
             .await
             .with_context(|| format!("cannot read the search parameters of the workspace `{name}`"))?;
@@ -79,12 +79,16 @@ impl Workspace {
         let mut subscriptions: Option<Subscriptions> = None;
         for (service, own) in &workspace.services {
             let public_url = own.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
-            let subscribing =
-                subscriptions::read((name, service), log.number(), settings, public_url.as_deref())?
-                    .with_parameters(keeper.clone());
-            let mut rules = rules((name, service), settings, public_url.as_deref());
+            let subscribing = subscriptions::read(
+                (name, service),
+                log.number(),
+                (settings, workspace),
+                public_url.as_deref(),
+            )?
+            .with_parameters(keeper.clone());
+            let mut rules = rules((name, service), (settings, own), public_url.as_deref());
             rules.checks = vec![subscribing.check(), parameters.check()];
-            let service = self::service((name, service), &log, settings, shared, (public_url, rules))?;
+            let service = self::service((name, service), &log, (settings, own), shared, (public_url, rules))?;
             let service = service.with_parameters(parameters.clone()).with_keeper(keeper.clone());
             // The services of a workspace share its log; subscribers know it under the address of the first one.
             let serving = match subscriptions.clone() {
@@ -97,7 +101,7 @@ impl Workspace {
             services.push(service.with_subscriptions(serving));
         }
         let first = workspace.services.keys().next().map_or("fhir", String::as_str);
-        let relay = Relay::start(log.clone(), client, relay_options(name, first, &settings.feed));
+        let relay = Relay::start(log.clone(), client, relay_options(name, first, &workspace.feed));
         let relay_status = relay.status();
         Ok(Self {
             services,
@@ -208,7 +212,7 @@ async fn connect(address: &str) -> anyhow::Result<async_nats::Client> {
 async fn search(
     log: &Log,
     client: &async_nats::Client,
-    settings: &Settings,
+    (settings, own): (&Settings, &SearchSettings),
     addresses: &Addresses,
 ) -> anyhow::Result<(Arc<Supervisor>, SearchIndex)> {
     let options =
@@ -216,14 +220,14 @@ async fn search(
     let database = Database::new(&addresses.database, &options)?;
     let number = log.number();
     let runner = RunnerOptions { clock: Arc::new(clock::now), ..RunnerOptions::default() };
-    let first = FullText::from(settings.search.full_text).first()?;
+    let first = FullText::from(own.full_text).first()?;
     let options = SupervisorOptions { runner, first, ..SupervisorOptions::default() };
     let of_version = SearchProjection::maker(number);
     let source = Live::new(log, client);
     let supervisor = Supervisor::start(&database, of_version, source, number, options).await?;
     let index = SearchIndex::new(database, number, supervisor.active())
         .with_building(supervisor.building())
-        .with_chain_depth(settings.search.chain_depth_max);
+        .with_chain_depth(own.chain_depth_max);
     Ok((Arc::new(supervisor), index))
 }
 
@@ -242,8 +246,8 @@ async fn terminology(
 }
 
 /// When dates are equal, as it is configured.
-pub(super) fn date_equals(settings: &Settings) -> DateEquals {
-    match settings.search.date_equals {
+pub(super) fn date_equals(settings: &SearchSettings) -> DateEquals {
+    match settings.date_equals {
         DateEqualsSetting::Contains => DateEquals::Contains,
         DateEqualsSetting::Overlaps => DateEquals::Overlaps,
     }
@@ -255,15 +259,19 @@ pub(super) fn local_address(workspace: &str, name: &str, settings: &Settings) ->
 }
 
 /// The settings of a service that decide about writes, without checks.
-fn rules((workspace, name): (&str, &str), settings: &Settings, public_url: Option<&str>) -> Rules {
+fn rules(
+    (workspace, name): (&str, &str),
+    (settings, own): (&Settings, &ServiceSettings),
+    public_url: Option<&str>,
+) -> Rules {
     // Absolute references behind these lead to our own resources.
     let local = local_address(workspace, name, settings);
     let bases = public_url.map(str::to_owned).into_iter().chain([local]).collect();
-    let versioning = &settings.fhir.versioning;
+    let versioning = &own.fhir.versioning;
     let of_types = versioning.types.iter().map(|(name, policy)| (name.clone(), policy_of(*policy)));
     Rules {
         bases,
-        update_creates: settings.fhir.update_creates,
+        update_creates: own.fhir.update_creates,
         versioning: policy_of(versioning.default),
         versioning_of: of_types.collect(),
         checks: Vec::new(),
@@ -273,7 +281,7 @@ fn rules((workspace, name): (&str, &str), settings: &Settings, public_url: Optio
 fn service(
     (workspace, name): (&str, &str),
     log: &Log,
-    settings: &Settings,
+    (settings, own): (&Settings, &ServiceSettings),
     shared: &Shared,
     (public_url, rules): (Option<String>, Rules),
 ) -> anyhow::Result<Service> {
@@ -291,14 +299,14 @@ fn service(
         body_bytes_max: settings.http.body_bytes_max,
         arriving: shared.arriving.clone(),
         large: shared.large.clone(),
-        page_size: settings.fhir.page_size,
-        page_size_max: settings.fhir.page_size_max,
-        bundle_entries_max: settings.fhir.bundle_entries_max,
-        validation: validation(&settings.fhir),
-        search_wait: Duration::from_millis(settings.search.wait_ms),
-        date_equals: date_equals(settings),
-        refuse_unknown: settings.search.unknown_parameter == UnknownParameter::Refuse,
-        explain: settings.search.explain,
+        page_size: own.fhir.page_size,
+        page_size_max: own.fhir.page_size_max,
+        bundle_entries_max: own.fhir.bundle_entries_max,
+        validation: validation(&own.fhir),
+        search_wait: Duration::from_millis(own.search.wait_ms),
+        date_equals: date_equals(&own.search),
+        refuse_unknown: own.search.unknown_parameter == UnknownParameter::Refuse,
+        explain: own.search.explain,
         public_url,
         ..ApiOptions::default()
     };

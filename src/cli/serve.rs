@@ -68,6 +68,6 @@ impl Arguments {
             ("log.format", "--log-format", format),
             ("log.filter", "--log-filter", self.log_filter.clone()),
         ];
-        Ok(given.into_iter().filter_map(|(key, flag, value)| Some((key, flag, value?.into()))).collect())
+        Ok(given.into_iter().filter_map(|(key, flag, value)| Some((key, flag, value?))).collect())
     }
 }

@@ -3,10 +3,13 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use serde::de::IntoDeserializer;
+use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use super::inherit::{also_at, complete, sections_of_service, sections_of_workspace};
+use super::problem::Problem;
+use super::tree::{self, Node, Place, Reason, read_toml};
+use super::workspace::{ServiceSettings, WorkspaceSettings};
 use super::{ConfigError, Settings};
 
 /// What environment variables of ours begin with.
@@ -19,9 +22,11 @@ const NOT_SETTINGS: [&str; 4] =
     ["ANAMNESIS_SERVICE_", "ANAMNESIS_PORT", "ANAMNESIS_CORPUS", "ANAMNESIS_TEST_"];
 /// Settings without a default do not show up when the defaults are listed.
 const WITHOUT_DEFAULT: [&str; 4] = ["engines.programs", "database.url", "nats.url", "feed.bytes_max"];
+/// Mistakes that are told at once.
+const PROBLEMS_MAX: usize = 100;
 
 /// Settings given on the command line: dotted key, flag, value.
-pub type Overrides = Vec<(&'static str, &'static str, Value)>;
+pub type Overrides = Vec<(&'static str, &'static str, String)>;
 
 /// The places that settings are read from.
 #[derive(Clone, Debug, Default)]
@@ -47,44 +52,85 @@ impl Sources {
         self.environment.iter().find(|(variable, _)| variable == name).map(|(_, value)| value.clone())
     }
 
-    /// Merges the sources.
-    pub(super) fn read(&self) -> Result<Settings, ConfigError> {
-        let mut merged = match self.file.clone().or_else(|| self.variable(FILE_VARIABLE).map(PathBuf::from)) {
+    /// The settings, and where each was written, with everything that is wrong with them one by one. They are those of
+    /// what is right where anything is wrong.
+    pub(super) fn read(&self) -> Result<Read, ConfigError> {
+        let file = self.file.clone().or_else(|| self.variable(FILE_VARIABLE).map(PathBuf::from));
+        let (mut tree, mut problems) = match file {
             Some(path) => read_file(&path)?,
-            None => Table::new(),
+            None => (Node::empty(Place::none()), Vec::new()),
         };
+        self.put_variables(&mut tree, &mut problems);
+        for (key, flag, value) in &self.overrides {
+            tree.set(key, untyped(flag, key, value));
+        }
+        complete(&mut tree);
+        let settings = fitting(&mut tree, &mut problems);
+        Ok(Read { settings, tree, problems })
+    }
+
+    fn put_variables(&self, tree: &mut Node, problems: &mut Vec<Problem>) {
         for (variable, value) in &self.environment {
             let Some(variable) = variable.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
             if variable == FILE_VARIABLE || NOT_SETTINGS.iter().any(|other| variable.starts_with(other)) {
                 continue;
             }
-            let refuse = |message: String| ConfigError::Value { origin: variable.to_owned(), message };
-            let key = key_of(variable).ok_or_else(|| refuse("there is no such setting".to_owned()))?;
-            let text = value.to_str().ok_or_else(|| refuse("it is not valid UTF-8".to_owned()))?;
-            let value = typed(&key, text).map_err(refuse)?;
-            set(&mut merged, &key, value);
+            match (key_of(variable), value.to_str()) {
+                (Some(key), Some(text)) => tree.set(&key, untyped(variable, &key, text)),
+                (None, _) => {
+                    problems.push(Problem::new(place(variable, ""), "there is no such setting"));
+                }
+                (_, None) => problems.push(Problem::new(place(variable, ""), "it is not valid UTF-8")),
+            }
         }
-        for (key, flag, value) in &self.overrides {
-            try_alone(key, value)
-                .map_err(|message| ConfigError::Value { origin: (*flag).to_owned(), message })?;
-            set(&mut merged, key, value.clone());
-        }
-        // Each source was checked by itself, so this fails only if that check is wrong.
-        Settings::deserialize(merged).map_err(|error| ConfigError::Contradiction(error.message().to_owned()))
     }
 }
 
-/// Reads the file strictly, so that a mistake is told with its line.
-fn read_file(path: &Path) -> Result<Table, ConfigError> {
+/// What the sources say.
+pub(super) struct Read {
+    pub(super) settings: Settings,
+    /// What holds where, with the places.
+    pub(super) tree: Node,
+    pub(super) problems: Vec<Problem>,
+}
+
+fn place(origin: &str, path: &str) -> Place {
+    Place { origin: origin.into(), at: None, path: path.into() }
+}
+
+fn untyped(origin: &str, key: &str, text: &str) -> Node {
+    Node { value: tree::Value::Untyped(text.to_owned()), place: place(origin, key) }
+}
+
+fn read_file(path: &Path) -> Result<(Node, Vec<Problem>), ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-    let refuse = |error: toml::de::Error| {
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        ConfigError::File { path: path.to_owned(), line, message: error.message().to_owned() }
-    };
-    toml::from_str::<Settings>(&text).map_err(refuse)?;
-    toml::from_str::<Table>(&text).map_err(refuse)
+    Ok(read_toml(path, &text))
+}
+
+/// Reads the tree. What does not fit is told and taken out, until the rest fits.
+fn fitting(tree: &mut Node, problems: &mut Vec<Problem>) -> Settings {
+    while problems.len() < PROBLEMS_MAX {
+        let refused = match Settings::deserialize(&*tree) {
+            Ok(settings) => return settings,
+            Err(refused) => refused,
+        };
+        let others = refused.place.as_ref().map(also_at).unwrap_or_default();
+        let missing = match (&refused.reason, &refused.place) {
+            (Reason::Missing(name), Some(place)) => Some(format!("{}.{name}", place.path)),
+            _ => None,
+        };
+        let problem = Problem::of(refused, &others);
+        let removed = tree.remove(problem.place());
+        // What is missing because it was wrong has been told already.
+        if !missing.is_some_and(|path| problems.iter().any(|told| *told.place().path == *path)) {
+            problems.push(problem);
+        }
+        if !removed {
+            break;
+        }
+    }
+    Settings::default()
 }
 
 /// The dotted key of a variable. Underscores stand for dots and for themselves, so the known keys are asked.
@@ -96,15 +142,32 @@ fn variable_of(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
 }
 
+/// The defaults of everything that has one value in the whole file: what belongs to the server, and the sections that
+/// workspaces and services have from the top of the file.
+pub(super) fn defaults() -> Table {
+    let mut defaults = table(&Settings::default());
+    defaults.remove("workspaces");
+    let workspace = (table(&WorkspaceSettings::default()), sections_of_workspace());
+    let service = (table(&ServiceSettings::default()), sections_of_service());
+    for (mut table, sections) in [workspace, service] {
+        for section in sections {
+            if let Some(value) = table.remove(section) {
+                defaults.insert(section.to_owned(), value);
+            }
+        }
+    }
+    defaults
+}
+
+fn table(settings: &impl Serialize) -> Table {
+    Table::try_from(settings).unwrap_or_default()
+}
+
 /// Every key that has one value. Workspaces are declared in the file.
 pub(super) fn known_keys() -> Vec<String> {
     let mut keys: Vec<String> = WITHOUT_DEFAULT.map(str::to_owned).into();
-    let defaults = Table::try_from(Settings::default()).unwrap_or_default();
-    for (name, value) in defaults {
-        match value {
-            Value::Table(_) if name == "workspaces" => {}
-            value => add_keys(name, &value, &mut keys),
-        }
+    for (name, value) in defaults() {
+        add_keys(name, &value, &mut keys);
     }
     keys
 }
@@ -118,38 +181,5 @@ fn add_keys(name: String, value: &Value, keys: &mut Vec<String>) {
             }
         }
         _ => keys.push(name),
-    }
-}
-
-/// The text of a variable as the type that its key wants.
-fn typed(key: &str, text: &str) -> Result<Value, String> {
-    let as_text = Value::String(text.to_owned());
-    let guesses =
-        [text.parse::<i64>().ok().map(Value::Integer), text.parse::<bool>().ok().map(Value::Boolean)];
-    let fitting = guesses.into_iter().flatten().find(|value| try_alone(key, value).is_ok());
-    match fitting {
-        Some(value) => Ok(value),
-        None => try_alone(key, &as_text).map(|()| as_text),
-    }
-}
-
-/// Whether a value suits its key, everything else being at its default.
-fn try_alone(key: &str, value: &Value) -> Result<(), String> {
-    let mut table = Table::new();
-    set(&mut table, key, value.clone());
-    Settings::deserialize(table.into_deserializer())
-        .map(|_| ())
-        .map_err(|error: toml::de::Error| error.message().to_owned())
-}
-
-fn set(table: &mut Table, key: &str, value: Value) {
-    match key.split_once('.') {
-        None => drop(table.insert(key.to_owned(), value)),
-        Some((section, rest)) => {
-            let inner = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
-            if let Value::Table(inner) = inner {
-                set(inner, rest, value);
-            }
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! Tests of the settings: sources, precedence, and what is refused with which words.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
 use super::*;
@@ -13,12 +14,17 @@ fn load(file: &str, environment: &[(&str, &str)], overrides: Overrides) -> Resul
     Settings::load(&sources).map_err(|error| error.to_string().replace(&name, "FILE"))
 }
 
+/// The FHIR settings of the default service.
+fn fhir(settings: &Settings) -> &FhirSettings {
+    &settings.workspaces["default"].services["fhir"].fhir
+}
+
 #[test]
 fn nothing_configured_gives_the_defaults_on_loopback() {
     let settings = Settings::load(&Sources::default()).unwrap();
     assert_eq!(settings, Settings::default());
     assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
-    assert_eq!(settings.fhir.bundle_entries_max, 500);
+    assert_eq!(fhir(&settings).bundle_entries_max, 500);
     assert!(settings.workspaces["default"].services.contains_key("fhir"));
 }
 
@@ -31,21 +37,78 @@ fn a_later_source_wins() {
     let settings = load(file, &environment, flags).unwrap();
     assert_eq!(settings.listen.port(), 3);
     assert_eq!(settings.data, PathBuf::from("/file"));
-    assert_eq!((settings.fhir.page_size, settings.fhir.bundle_entries_max), (30, 7));
+    assert_eq!((fhir(&settings).page_size, fhir(&settings).bundle_entries_max), (30, 7));
 }
 
 #[test]
 fn a_mistake_in_the_file_is_told_with_its_line() {
     let unknown = load("data = 'x'\n\nlisten_on = '127.0.0.1:1'\n", &[], vec![]).unwrap_err();
-    assert!(unknown.starts_with("FILE:3: unknown field `listen_on`, expected one of `data`"), "{unknown}");
+    assert_eq!(unknown, "FILE:3:1: listen_on: there is no setting `listen_on` here; did you mean `listen`?");
     let nested = load("[http]\nworkers = 2\nspeed = 9\n", &[], vec![]).unwrap_err();
-    assert!(nested.starts_with("FILE:3: unknown field `speed`"), "{nested}");
+    assert!(
+        nested.starts_with(
+            "FILE:3:1: http.speed: there is no setting `speed` here; possible are `bodies_bytes"
+        )
+    );
     let kind = load("[http]\n\nworkers = 'many'\n", &[], vec![]).unwrap_err();
-    assert!(kind.starts_with("FILE:3: invalid type: string \"many\""), "{kind}");
+    assert_eq!(kind, "FILE:3:11: http.workers: expected a whole number that is not negative, found text");
     let syntax = load("data = 'x'\nlisten\n", &[], vec![]).unwrap_err();
-    assert!(syntax.starts_with("FILE:2: "), "{syntax}");
+    assert!(syntax.starts_with("FILE:2:"), "{syntax}");
     let service = load("[workspaces.a.services.b]\nkind = 'ftp'\n", &[], vec![]).unwrap_err();
-    assert!(service.starts_with("FILE:2: unknown variant `ftp`"), "{service}");
+    assert_eq!(service, "FILE:2:8: workspaces.a.services.b.kind: `ftp` is not possible; possible are `fhir`");
+}
+
+#[test]
+fn every_mistake_is_told_at_once() {
+    let file = "listen = 7\n[http]\nworker = 3\nworkers = -1\n[fhir]\nvalidation = 'strict'\n\
+                [workspaces.a.services.one]\nkind = 'fhir'\n[workspaces.a.services.two.fhir]\npage_size = 5\n\
+                [workspaces.a.serch]\nwait_ms = 1\n";
+    let told =
+        load(file, &[("ANAMNESIS_HTTP_KEEP_ALIVE_S", "long"), ("ANAMNESIS_X", "1")], vec![]).unwrap_err();
+    let lines: BTreeSet<&str> = told.lines().collect();
+    let expected = BTreeSet::from([
+        "ANAMNESIS_X: there is no such setting",
+        "ANAMNESIS_HTTP_KEEP_ALIVE_S: expected a whole number that is not negative, found text",
+        "FILE:1:10: listen: expected text, found a whole number",
+        "FILE:3:1: http.worker: there is no setting `worker` here; did you mean `workers`?",
+        "FILE:4:11: http.workers: expected a whole number that is not negative, found -1",
+        "FILE:6:14: fhir.validation: `strict` is not possible; possible are `base`, `off`, `profiles`",
+        "FILE:9:24: workspaces.a.services.two: `kind` is missing",
+        "FILE:11:15: workspaces.a.serch: there is no setting `serch` here; did you mean `search`?",
+    ]);
+    assert_eq!(lines, expected, "{told}");
+    assert_eq!(told.lines().count(), expected.len(), "each once");
+}
+
+#[test]
+fn a_service_has_what_it_does_not_say_itself_from_above() {
+    let file = "[fhir]\npage_size = 20\nvalidation = 'off'\n[fhir.versioning.types]\nDevice = 'no-version'\n\
+                [feed]\nreplicas = 3\n\
+                [workspaces.a.fhir]\npage_size = 30\n[workspaces.a.search]\nwait_ms = 7\n\
+                [workspaces.a.services.one]\nkind = 'fhir'\n\
+                [workspaces.a.services.two]\nkind = 'fhir'\nfhir = { page_size = 40, versioning.default = 'versioned-update' }\n\
+                [workspaces.b.feed]\nage_max_days = 9\n";
+    let settings = load(file, &[("ANAMNESIS_FHIR_BUNDLE_ENTRIES_MAX", "9")], vec![]).unwrap();
+    let (a, b) = (&settings.workspaces["a"], &settings.workspaces["b"]);
+    let page_sizes =
+        [&a.services["one"], &a.services["two"], &b.services["fhir"]].map(|service| service.fhir.page_size);
+    assert_eq!(page_sizes, [30, 40, 20]);
+    let two = &a.services["two"].fhir;
+    assert_eq!((two.bundle_entries_max, two.validation), (9, ValidationSetting::Off));
+    assert_eq!(two.versioning.default, VersioningPolicy::VersionedUpdate);
+    assert_eq!(two.versioning.types["Device"], VersioningPolicy::NoVersion);
+    assert_eq!((a.search.wait_ms, a.services["one"].search.wait_ms, b.search.wait_ms), (7, 7, 500));
+    assert_eq!((a.feed.replicas, b.feed.replicas, b.feed.age_max_days), (3, 3, 9));
+    // What one service says does not reach another, nor the index that they share.
+    let own = load(
+        &format!("{file}[workspaces.a.services.three]\nkind = 'fhir'\nsearch.full_text = true\n"),
+        &[],
+        vec![],
+    );
+    assert!(
+        own.unwrap_err()
+            .contains("FILE:21:20: workspaces.a.services.three.search.full_text: belongs to the workspace")
+    );
 }
 
 #[test]
@@ -53,7 +116,10 @@ fn a_mistake_elsewhere_is_told_with_its_origin() {
     let unknown = load("", &[("ANAMNESIS_LISTEM", "x")], vec![]).unwrap_err();
     assert_eq!(unknown, "ANAMNESIS_LISTEM: there is no such setting");
     let kind = load("", &[("ANAMNESIS_HTTP_WORKERS", "many")], vec![]).unwrap_err();
-    assert!(kind.starts_with("ANAMNESIS_HTTP_WORKERS: invalid type: string \"many\""), "{kind}");
+    assert!(
+        kind.starts_with("ANAMNESIS_HTTP_WORKERS: expected a whole number that is not negative, found text"),
+        "{kind}"
+    );
     let flag = load("", &[], vec![("listen", "--listen", "8080".into())]).unwrap_err();
     assert!(flag.starts_with("--listen: invalid socket address"), "{flag}");
     let file = Sources { file: Some("/nonexistent.toml".into()), ..Sources::default() };
@@ -113,7 +179,7 @@ fn names_that_cannot_stand_in_addresses_and_zero_limits_are_refused() {
         ("feed", "bytes_max"),
     ] {
         let refused = load(&format!("[{table}]\n{key} = 0\n"), &[], vec![]).unwrap_err();
-        assert!(refused.contains(&format!("{table}.{key} must be at least 1")), "{refused}");
+        assert!(refused.contains(&format!("{table}.{key}: must be at least 1")), "{refused}");
     }
     assert!(load("[fhir]\npage_size = 2000\n", &[], vec![]).unwrap_err().contains("page_size_max"));
 }
@@ -142,7 +208,7 @@ fn variables_that_others_make_are_passed_by() {
 fn the_documentation_names_every_setting_with_its_default() {
     let text = include_str!("../../docs/running.md");
     let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| `")).collect();
-    let defaults = toml::Table::try_from(Settings::default()).unwrap();
+    let defaults = sources::defaults();
     for key in sources::known_keys() {
         let row = rows.iter().find(|row| row.starts_with(&format!("| `{key}` |")));
         let row = row.unwrap_or_else(|| panic!("docs/running.md does not tell of {key}"));
@@ -167,18 +233,22 @@ fn the_documentation_names_every_setting_with_its_default() {
 fn versioning_is_set_by_type() {
     let file = "[fhir]\nupdate_creates = false\n[fhir.versioning]\ndefault = 'versioned-update'\n\
                 [fhir.versioning.types]\nObservation = 'versioned'\nDevice = 'no-version'\n";
-    let fhir = load(file, &[], vec![]).unwrap().fhir;
+    let settings = load(file, &[], vec![]).unwrap();
+    let fhir = fhir(&settings);
     assert!(!fhir.update_creates);
     assert_eq!(fhir.versioning.default, VersioningPolicy::VersionedUpdate);
     assert_eq!(fhir.versioning.types["Observation"], VersioningPolicy::Versioned);
     assert_eq!(fhir.versioning.types["Device"], VersioningPolicy::NoVersion);
     let environment = [("ANAMNESIS_FHIR_VERSIONING_DEFAULT", "versioned-update")];
     assert_eq!(
-        load("", &environment, vec![]).unwrap().fhir.versioning.default,
+        self::fhir(&load("", &environment, vec![]).unwrap()).versioning.default,
         VersioningPolicy::VersionedUpdate
     );
     let unknown = load("[fhir.versioning.types]\nPatiant = 'versioned'\n", &[], vec![]).unwrap_err();
-    assert_eq!(unknown, "fhir.versioning.types names `Patiant`, which is no resource type of R4");
+    assert_eq!(unknown, "FILE:2:11: fhir.versioning.types.Patiant: `Patiant` is no resource type of R4");
     let policy = load("[fhir.versioning]\ndefault = 'sometimes'\n", &[], vec![]).unwrap_err();
-    assert!(policy.starts_with("FILE:2: unknown variant `sometimes`"), "{policy}");
+    assert!(
+        policy.starts_with("FILE:2:11: fhir.versioning.default: `sometimes` is not possible"),
+        "{policy}"
+    );
 }

@@ -90,7 +90,7 @@ fn a_configuration_file_with_a_mistake() {
     let (code, message) = with(&["serve", "--config", file.to_str().unwrap()]);
     assert_eq!(code, 1);
     let expected =
-        format!("anamnesis: {}:3: unknown field `worker`, expected one of `workers`", file.display());
+        format!("anamnesis: {}:3:1: http.worker: there is no setting `worker` here", file.display());
     assert!(message.starts_with(&expected), "{message}");
     assert_eq!(message.lines().count(), 1, "{message}");
 }

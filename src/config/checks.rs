@@ -1,0 +1,171 @@
+//! Whether settings that are fine one by one go together, and whether they can be what is meant.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use anamnesis_fhir::definitions::r4;
+
+use super::problem::Problem;
+use super::settings::Settings;
+use super::tree::Node;
+use super::workspace::{ServiceSettings, WorkspaceSettings};
+
+/// What is found wrong, by the path of the setting.
+#[derive(Debug, Default)]
+pub(super) struct Findings(Vec<(String, String)>);
+
+impl Findings {
+    /// Adds one: the path of the setting (`workspaces.a.feed.replicas`), and what is wrong with it.
+    pub(super) fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.0.push((path.into(), message.into()));
+    }
+
+    /// Adds one for each limit that would never let anything through.
+    pub(super) fn at_least_one(&mut self, section: &str, limits: &[(&str, usize)]) {
+        for (name, value) in limits {
+            if *value == 0 {
+                self.add(format!("{section}.{name}"), "must be at least 1");
+            }
+        }
+    }
+}
+
+/// Checks settings that were read. Their tree tells where what is wrong was written.
+pub(super) fn check(settings: &Settings, tree: &Node, problems: &mut Vec<Problem>) {
+    let mut findings = Findings::default();
+    of_server(settings, &mut findings);
+    for (name, workspace) in &settings.workspaces {
+        of_workspace(name, workspace, &mut findings);
+    }
+    let told: Vec<Arc<str>> = problems.iter().map(|problem| problem.place().path.clone()).collect();
+    for (path, message) in findings.0 {
+        let node = tree.nearest(&path.split('.').collect::<Vec<_>>());
+        let mut place = node.place.clone();
+        if place.path.is_empty() {
+            place.path = path.as_str().into();
+        }
+        // What was taken out because it is wrong cannot be expected to go together with the rest.
+        if told.iter().any(|told| is_within(told, &path) || is_within(told, &place.path)) {
+            continue;
+        }
+        let problem = Problem::new(place, message);
+        // What is inherited is wrong once, however many have it.
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
+    }
+}
+
+/// Whether a setting is another one or within it.
+fn is_within(path: &str, other: &str) -> bool {
+    path.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+fn of_server(settings: &Settings, findings: &mut Findings) {
+    let listen = settings.listen;
+    if !is_loopback(listen.ip()) && !settings.authenticates() && !settings.allow_anonymous_network_access {
+        let message = format!(
+            "refusing to listen on {listen}: no authentication is configured, so everybody who can reach that \
+             address could read and change every record. Listen on a loopback address such as \
+             127.0.0.1:{port} (and put an authenticating proxy in front), or, if something else keeps \
+             strangers out, set allow_anonymous_network_access = true",
+            port = listen.port()
+        );
+        findings.add("listen", message);
+    }
+    if settings.workspaces.is_empty() {
+        findings.add("workspaces", "at least one workspace is needed");
+    }
+    let http = &settings.http;
+    findings.at_least_one(
+        "http",
+        &[
+            ("body_bytes_max", http.body_bytes_max),
+            ("workers", http.workers),
+            ("connections_max", http.connections_max),
+            ("bodies_bytes_max", http.bodies_bytes_max),
+        ],
+    );
+    if http.body_bytes_max > http.bodies_bytes_max {
+        findings.add("http.body_bytes_max", "must not be larger than http.bodies_bytes_max");
+    }
+    let actors = &settings.actors;
+    findings.at_least_one(
+        "actors",
+        &[
+            ("queue_max", actors.queue_max),
+            ("resident_max", actors.resident_max),
+            ("memory_bytes_max", actors.memory_bytes_max),
+            ("threads", actors.threads),
+        ],
+    );
+    findings.at_least_one("database", &[("connections_max", settings.database.connections_max)]);
+}
+
+fn of_workspace(name: &str, workspace: &WorkspaceSettings, findings: &mut Findings) {
+    let path = format!("workspaces.{name}");
+    plain_name(&path, ("workspace", name), findings);
+    if workspace.services.is_empty() {
+        findings.add(format!("{path}.services"), format!("the workspace `{name}` has no service"));
+    }
+    let feed = &workspace.feed;
+    let days = usize::try_from(feed.age_max_days).unwrap_or(usize::MAX);
+    let bytes = feed.bytes_max.map_or(1, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    findings.at_least_one(
+        &format!("{path}.feed"),
+        &[("replicas", feed.replicas), ("age_max_days", days), ("bytes_max", bytes)],
+    );
+    for (name, service) in &workspace.services {
+        of_service(&format!("{path}.services.{name}"), (name, service), workspace, findings);
+    }
+}
+
+fn of_service(
+    path: &str,
+    (name, service): (&str, &ServiceSettings),
+    workspace: &WorkspaceSettings,
+    findings: &mut Findings,
+) {
+    plain_name(path, ("service", name), findings);
+    let fhir = &service.fhir;
+    findings.at_least_one(
+        &format!("{path}.fhir"),
+        &[("bundle_entries_max", fhir.bundle_entries_max), ("page_size", fhir.page_size)],
+    );
+    if fhir.page_size > fhir.page_size_max {
+        findings.add(format!("{path}.fhir.page_size"), "must not be larger than page_size_max");
+    }
+    for name in fhir.versioning.types.keys().filter(|name| r4().resource(name).is_none()) {
+        let message = format!("`{name}` is no resource type of R4");
+        findings.add(format!("{path}.fhir.versioning.types.{name}"), message);
+    }
+    let (own, shared) = (&service.search, &workspace.search);
+    let index = [
+        ("chain_depth_max", own.chain_depth_max == shared.chain_depth_max),
+        ("full_text", own.full_text == shared.full_text),
+    ];
+    for (name, _) in index.iter().filter(|(_, same)| !same) {
+        let message = "belongs to the workspace: its services share one index; set it there";
+        findings.add(format!("{path}.search.{name}"), message);
+    }
+}
+
+/// The names stand in addresses and in NATS subjects, where dots, spaces and wildcards mean something.
+fn plain_name(path: &str, (what, name): (&str, &str), findings: &mut Findings) {
+    if !is_plain_name(name) {
+        let message = format!(
+            "the {what} name `{name}` must be 1 to 63 lower-case letters, digits or dashes, beginning with a letter"
+        );
+        findings.add(path, message);
+    }
+}
+
+/// Whether only this machine can reach an address. `::ffff:127.0.0.1` is loopback too.
+fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
+fn is_plain_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    name.len() <= 63 && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(plain)
+}

@@ -1,0 +1,38 @@
+//! Settings of HTTP.
+
+use serde::{Deserialize, Serialize};
+
+/// Limits of HTTP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpSettings {
+    /// Threads that answer requests.
+    pub workers: usize,
+    /// The largest body of a request, in bytes, after decompression.
+    pub body_bytes_max: usize,
+    /// The bytes of all bodies that are arriving or worked on at the same time; beyond it the answer is 503.
+    pub bodies_bytes_max: usize,
+    /// Connections of all workers together; the next one waits.
+    pub connections_max: usize,
+    /// How long a connection on which nothing is asked stays open, in seconds; 0: until the client closes it.
+    pub keep_alive_s: u64,
+    /// How long requests under way may go on when the server stops, in seconds.
+    pub shutdown_grace_s: u64,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        HttpSettings {
+            workers: std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 16)),
+            // A transaction of 500 sizeable resources, with room; far from what hurts a small machine.
+            body_bytes_max: 32 << 20,
+            // Eight of the largest at a time.
+            bodies_bytes_max: 256 << 20,
+            connections_max: 4096,
+            // Longer than clients and proxies keep one that they may use again, most of them up to a minute: who closes
+            // first must be the one who asks, or a request gets lost on its way to a connection that has just been closed.
+            keep_alive_s: 75,
+            shutdown_grace_s: 20,
+        }
+    }
+}

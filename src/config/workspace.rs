@@ -1,0 +1,77 @@
+//! Settings of a workspace and of its services.
+//!
+//! What stands here may also stand above: a section of a service in its workspace or at the top of the file, a section of
+//! a workspace at the top of the file. There it is the default of everything below (see [`super::inherit`]). So a new
+//! section is one field here, and nothing else.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::feed::FeedSettings;
+use super::fhir::FhirSettings;
+use super::search::SearchSettings;
+use super::subscriptions::SubscriptionSettings;
+
+/// A workspace: services that share a log of events.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkspaceSettings {
+    /// The services by the name that stands in their address.
+    pub services: BTreeMap<String, ServiceSettings>,
+    /// What the change feed carries and keeps.
+    pub feed: FeedSettings,
+    /// Limits of searches. Those of the index hold for all services, which share it; the others are the defaults of the
+    /// services.
+    pub search: SearchSettings,
+    /// Who is notified of writes, and how.
+    pub subscriptions: SubscriptionSettings,
+}
+
+impl Default for WorkspaceSettings {
+    fn default() -> Self {
+        WorkspaceSettings {
+            services: BTreeMap::from([("fhir".to_owned(), ServiceSettings::default())]),
+            feed: FeedSettings::default(),
+            search: SearchSettings::default(),
+            subscriptions: SubscriptionSettings::default(),
+        }
+    }
+}
+
+/// One service of a workspace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceSettings {
+    /// What it speaks.
+    pub kind: ServiceKind,
+    /// The address that clients know it by, for a server behind a proxy; what the request names where not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
+    /// What the FHIR service does and its limits.
+    #[serde(default)]
+    pub fhir: FhirSettings,
+    /// Limits of its searches.
+    #[serde(default)]
+    pub search: SearchSettings,
+}
+
+impl Default for ServiceSettings {
+    fn default() -> Self {
+        ServiceSettings {
+            kind: ServiceKind::Fhir,
+            public_url: None,
+            fhir: FhirSettings::default(),
+            search: SearchSettings::default(),
+        }
+    }
+}
+
+/// What a service speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum ServiceKind {
+    /// FHIR R4.
+    Fhir,
+}
