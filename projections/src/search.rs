@@ -63,7 +63,9 @@ mod parameters;
 mod quantity;
 mod query;
 mod reference;
+mod restriction;
 mod shelf;
+mod sight;
 mod span;
 mod special;
 mod sql;
@@ -92,6 +94,8 @@ pub use query::{
     CHAIN_DEPTH_MAX, COUNT_DEFAULT, COUNT_MAX, Catalogue, Contained, ContainedType, Handling, ListItems,
     PAGE_PARAMETER, ParseOptions, Scope, SearchQuery, Summary, Total, is_of_results,
 };
+pub use restriction::{Restriction, Visible};
+pub use sight::Sight;
 pub use span::DateEquals;
 pub use string::fold as folded;
 pub use write::SearchProjection;

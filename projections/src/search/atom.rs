@@ -47,13 +47,22 @@ pub(crate) struct Join {
     pub(crate) criteria: Vec<Criterion>,
     /// Where the other one stands; `None` for anywhere, as queries ask.
     pub(crate) shelf: Option<Shelf>,
+    /// That the other one can be seen.
+    pub(crate) seen: Seen,
     /// The other one as it was at this position. Not part of the question.
     pub(crate) as_of: Option<i64>,
 }
 
+/// That a row can be seen by whoever asks, by the shelf on which it stands; nothing where all can.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Seen {
+    pub(crate) standing: Vec<Criterion>,
+    pub(crate) contained: Vec<Criterion>,
+}
+
 impl Hash for Join {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        (self.reverse, &self.parameters, &self.kinds, &self.criteria, self.shelf).hash(hasher);
+        (self.reverse, &self.parameters, &self.kinds, &self.criteria, self.shelf, &self.seen).hash(hasher);
     }
 }
 

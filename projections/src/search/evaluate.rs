@@ -72,6 +72,15 @@ impl Evaluator {
         let recorded = recorded_at.timestamp_micros();
         Ok(Found { resource_type: resource_type.to_owned(), whole, recorded })
     }
+
+    /// The same, with no more than what puts the resource into compartments: for who asks for nothing else.
+    pub(crate) fn placed(&self, subject: &Subject<'_>) -> Result<Found, Poison> {
+        let Subject { resource_type, id, payload, recorded_at } = *subject;
+        let entries = self.extractor.placed(resource_type, id, payload)?;
+        let whole = Whole { entries, contained: Vec::new() };
+        let recorded = recorded_at.timestamp_micros();
+        Ok(Found { resource_type: resource_type.to_owned(), whole, recorded })
+    }
 }
 
 /// What one version of a resource is found by.
@@ -92,6 +101,13 @@ impl Found {
             Entity { found: self, resource_type: &self.resource_type, entries: &self.whole.entries };
         let stands = query.contained() != Asked::Only && of_itself.matches(&query.types, &query.criteria);
         stands || !self.contained_matches(query).is_empty()
+    }
+
+    /// Whether the resource itself has all that is asked for.
+    pub(crate) fn has_all(&self, criteria: &[Criterion]) -> bool {
+        let of_itself =
+            Entity { found: self, resource_type: &self.resource_type, entries: &self.whole.entries };
+        criteria.iter().all(|criterion| of_itself.has(criterion))
     }
 
     /// The places in `contained`, from 0 on, of the resources that a search with this query finds.

@@ -86,14 +86,9 @@ impl Extractor {
     /// # Errors
     /// [`Poison`] where the payload is no resource of the type.
     pub(crate) fn whole(&self, resource_type: &str, id: &str, payload: &[u8]) -> Result<Whole, Poison> {
-        let document =
-            Document::parse(payload, &Limits::default()).map_err(|error| Poison::new(error.to_string()))?;
+        let document = document(resource_type, payload)?;
         let root = document.root();
-        if root.get("resourceType").and_then(|name| name.as_str()).as_deref() != Some(resource_type) {
-            return Err(Poison::new(format!("the payload is no {resource_type}")));
-        }
-        let known = self.types.get(resource_type);
-        let known = known.ok_or_else(|| Poison::new(format!("{resource_type} is no resource type of R4")))?;
+        let known = self.known(resource_type)?;
         let container = format!("{resource_type}/{id}");
         let mut entries = Entries { container: container.clone(), ..Entries::default() };
         reference::index_targets(self.log, resource_type, id, root, &mut entries);
@@ -104,6 +99,31 @@ impl Extractor {
             self.contained(&container, root, membership)
         });
         Ok(Whole { entries, contained })
+    }
+
+    /// What puts the resource into compartments, and its own key; of what else it is found by, nothing.
+    ///
+    /// # Errors
+    /// As [`Self::whole`].
+    pub(crate) fn placed(&self, resource_type: &str, id: &str, payload: &[u8]) -> Result<Entries, Poison> {
+        let document = document(resource_type, payload)?;
+        let known = self.known(resource_type)?;
+        let container = format!("{resource_type}/{id}");
+        let mut entries = Entries { container, ..Entries::default() };
+        entries.tokens.push(Target::resource(self.log, resource_type, id).own());
+        for (code, Known { key, .. }) in known.keys.iter().filter(|(_, known)| known.is_of_compartments) {
+            let Some(parameter) = self.registry.get(resource_type, code) else { continue };
+            parameter.extract_each(document.root(), |extracted| {
+                index(key, parameter, (document.root(), extracted), &mut entries);
+            });
+        }
+        entries.finish();
+        Ok(entries)
+    }
+
+    fn known(&self, resource_type: &str) -> Result<&TypeKeys, Poison> {
+        let known = self.types.get(resource_type);
+        known.ok_or_else(|| Poison::new(format!("{resource_type} is no resource type of R4")))
     }
 
     /// What the contained resources are found by, whose container is in compartments by these tokens.
@@ -151,6 +171,17 @@ impl Extractor {
             WordKeys::new(self.log, resource_type).index(resource_type, root, entries);
         }
         entries.finish();
+    }
+}
+
+/// The payload of a resource of this type, parsed.
+fn document(resource_type: &str, payload: &[u8]) -> Result<Document, Poison> {
+    let document =
+        Document::parse(payload, &Limits::default()).map_err(|error| Poison::new(error.to_string()))?;
+    let named = document.root().get("resourceType").and_then(|name| name.as_str());
+    match named.as_deref() == Some(resource_type) {
+        true => Ok(document),
+        false => Err(Poison::new(format!("the payload is no {resource_type}"))),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Answers searches from the index.
 
+mod apart;
 mod contained;
 mod count;
 mod explain;
@@ -112,6 +113,11 @@ impl SearchIndex {
         }
     }
 
+    /// The number of the log that it is of.
+    pub(super) fn log(&self) -> i16 {
+        self.log
+    }
+
     /// The same index with other limits.
     #[must_use]
     pub fn with_limits(mut self, limits: SearchLimits) -> Self {
@@ -172,7 +178,8 @@ impl SearchIndex {
         let mut page = page.map_err(too_costly)?;
         self.shown.fetch_max(page.reached.get(), Ordering::SeqCst);
         // A resource that was un-parked meanwhile may be missing from what the query saw all the same.
-        page.parked = parked(&before.marks.joined(&active.parked()), &understood.looked_at);
+        page.parked = parked(&before.marks.joined(&active.parked()), &understood.looked_at)
+            .map(|issue| if query.restriction().is_some() { issue.without_names() } else { issue });
         page.parked_known = before.known;
         page.issues.extend(self.told_partial(page.reached));
         Ok(page)
@@ -224,18 +231,29 @@ impl SearchIndex {
             // One more tells whether there is another page.
             rows_max: count.saturating_add(1),
         };
+        let parts = apart::parts(&kinds, &criteria);
+        let is_one = parts.len() == 1;
         let counted = match (token, query.total(), query.is_count_only()) {
             (Some(token), _, false) => token.total.map(|total| (total, token.position)),
             (None, Total::None, false) => None,
-            (None, Total::Estimate, false) => Some(self.estimate(&window).await?),
-            _ => Some(self.count(&window, None).await?),
+            // What Postgres expects is of all resources; of what somebody sees of them nothing but what was counted is told.
+            (None, Total::Estimate, false) if query.restriction().is_none() => {
+                Some(self.estimate(&window).await?)
+            }
+            _ => Some(self.count_of_parts(&window, &parts).await?),
         };
         if query.is_count_only() {
             let (total, reached) = counted.unwrap_or_default();
             return Ok(SearchPage::of_total(total, reached));
         }
+        // Parts are of one moment, and so are joined resources with what they are joined to.
+        let as_of = match as_of {
+            None if !is_one => Some(self.reached(tables).await?),
+            as_of => as_of,
+        };
+        let window = Window { as_of: as_of.map(number), ..window };
         let found = match as_of {
-            Some(position) => self.rows_of_joins(&window, position).await?,
+            Some(position) => self.rows_of_parts(&window, &parts, position).await?,
             None => self.rows(&window).await?,
         };
         let as_of = as_of.unwrap_or(found.reached);

@@ -53,6 +53,13 @@ pub struct Issue {
 }
 
 impl Issue {
+    /// Of what is parked, to somebody who may not see all of it: that there is something, and nothing of what.
+    pub(crate) fn without_names(self) -> Self {
+        let text = "some of the newest changes could not be taken into the index, so resources may be missing, or be found as \
+                    they were before";
+        Self { text: text.to_owned(), ..self }
+    }
+
     pub(crate) fn new(severity: Severity, kind: IssueKind, parameter: &str, text: impl Into<String>) -> Self {
         Self { severity, kind, parameter: Some(parameter.to_owned()), text: text.into() }
     }

@@ -8,6 +8,7 @@ mod filter;
 mod full_text;
 mod include;
 mod parse;
+mod seen;
 mod sort;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +28,9 @@ pub use control::is_of_results;
 use super::atom::Criterion;
 use super::include::Include;
 use super::page::PageToken;
+use super::restriction::Restriction;
 use super::span::DateEquals;
+pub(crate) use seen::{seen, types_of};
 pub(crate) use sort::{SortBy, SortKey, kinds_by_name};
 
 /// Results on a page where `_count` is not given (as Azure Health Data Services has it).
@@ -95,12 +98,13 @@ pub struct ParseOptions {
     pub terminology: Option<Arc<dyn Terminology + Send + Sync>>,
     /// By id, the Lists that the query asks for, see [`SearchQuery::lists`].
     pub lists: Arc<BTreeMap<String, ListItems>>,
+    /// What whoever asks may see; `None` for everything.
+    pub restriction: Option<Arc<Restriction>>,
 }
 
 impl fmt::Debug for ParseOptions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { handling, now, base_url, date_equals, count_default, count_max, terminology, lists } =
-            self;
+        let Self { handling, now, base_url, date_equals, count_default, count_max, .. } = self;
         formatter
             .debug_struct("ParseOptions")
             .field("handling", handling)
@@ -109,8 +113,9 @@ impl fmt::Debug for ParseOptions {
             .field("date_equals", date_equals)
             .field("count_default", count_default)
             .field("count_max", count_max)
-            .field("has_terminology", &terminology.is_some())
-            .field("lists", &lists.len())
+            .field("has_terminology", &self.terminology.is_some())
+            .field("lists", &self.lists.len())
+            .field("is_restricted", &self.restriction.is_some())
             .finish()
     }
 }
@@ -130,7 +135,13 @@ impl ParseOptions {
             count_max,
             terminology: None,
             lists: Arc::default(),
+            restriction: None,
         }
+    }
+
+    /// The same for somebody who may see everything.
+    pub(super) fn unrestricted(&self) -> Self {
+        Self { restriction: None, ..self.clone() }
     }
 }
 
@@ -293,6 +304,12 @@ impl SearchQuery {
     #[must_use]
     pub fn as_of(&self) -> Option<Position> {
         self.page.as_ref().map(|token| token.position).or(self.at)
+    }
+
+    /// What whoever asks may see; `None` for everything.
+    #[must_use]
+    pub fn restriction(&self) -> Option<&Arc<Restriction>> {
+        self.asked.options.restriction.as_ref()
     }
 
     /// Whether it goes on with a search that began before.

@@ -24,6 +24,7 @@ mod parked;
 mod plans;
 mod query;
 mod reference;
+mod restricted;
 mod rows_read;
 mod runner;
 mod sort;

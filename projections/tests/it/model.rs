@@ -22,6 +22,7 @@ mod joined;
 #[path = "../../../fhir/tests/support/maker.rs"]
 mod maker;
 mod naive;
+mod restricted;
 mod times;
 mod tree;
 mod words;

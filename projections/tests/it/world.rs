@@ -7,8 +7,8 @@ use std::time::Duration;
 use anamnesis_engines::testing::postgres;
 use anamnesis_events::{Draft, Erases, Group, Log, LogOptions, Operation, Position, ResourceKey, Version};
 use anamnesis_projections::search::{
-    CustomParameters, Handling, Issue, ParseOptions, Scope, SearchIndex, SearchPage, SearchProjection,
-    SearchQuery, digest,
+    CustomParameters, Handling, Issue, ParseOptions, Restriction, Scope, SearchIndex, SearchPage,
+    SearchProjection, SearchQuery, digest,
 };
 use anamnesis_projections::{Database, DatabaseOptions, Runner, RunnerOptions, Versions};
 use chrono::{TimeZone, Utc};
@@ -27,6 +27,8 @@ pub(crate) struct World {
     pub(crate) index: SearchIndex,
     /// What queries are read with that is not the same in all tests.
     pub(crate) options: Option<fn(ParseOptions) -> ParseOptions>,
+    /// What whoever asks may see.
+    pub(crate) restriction: Option<Arc<Restriction>>,
     versions: Mutex<HashMap<ResourceKey, (Version, bool)>>,
 }
 
@@ -56,7 +58,16 @@ impl World {
         let runner =
             Runner::start(database.clone(), projection, log.clone(), log.number(), options).await.unwrap();
         let index = SearchIndex::new(database.clone(), log.number(), runner.progress());
-        Self { url, log, database, runner, index, options: None, versions: Mutex::default() }
+        Self {
+            url,
+            log,
+            database,
+            runner,
+            index,
+            options: None,
+            restriction: None,
+            versions: Mutex::default(),
+        }
     }
 
     /// Writes resources, one event each.
@@ -175,7 +186,8 @@ impl World {
             .collect();
         let now = Utc.with_ymd_and_hms(2024, 6, 1, 0, 0, 0).unwrap();
         let base_url = Some("http://here.org/fhir".to_owned());
-        let options = ParseOptions { handling, base_url, ..ParseOptions::at(now) };
+        let restriction = self.restriction.clone();
+        let options = ParseOptions { handling, base_url, restriction, ..ParseOptions::at(now) };
         let options = self.options.iter().fold(options, |options, change| change(options));
         index.parse(&scope, &parameters, &options)
     }

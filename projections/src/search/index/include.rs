@@ -9,7 +9,7 @@ use crate::ProjectionError;
 use crate::checkpoint::number;
 use crate::search::atom::{Atom, Criterion, Yield};
 use crate::search::include::{Followed, Follower, Wanted};
-use crate::search::query::SearchQuery;
+use crate::search::query::{SearchQuery, seen, types_of};
 use crate::search::sql::{Order, Window};
 use crate::search::tables::Tables;
 
@@ -38,13 +38,14 @@ impl SearchIndex {
         follower.follow(includes, followed, wanted);
     }
 
-    /// The resources that are wanted, as they were at a position, at most `count_max`. What is in `seen` is left out;
-    /// what is found is added to it.
+    /// The resources that are wanted and can be seen by whoever asks, as they were at a position, at most `count_max`. What is
+    /// in `seen` is left out; what is found is added to it.
     ///
     /// # Errors
     /// As [`SearchIndex::search`].
     pub async fn draw(
         &self,
+        query: &SearchQuery,
         wanted: &Wanted,
         at: Position,
         seen: &mut HashSet<ResourceKey>,
@@ -54,8 +55,10 @@ impl SearchIndex {
         let mut active = self.answering(at).await?;
         for group in &wanted.groups {
             let kinds: Vec<i32> = group.kinds.iter().copied().collect();
+            let can_be_seen = self.can_be_seen(query, &kinds);
             for tokens in group.tokens.chunks(TOKENS_MAX) {
-                let criteria = visible(tokens);
+                let wanted = Criterion::any(tokens.iter().copied().map(Atom::Token).collect(), Yield::Few);
+                let criteria: Vec<Criterion> = can_be_seen.iter().cloned().chain([wanted]).collect();
                 let asked = Asked { kinds: &kinds, criteria: &criteria, at, count_max };
                 let done = self.draw_from(&Tables::of(active.version()), &asked, seen, &mut drawn).await;
                 if let Err(error) = done {
@@ -72,6 +75,15 @@ impl SearchIndex {
             }
         }
         Ok(drawn)
+    }
+
+    /// That a resource of these types can be seen. Includes lead out of the types and the compartment that were searched; the
+    /// versions that references name ([`Wanted::versions`]) are fetched elsewhere.
+    fn can_be_seen(&self, query: &SearchQuery, kinds: &[i32]) -> Vec<Criterion> {
+        if query.restriction().is_none() {
+            return Vec::new();
+        }
+        seen(&self.catalogue_of(query), self.log, &query.asked.options, &types_of(kinds)).standing
     }
 
     /// Asks for the resources of some criteria, newest first, statement by statement.
@@ -122,11 +134,4 @@ struct Asked<'a> {
     criteria: &'a [Criterion],
     at: Position,
     count_max: usize,
-}
-
-/// The criteria of what is drawn in. Includes lead out of the types and the compartment that were searched; whatever
-/// keeps a client from resources that it may not see has to stand here as a further criterion, and otherwise only where
-/// the versions that references name ([`Wanted::versions`]) are fetched.
-fn visible(tokens: &[i64]) -> Vec<Criterion> {
-    vec![Criterion::any(tokens.iter().copied().map(Atom::Token).collect(), Yield::Few)]
 }

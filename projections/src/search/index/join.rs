@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use super::rows::Found;
 use super::{SearchIndex, SearchLimits};
 use crate::ProjectionError;
-use crate::search::atom::{Atom, Criterion, Join};
+use crate::search::atom::{Atom, Criterion, Join, Seen, Yield};
 use crate::search::query::SearchQuery;
 use crate::search::shelf::Shelf;
 use crate::search::sql::{Order, Start, Statement, Window};
@@ -78,7 +78,10 @@ impl SearchIndex {
         window: &Window<'_>,
         position: Position,
     ) -> Result<Found, ProjectionError> {
-        if !window.criteria.iter().any(|criterion| criterion.joins() > 0) {
+        // One patient's are soon tested one by one.
+        let leaves_few = |one: &Criterion| one.is_indexed_token() && one.expected == Yield::Few;
+        let is_joined = window.criteria.iter().any(|criterion| criterion.joins() > 0);
+        if !is_joined || window.criteria.iter().any(leaves_few) {
             return self.rows_as_of(window, position).await;
         }
         let start = Start::Everything;
@@ -136,13 +139,13 @@ impl SearchIndex {
     async fn join(&self, place: Place<'_>, join: &Join) -> Result<Vec<Atom>, ProjectionError> {
         let mut atoms = Vec::new();
         if join.shelf != Some(Shelf::Contained) {
-            let join = Join { shelf: Some(Shelf::Standing), ..join.clone() };
+            let join = on(Shelf::Standing, join);
             atoms.extend(self.join_on(place, place.tables, &join).await?);
         }
         if !join.reverse && join.shelf != Some(Shelf::Standing) {
             // By `_id` it is found where it stands for itself only: what a resource contains is named within that resource,
             // and may have the id of another patient there.
-            let join = Join { shelf: Some(Shelf::Contained), ..join.clone() };
+            let join = on(Shelf::Contained, join);
             atoms.extend(self.join_on(place, &place.tables.contained(), &join).await?);
         }
         Ok(atoms)
@@ -200,6 +203,12 @@ impl SearchIndex {
         let keys: Vec<i64> = row.try_get(1)?;
         Ok((row.try_get(0)?, keys.into_iter().collect()))
     }
+}
+
+/// The join to what stands on a shelf and can be seen there: from here on that is one of its criteria.
+fn on(shelf: Shelf, join: &Join) -> Join {
+    let criteria = join.criteria.iter().chain(join.seen.on(shelf)).cloned().collect();
+    Join { shelf: Some(shelf), criteria, seen: Seen::default(), ..join.clone() }
 }
 
 /// The tokens of rows that a join leads to by these keys: of a reverse one they are the rows' own.

@@ -101,6 +101,13 @@ impl SearchIndex {
         Ok(reading.evaluator.get_or_init(evaluator).clone())
     }
 
+    /// The search parameters that can be asked for now, and what tests resources by them.
+    pub(in crate::search) fn evaluator_of_now(&self) -> (Catalogue, Arc<Evaluator>) {
+        let reading = self.reading();
+        let evaluator = || Arc::new(Evaluator::of(&reading.catalogue, self.log));
+        (self.shown(&reading), reading.evaluator.get_or_init(evaluator).clone())
+    }
+
     /// The query as the version that answers understands it.
     pub(super) fn understood<'q>(
         &self,

@@ -96,7 +96,7 @@ pub(crate) struct AskedFor {
     pub(super) log: i16,
     pub(super) scope: Scope,
     pub(super) parameters: Vec<(String, String)>,
-    pub(super) options: ParseOptions,
+    pub(crate) options: ParseOptions,
 }
 
 impl SearchQuery {

@@ -10,7 +10,7 @@ use anamnesis_fhir::search::SearchParameter;
 use super::Contained;
 use super::contained::not_known_to_be_referenced;
 use super::parse::{Parser, unknown};
-use crate::search::atom::{Atom, Criterion, Join, Yield};
+use crate::search::atom::{Atom, Criterion, Join, Seen, Yield};
 use crate::search::include::is_followed;
 use crate::search::key::{ParameterKey, type_number};
 use crate::search::target::Target;
@@ -229,7 +229,7 @@ impl Parser<'_> {
 fn single(reverse: bool, parameters: Vec<i64>, kinds: Vec<i32>, criteria: Vec<Criterion>) -> Criterion {
     // A search of the joined resources starts from it, as one of its own would.
     let criteria = criteria.into_iter().flat_map(|one| one.necessary().into_iter().chain([one])).collect();
-    let join = Join { reverse, parameters, kinds, criteria, shelf: None, as_of: None };
+    let join = Join { reverse, parameters, kinds, criteria, shelf: None, seen: Seen::default(), as_of: None };
     Criterion::any(vec![Atom::Join(join)], Yield::Some)
 }
 

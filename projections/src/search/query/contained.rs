@@ -7,6 +7,7 @@ use crate::search::atom::Criterion;
 use crate::search::bucket;
 use crate::search::contained::{asked_of_contained, compartment};
 use crate::search::issue::{Issue, IssueKind, Severity};
+use crate::search::shelf::Shelf;
 use crate::search::value::Refusal;
 
 /// `_contained`: which resources are searched.
@@ -98,7 +99,7 @@ impl Parser<'_> {
         Some(OfContained {
             is_both: asked == Contained::Both,
             returned,
-            criteria: bucket::narrowed(criteria),
+            criteria: self.seen(bucket::narrowed(criteria), Shelf::Contained),
         })
     }
 

@@ -12,7 +12,7 @@ use super::catalogue::AskedFor;
 use super::control::Control;
 use super::{
     COUNT_MAX, Catalogue, Contained, Handling, PAGE_PARAMETER, ParseOptions, Scope, SearchQuery, SortKey,
-    Summary, chain, filter, include, sort,
+    Summary, chain, filter, include, seen, sort,
 };
 use crate::search::Modifier;
 use crate::search::atom::{Atom, Criterion, Yield};
@@ -20,6 +20,7 @@ use crate::search::include::Include;
 use crate::search::issue::{Issue, IssueKind, Severity};
 use crate::search::key::ParameterKey;
 use crate::search::page::PageToken;
+use crate::search::shelf::Shelf;
 use crate::search::sql::Order;
 use crate::search::tables::SCHEMA;
 use crate::search::value::{Asked, Refusal, split};
@@ -55,19 +56,7 @@ impl SearchQuery {
         parameters: &[(String, String)],
         options: &ParseOptions,
     ) -> Result<(SearchQuery, Vec<Issue>), Vec<Issue>> {
-        let mut parser = Parser {
-            catalogue,
-            log,
-            options: options.clone(),
-            issues: Vec::new(),
-            types: Vec::new(),
-            searched_all: false,
-            contained: Contained::None,
-            joined: BTreeSet::new(),
-            lists: BTreeSet::new(),
-            marked: BTreeSet::new(),
-            followed: 0,
-        };
+        let mut parser = Parser::of(catalogue, log, options.clone());
         let query = parser.query(scope, parameters);
         let (errors, others): (Vec<Issue>, Vec<Issue>) =
             parser.issues.into_iter().partition(|issue| issue.severity == Severity::Error);
@@ -96,6 +85,24 @@ pub(super) struct Parser<'a> {
     pub(super) followed: usize,
 }
 
+impl<'a> Parser<'a> {
+    pub(super) fn of(catalogue: &'a Catalogue, log: i16, options: ParseOptions) -> Self {
+        Self {
+            catalogue,
+            log,
+            options,
+            issues: Vec::new(),
+            types: Vec::new(),
+            searched_all: false,
+            contained: Contained::None,
+            joined: BTreeSet::new(),
+            lists: BTreeSet::new(),
+            marked: BTreeSet::new(),
+            followed: 0,
+        }
+    }
+}
+
 impl Parser<'_> {
     fn query(&mut self, scope: &Scope, parameters: &[(String, String)]) -> SearchQuery {
         if parameters.len() > PARAMETERS_MAX {
@@ -121,8 +128,8 @@ impl Parser<'_> {
         let asked = (control.contained, control.contained_type);
         let of_parameters = criteria.get(of_scope..).unwrap_or_default();
         let of_contained = self.of_contained(scope, of_parameters, asked, &sort);
-        let criteria = bucket::narrowed(criteria);
-        let fingerprint = fingerprint(scope, &self.types, &applied, &(&control.sort, asked));
+        let criteria = self.seen(bucket::narrowed(criteria), Shelf::Standing);
+        let fingerprint = self.fingerprint(scope, &applied, &(&control.sort, asked));
         let page = control.page.take().and_then(|text| self.page(&text, fingerprint, &sort));
         applied.extend(control.applied());
         let types = std::mem::take(&mut self.types);
@@ -151,6 +158,17 @@ impl Parser<'_> {
             summary: control.summary,
             elements: control.elements,
         }
+    }
+
+    /// The same criteria of what can be seen alone, through what can be seen alone.
+    pub(super) fn seen(&self, criteria: Vec<Criterion>, shelf: Shelf) -> Vec<Criterion> {
+        if self.options.restriction.is_none() {
+            return criteria;
+        }
+        let seen = |types: &[&str]| seen::seen(self.catalogue, self.log, &self.options, types);
+        let types: Vec<&str> = self.types.iter().map(String::as_str).collect();
+        let criteria = seen::through_what_is_seen(criteria, &|kinds| seen(&seen::types_of(kinds)));
+        criteria.into_iter().chain(seen(&types).on(shelf).iter().cloned()).collect()
     }
 
     /// Adds the criteria that parameters ask for. Those that were applied, and the includes, come back.
@@ -391,6 +409,18 @@ impl Parser<'_> {
         token
     }
 
+    /// Names a question of somebody who may see the same: a page token is of use for the one that it came with only.
+    fn fingerprint(&self, scope: &Scope, applied: &[(String, String)], sort: &impl Debug) -> u64 {
+        let mut hash = Sha256::new();
+        // A page token holds sort keys, in the form of the rows that they come from.
+        hash.update(format!("{SCHEMA}\n{scope:?}\n{:?}\n{applied:?}\n{sort:?}", self.types));
+        if let Some(restriction) = &self.options.restriction {
+            hash.update(format!("\n{restriction:?}"));
+        }
+        let digest = hash.finalize();
+        digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+    }
+
     /// Says something beside the results.
     pub(super) fn tell(&mut self, issue: Issue) {
         if !self.issues.contains(&issue) {
@@ -454,15 +484,6 @@ fn criterion(asked: &Asked<'_>) -> Result<Criterion, Refusal> {
 
 fn atoms(criteria: &[Criterion]) -> usize {
     criteria.iter().map(Criterion::atoms).sum()
-}
-
-/// Names a question: a page token is of use for the one that it came with only.
-fn fingerprint(scope: &Scope, types: &[String], applied: &[(String, String)], sort: &impl Debug) -> u64 {
-    let mut hash = Sha256::new();
-    // A page token holds sort keys, in the form of the rows that they come from.
-    hash.update(format!("{SCHEMA}\n{scope:?}\n{types:?}\n{applied:?}\n{sort:?}"));
-    let digest = hash.finalize();
-    digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// A name that a client gave, fit to be shown again.

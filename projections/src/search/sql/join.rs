@@ -104,7 +104,7 @@ impl<'a> Statement<'a> {
             format!(" AND (m.seq <= {position}) IS TRUE")
         });
         let outside = std::mem::replace(&mut self.shelf, shelf);
-        let tests = self.tests(&join.criteria, |_| false);
+        let tests = self.tests(&join.criteria, |_| false) + &self.tests(join.seen.on(shelf), |_| false);
         self.shelf = outside;
         format!(
             "EXISTS (SELECT FROM ({from}) AS o JOIN {joined} AS m ON {on}
