@@ -7,8 +7,10 @@ pub mod action;
 pub mod grant;
 pub mod principal;
 pub mod role;
+pub mod scope;
 
 pub use action::{Action, Actions};
 pub use grant::Grant;
 pub use principal::Principal;
 pub use role::Role;
+pub use scope::Scopes;

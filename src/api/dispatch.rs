@@ -30,6 +30,9 @@ pub async fn dispatch(service: &Arc<Service>, request: Request) -> Result<Answer
 
 /// [`dispatch`] where the path has been read already.
 pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request) -> Result<Answer, Failure> {
+    if request.principal.grant.is_some() {
+        return Err(Failure::forbidden("This server does not bound requests to scopes yet."));
+    }
     let found = interaction::find(&request.method, &place);
     let (request, once) = match found {
         Some(interaction) if interaction.is_write() => idempotency::once(service, request).await?,

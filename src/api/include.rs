@@ -136,7 +136,7 @@ impl<'a> Drawing<'a> {
         let iterates = self.query.includes().iter().any(Include::iterates);
         for round in 1..=ROUNDS_MAX {
             let missing = count_max - found.all.len();
-            let drawn = self.index.draw(&self.wanted, self.at, &mut self.seen, missing).await?;
+            let drawn = self.index.draw(self.query, &self.wanted, self.at, &mut self.seen, missing).await?;
             is_incomplete |= drawn.incomplete;
             let newest = found.all.len();
             let new = drawn.matches.into_iter().filter(|one| {
