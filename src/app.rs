@@ -33,7 +33,7 @@ pub use health::{Check, Condition, Health};
 pub use parts::{Addresses, Parts};
 pub use routes::configure_routes;
 
-pub(crate) use engines::PrivateEngines;
+pub(crate) use engines::{PrivateEngines, exposed};
 use signals::Signals;
 
 /// How often figures are folded (see [`Metrics::fold`]).

@@ -1,5 +1,6 @@
 //! The command line: one subcommand a file.
 
+mod config;
 mod feed;
 mod load;
 mod operator;
@@ -34,6 +35,7 @@ const FAILED: u8 = 1;
     after_help = "Start here:
   anamnesis serve                      a server with its own Postgres and NATS in ./data, on 127.0.0.1:8080
   anamnesis serve --data /srv/records  the same with its data elsewhere
+  anamnesis config check settings.toml every mistake of a configuration file, with its line
   anamnesis synth --patients 100       a hundred invented patients as FHIR bundles in ./patients
   anamnesis load patients              sends them to the server
   anamnesis terminology load codes.csv --system http://example.org/codes   a code system of any size
@@ -54,6 +56,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Arguments),
+    Config(config::Arguments),
     Synth(synth::Arguments),
     Load(load::Arguments),
     Terminology(terminology::Arguments),
@@ -71,6 +74,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Config(arguments) => config::run(arguments),
         Command::Synth(arguments) => synth::run(arguments),
         Command::Load(arguments) => load::run(arguments),
         Command::Terminology(arguments) => terminology::run(arguments),

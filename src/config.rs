@@ -5,14 +5,18 @@
 //! refused with its place, so that a slip of the pen does not silently run a server with the defaults.
 
 mod actors;
+mod azure;
 mod checks;
 mod feed;
 mod fhir;
 mod http;
 mod inherit;
 mod log;
+mod names;
 mod problem;
+mod schema;
 mod search;
+mod secret;
 mod settings;
 mod sources;
 mod subscriptions;
@@ -22,12 +26,15 @@ mod workspace;
 use std::path::PathBuf;
 
 pub use actors::ActorSettings;
+pub use azure::{CorsSettings, ExportSettings, GuideSettings};
 pub use feed::{FeedBody, FeedSettings};
 pub use fhir::{FhirSettings, UnknownProfile, ValidationSetting, VersioningPolicy, VersioningSettings};
 pub use http::HttpSettings;
 pub use log::{LogFormat, LogSettings};
 pub use problem::Problem;
+pub use schema::schema;
 pub use search::{DateEqualsSetting, SearchSettings, UnknownParameter};
+pub use secret::Secret;
 pub use settings::{DatabaseSettings, EngineSettings, NatsSettings, Settings};
 pub use sources::{Overrides, Sources};
 pub use subscriptions::{SubscriptionSettings, TopicSettings, TopicWrite};
@@ -56,9 +63,21 @@ impl Settings {
     /// # Errors
     /// See [`ConfigError`]; the message names file, line and column, variable, or flag.
     pub fn load(sources: &Sources) -> Result<Settings, ConfigError> {
+        Settings::read(sources).map(|loaded| loaded.settings)
+    }
+
+    /// The same, with what should be looked at.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn read(sources: &Sources) -> Result<Loaded, ConfigError> {
         let mut read = sources.read()?;
-        checks::check(&read.settings, &read.tree, &mut read.problems);
-        if read.problems.is_empty() { Ok(read.settings) } else { Err(ConfigError::Wrong(read.problems)) }
+        checks::check(&mut read);
+        if read.problems.is_empty() {
+            Ok(Loaded { settings: read.settings, warnings: read.warnings })
+        } else {
+            Err(ConfigError::Wrong(read.problems))
+        }
     }
 
     /// Whether requests are authenticated. No kind of authentication can be configured yet.
@@ -66,6 +85,15 @@ impl Settings {
     pub fn authenticates(&self) -> bool {
         false
     }
+}
+
+/// Settings that a server can start with.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// What does not stop the server and should be looked at all the same.
+    pub warnings: Vec<Problem>,
 }
 
 /// One line for each problem.

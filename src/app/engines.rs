@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::{Addresses, Surroundings};
-use crate::config::Settings;
+use crate::config::{Secret, Settings};
 
 /// What the parts reach Postgres and NATS by, and the engines behind it that are ours.
 #[derive(Debug)]
@@ -48,8 +48,8 @@ impl PrivateEngines {
             None
         };
         let private = |url: fn(&Engines) -> Option<&str>| engines.as_ref().and_then(url).map(str::to_owned);
-        let database = settings.database.url.clone().or_else(|| private(Engines::database_url));
-        let nats = settings.nats.url.clone().or_else(|| private(Engines::nats_url));
+        let database = exposed(&settings.database.url).or_else(|| private(Engines::database_url));
+        let nats = exposed(&settings.nats.url).or_else(|| private(Engines::nats_url));
         let nats = match needs_nats {
             true => nats.context("there is no NATS")?,
             false => nats.unwrap_or_default(),
@@ -65,6 +65,11 @@ impl PrivateEngines {
             engines.stop().await;
         }
     }
+}
+
+/// An address that is configured.
+pub(crate) fn exposed(url: &Option<Secret>) -> Option<String> {
+    url.as_ref().map(|url| url.expose().to_owned())
 }
 
 /// Where `make` unpacks programs: the working directory, beside this program, or above its build folder.

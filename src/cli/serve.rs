@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 
 use crate::app::{self, Surroundings};
-use crate::config::{LogFormat, Overrides, Settings, Sources};
+use crate::config::{Loaded, LogFormat, Overrides, Settings, Sources};
 use crate::telemetry;
 
 /// Run the server: FHIR over HTTP, with a Postgres and a NATS of its own unless others are configured
@@ -27,7 +27,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
 
-    /// A configuration file in TOML [env: ANAMNESIS_CONFIG]
+    /// A configuration file in TOML, or in YAML (.yaml, .yml) [env: ANAMNESIS_CONFIG]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
 
@@ -43,8 +43,11 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<()> {
     let sources = Sources::of_process(arguments.config.clone(), arguments.overrides()?);
-    let settings = Settings::load(&sources)?;
+    let Loaded { settings, warnings } = Settings::read(&sources)?;
     telemetry::start(&settings.log)?;
+    for warning in warnings {
+        tracing::warn!(%warning, "a setting should be looked at");
+    }
     let surroundings = Surroundings {
         path: sources.variable("PATH"),
         runtime: sources.variable("XDG_RUNTIME_DIR").map(Into::into),

@@ -9,7 +9,7 @@ use anamnesis_projections::{Database, DatabaseOptions};
 use anyhow::Context as _;
 use clap::{Args, ValueHint};
 
-use crate::app::{Addresses, PrivateEngines, Surroundings};
+use crate::app::{Addresses, PrivateEngines, Surroundings, exposed};
 use crate::config::{Overrides, Settings, Sources};
 use crate::telemetry;
 
@@ -139,11 +139,11 @@ async fn reach(
     surroundings: &Surroundings,
     need: Need,
 ) -> anyhow::Result<(Addresses, Option<PrivateEngines>)> {
-    let configured = (settings.database.url.clone(), settings.nats.url.clone());
-    if let (Some(database), Some(nats)) = configured {
-        return Ok((Addresses { database, nats }, None));
+    let (database, nats) = (exposed(&settings.database.url), exposed(&settings.nats.url));
+    if let (Some(database), Some(nats)) = (&database, &nats) {
+        return Ok((Addresses { database: database.clone(), nats: nats.clone() }, None));
     }
-    if let (Some(database), Need::Database) = (&settings.database.url, need) {
+    if let (Some(database), Need::Database) = (&database, need) {
         return Ok((Addresses { database: database.clone(), nats: String::new() }, None));
     }
     if let Some(running) = running(&settings.data).await? {
@@ -158,10 +158,10 @@ async fn reach(
             })
         };
         let addresses = Addresses {
-            database: address(&settings.database.url, running.database_url.clone(), "database.url")?,
+            database: address(&database, running.database_url.clone(), "database.url")?,
             nats: match need {
-                Need::Database => settings.nats.url.clone().or(running.nats_url.clone()).unwrap_or_default(),
-                Need::DatabaseAndStream => address(&settings.nats.url, running.nats_url.clone(), "nats.url")?,
+                Need::Database => nats.clone().or(running.nats_url.clone()).unwrap_or_default(),
+                Need::DatabaseAndStream => address(&nats, running.nats_url.clone(), "nats.url")?,
             },
         };
         return Ok((addresses, None));

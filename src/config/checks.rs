@@ -1,23 +1,35 @@
 //! Whether settings that are fine one by one go together, and whether they can be what is meant.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use anamnesis_fhir::definitions::r4;
+use tracing_subscriber::EnvFilter;
+use url::Url;
 
 use super::problem::Problem;
 use super::settings::Settings;
-use super::tree::Node;
-use super::workspace::{ServiceSettings, WorkspaceSettings};
+use super::sources::Read;
+use super::workspace::{RESERVED_NAMES, ServiceSettings, WorkspaceSettings};
 
 /// What is found wrong, by the path of the setting.
 #[derive(Debug, Default)]
-pub(super) struct Findings(Vec<(String, String)>);
+pub(super) struct Findings {
+    wrong: Vec<(String, String)>,
+    warnings: Vec<(String, String)>,
+}
 
 impl Findings {
     /// Adds one: the path of the setting (`workspaces.a.feed.replicas`), and what is wrong with it.
     pub(super) fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        self.0.push((path.into(), message.into()));
+        self.wrong.push((path.into(), message.into()));
+    }
+
+    /// Adds what does not stop the server.
+    pub(super) fn warn(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.warnings.push((path.into(), message.into()));
     }
 
     /// Adds one for each limit that would never let anything through.
@@ -30,28 +42,31 @@ impl Findings {
     }
 }
 
-/// Checks settings that were read. Their tree tells where what is wrong was written.
-pub(super) fn check(settings: &Settings, tree: &Node, problems: &mut Vec<Problem>) {
+/// Checks settings that were read, and adds what is wrong to what was found when they were read.
+pub(super) fn check(read: &mut Read) {
     let mut findings = Findings::default();
-    of_server(settings, &mut findings);
-    for (name, workspace) in &settings.workspaces {
-        of_workspace(name, workspace, &mut findings);
+    of_server(&read.settings, &mut findings);
+    let mut public = BTreeMap::new();
+    for (name, workspace) in &read.settings.workspaces {
+        of_workspace(name, workspace, &mut public, &mut findings);
     }
-    let told: Vec<Arc<str>> = problems.iter().map(|problem| problem.place().path.clone()).collect();
-    for (path, message) in findings.0 {
-        let node = tree.nearest(&path.split('.').collect::<Vec<_>>());
-        let mut place = node.place.clone();
-        if place.path.is_empty() {
-            place.path = path.as_str().into();
-        }
-        // What was taken out because it is wrong cannot be expected to go together with the rest.
-        if told.iter().any(|told| is_within(told, &path) || is_within(told, &place.path)) {
-            continue;
-        }
-        let problem = Problem::new(place, message);
-        // What is inherited is wrong once, however many have it.
-        if !problems.contains(&problem) {
-            problems.push(problem);
+    let told: Vec<Arc<str>> = read.problems.iter().map(|problem| problem.place().path.clone()).collect();
+    let lists = [(findings.wrong, &mut read.problems), (findings.warnings, &mut read.warnings)];
+    for (found, list) in lists {
+        for (path, message) in found {
+            let mut place = read.tree.nearest(&path.split('.').collect::<Vec<_>>()).place.clone();
+            if place.path.is_empty() {
+                place.path = path.as_str().into();
+            }
+            // What was taken out because it is wrong cannot be expected to go together with the rest.
+            if told.iter().any(|told| is_within(told, &path) || is_within(told, &place.path)) {
+                continue;
+            }
+            let problem = Problem::new(place, message);
+            // What is inherited is wrong once, however many have it.
+            if !list.contains(&problem) {
+                list.push(problem);
+            }
         }
     }
 }
@@ -100,11 +115,35 @@ fn of_server(settings: &Settings, findings: &mut Findings) {
         ],
     );
     findings.at_least_one("database", &[("connections_max", settings.database.connections_max)]);
+    addresses(settings, findings);
+    if EnvFilter::builder().parse(&settings.log.filter).is_err() {
+        findings.add("log.filter", "expected levels such as `info` or `info,anamnesis_events=debug`");
+    }
 }
 
-fn of_workspace(name: &str, workspace: &WorkspaceSettings, findings: &mut Findings) {
+/// The addresses of the engines. What is wrong with one is not told in its own words: it may hold a password.
+fn addresses(settings: &Settings, findings: &mut Findings) {
+    let database = settings.database.url.as_ref();
+    if database.is_some_and(|url| tokio_postgres::Config::from_str(url.expose()).is_err()) {
+        findings
+            .add("database.url", "expected an address such as `postgresql://user:password@host/database`");
+    }
+    let nats = settings.nats.url.as_ref();
+    if nats.is_some_and(|url| async_nats::ServerAddr::from_str(url.expose()).is_err()) {
+        findings.add("nats.url", "expected an address such as `nats://host:4222`");
+    }
+}
+
+/// The addresses by which services are known, and the paths of those that have them.
+type Public = BTreeMap<String, String>;
+
+fn of_workspace(name: &str, workspace: &WorkspaceSettings, public: &mut Public, findings: &mut Findings) {
     let path = format!("workspaces.{name}");
     plain_name(&path, ("workspace", name), findings);
+    if RESERVED_NAMES.contains(&name) {
+        findings
+            .add(&path, format!("no workspace can be named `{name}`: addresses of the server begin with it"));
+    }
     if workspace.services.is_empty() {
         findings.add(format!("{path}.services"), format!("the workspace `{name}` has no service"));
     }
@@ -116,7 +155,19 @@ fn of_workspace(name: &str, workspace: &WorkspaceSettings, findings: &mut Findin
         &[("replicas", feed.replicas), ("age_max_days", days), ("bytes_max", bytes)],
     );
     for (name, service) in &workspace.services {
-        of_service(&format!("{path}.services.{name}"), (name, service), workspace, findings);
+        let path = format!("{path}.services.{name}");
+        of_service(&path, (name, service), workspace, findings);
+        let Some(url) = &service.public_url else { continue };
+        match public.insert(url.trim_end_matches('/').to_owned(), path.clone()) {
+            Some(other) => {
+                findings.add(format!("{path}.public_url"), format!("{other} has the same address"));
+            }
+            None if !is_public_url(url) => {
+                let message = "expected an address such as `https://fhir.example.org/clinic/fhir`";
+                findings.add(format!("{path}.public_url"), message);
+            }
+            None => {}
+        }
     }
 }
 
@@ -127,6 +178,9 @@ fn of_service(
     findings: &mut Findings,
 ) {
     plain_name(path, ("service", name), findings);
+    service.cors.check(&format!("{path}.corsConfiguration"), findings);
+    service.export.check(&format!("{path}.exportConfiguration"), findings);
+    service.guides.check(&format!("{path}.implementationGuidesConfiguration"), findings);
     let fhir = &service.fhir;
     findings.at_least_one(
         &format!("{path}.fhir"),
@@ -150,7 +204,15 @@ fn of_service(
     }
 }
 
-/// The names stand in addresses and in NATS subjects, where dots, spaces and wildcards mean something.
+/// Whether this can stand at the beginning of links: no user, query or fragment.
+fn is_public_url(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| {
+        let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+        matches!(url.scheme(), "http" | "https") && url.has_host() && plain && url.password().is_none()
+    })
+}
+
+/// See [`NAME_PATTERN`](super::workspace::NAME_PATTERN).
 fn plain_name(path: &str, (what, name): (&str, &str), findings: &mut Findings) {
     if !is_plain_name(name) {
         let message = format!(

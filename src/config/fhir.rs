@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Limits of the FHIR services.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FhirSettings {
     /// Entries of one batch or transaction; more is refused with 400.
+    #[schemars(range(min = 1))]
     pub bundle_entries_max: usize,
     /// Results on one page when the client does not say (`_count`).
+    #[schemars(range(min = 1))]
     pub page_size: usize,
     /// Results on one page at most, whatever the client says.
     pub page_size_max: usize,
@@ -29,7 +32,7 @@ pub struct FhirSettings {
 }
 
 /// How versions are treated (AHDS: `resourceVersionPolicyConfiguration`).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VersioningSettings {
     /// For every type that `types` does not name.
@@ -39,7 +42,7 @@ pub struct VersioningSettings {
 }
 
 /// A versioning policy, by the name that AHDS gives it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum VersioningPolicy {
     /// Every version is kept; `If-Match` is looked at where it is sent.
@@ -52,7 +55,7 @@ pub enum VersioningPolicy {
 }
 
 /// What of a resource is checked when it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ValidationSetting {
     /// That it is JSON and a resource which the log can hold.
@@ -65,7 +68,7 @@ pub enum ValidationSetting {
 }
 
 /// What a declared profile is that nobody knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum UnknownProfile {
     /// The resource is taken.

@@ -1,18 +1,23 @@
 //! Settings of HTTP.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Limits of HTTP.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpSettings {
     /// Threads that answer requests.
+    #[schemars(range(min = 1))]
     pub workers: usize,
     /// The largest body of a request, in bytes, after decompression.
+    #[schemars(range(min = 1))]
     pub body_bytes_max: usize,
     /// The bytes of all bodies that are arriving or worked on at the same time; beyond it the answer is 503.
+    #[schemars(range(min = 1))]
     pub bodies_bytes_max: usize,
     /// Connections of all workers together; the next one waits.
+    #[schemars(range(min = 1))]
     pub connections_max: usize,
     /// How long a connection on which nothing is asked stays open, in seconds; 0: until the client closes it.
     pub keep_alive_s: u64,

@@ -33,7 +33,7 @@ pub(super) fn complete(root: &mut Node) {
         let default = top.entry("workspaces", &place);
         default.set("default", Node::empty(place.clone()));
     }
-    let workspaces = top.get_mut("workspaces").and_then(Node::table_mut);
+    let workspaces = top.get_mut("workspaces").and_then(Node::table_or_empty);
     for workspace in workspaces.into_iter().flat_map(|table| &mut table.0) {
         complete_workspace(&mut workspace.node, &inherited, (&of_workspace, &of_service));
     }
@@ -45,7 +45,7 @@ fn complete_workspace(
     (of_workspace, of_service): (&[&'static str], &[&'static str]),
 ) {
     let place = workspace.place.clone();
-    let Some(own) = workspace.table_mut() else { return };
+    let Some(own) = workspace.table_or_empty() else { return };
     for entry in &inherited.0 {
         inherit(own, entry);
     }
@@ -64,7 +64,7 @@ fn complete_workspace(
     }
     let services = own.get_mut("services").and_then(Node::table_mut);
     for service in services.into_iter().flat_map(|table| &mut table.0) {
-        let Some(own) = service.node.table_mut() else { continue };
+        let Some(own) = service.node.table_or_empty() else { continue };
         for entry in &onwards.0 {
             inherit(own, entry);
         }
@@ -74,6 +74,7 @@ fn complete_workspace(
 /// Gives a table what it does not say itself.
 fn inherit(own: &mut Table, above: &Entry) {
     match own.get_mut(&above.name) {
+        Some(there) if matches!(there.value, Value::Nothing) => *there = above.node.clone(),
         None => own.0.push(above.clone()),
         Some(there) => {
             let (Some(there), Some(above)) = (there.table_mut(), above.node.table()) else { return };

@@ -1,9 +1,10 @@
 //! Settings of the log lines.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What is logged, and how. Never personal data, at any level.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogSettings {
     /// Lines for people, or JSON for machines.
@@ -21,7 +22,7 @@ impl Default for LogSettings {
 }
 
 /// The form of log lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// Lines for people.

@@ -1,9 +1,10 @@
 //! Settings of searches.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Limits of searches.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SearchSettings {
     /// How long a search waits for the index to reach what had been written when it came in, in milliseconds.
@@ -40,7 +41,7 @@ impl Default for SearchSettings {
 }
 
 /// When a date is equal to the one that a search asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DateEqualsSetting {
     /// The date that is asked for covers the whole of the resource's, as R4 has it.
@@ -50,7 +51,7 @@ pub enum DateEqualsSetting {
 }
 
 /// What happens to a parameter that is not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum UnknownParameter {
     /// It is left out, and a warning says so, as Azure Health Data Services has it.

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::actors::ActorSettings;
 use super::http::HttpSettings;
 use super::log::LogSettings;
+use super::secret::Secret;
 use super::workspace::WorkspaceSettings;
 
 /// All settings of a server.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Everything that the server keeps on disk itself. One server at a time owns it.
@@ -56,7 +58,7 @@ impl Default for Settings {
 }
 
 /// The private engines that run where no address is configured.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EngineSettings {
     /// A folder with unpacked programs of Postgres and nats-server. Without it: `.engines` in the working
@@ -66,13 +68,14 @@ pub struct EngineSettings {
 }
 
 /// The database.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DatabaseSettings {
     /// `postgresql://user:password@host/database`; a private Postgres runs when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
+    pub url: Option<Secret>,
     /// Connections for reading. The appender and the projections have their own.
+    #[schemars(range(min = 1))]
     pub connections_max: usize,
 }
 
@@ -83,28 +86,11 @@ impl Default for DatabaseSettings {
     }
 }
 
-impl std::fmt::Debug for DatabaseSettings {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let url = self.url.as_ref().map(|_| "(set)");
-        formatter
-            .debug_struct("DatabaseSettings")
-            .field("url", &url)
-            .field("connections_max", &self.connections_max)
-            .finish()
-    }
-}
-
 /// The message broker.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NatsSettings {
     /// `nats://host:4222`; a private nats-server runs when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
-}
-
-impl std::fmt::Debug for NatsSettings {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("NatsSettings").field("url", &self.url.as_ref().map(|_| "(set)")).finish()
-    }
+    pub url: Option<Secret>,
 }

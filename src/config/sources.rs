@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-use toml::{Table, Value};
+use serde::Deserialize;
 
-use super::inherit::{also_at, complete, sections_of_service, sections_of_workspace};
+use super::inherit::{also_at, complete};
+use super::names;
 use super::problem::Problem;
-use super::tree::{self, Node, Place, Reason, read_toml};
-use super::workspace::{ServiceSettings, WorkspaceSettings};
+use super::schema::leaves;
+use super::tree::{self, Node, Outside, Place, Reader, Reason, read_toml, read_yaml};
 use super::{ConfigError, Settings};
 
 /// What environment variables of ours begin with.
@@ -20,8 +20,6 @@ const FILE_VARIABLE: &str = "ANAMNESIS_CONFIG";
 /// of the tests. Any other is a slip of the pen.
 const NOT_SETTINGS: [&str; 4] =
     ["ANAMNESIS_SERVICE_", "ANAMNESIS_PORT", "ANAMNESIS_CORPUS", "ANAMNESIS_TEST_"];
-/// Settings without a default do not show up when the defaults are listed.
-const WITHOUT_DEFAULT: [&str; 4] = ["engines.programs", "database.url", "nats.url", "feed.bytes_max"];
 /// Mistakes that are told at once.
 const PROBLEMS_MAX: usize = 100;
 
@@ -31,7 +29,7 @@ pub type Overrides = Vec<(&'static str, &'static str, String)>;
 /// The places that settings are read from.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// The configuration file that the command line names.
+    /// The configuration file that the command line names: TOML, or YAML where its name ends in `.yaml` or `.yml`.
     pub file: Option<PathBuf>,
     /// The variables of the environment.
     pub environment: Vec<(OsString, OsString)>,
@@ -55,28 +53,43 @@ impl Sources {
     /// The settings, and where each was written, with everything that is wrong with them one by one. They are those of
     /// what is right where anything is wrong.
     pub(super) fn read(&self) -> Result<Read, ConfigError> {
-        let file = self.file.clone().or_else(|| self.variable(FILE_VARIABLE).map(PathBuf::from));
-        let (mut tree, mut problems) = match file {
+        let (mut tree, mut problems) = match self.file() {
             Some(path) => read_file(&path)?,
             None => (Node::empty(Place::none()), Vec::new()),
         };
+        names::unify(&mut tree, &mut problems);
         self.put_variables(&mut tree, &mut problems);
         for (key, flag, value) in &self.overrides {
             tree.set(key, untyped(flag, key, value));
         }
         complete(&mut tree);
-        let settings = fitting(&mut tree, &mut problems);
-        Ok(Read { settings, tree, problems })
+        let outside = Outside { environment: self.environment.clone(), ..Outside::default() };
+        let settings = fitting(&mut tree, &outside, &mut problems);
+        let mut warnings: Vec<Problem> = Vec::new();
+        for warning in outside.warnings.into_inner() {
+            // Each attempt to read says the same.
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
+        Ok(Read { settings, tree, problems, warnings })
+    }
+
+    /// The configuration file.
+    #[must_use]
+    pub fn file(&self) -> Option<PathBuf> {
+        self.file.clone().or_else(|| self.variable(FILE_VARIABLE).map(PathBuf::from))
     }
 
     fn put_variables(&self, tree: &mut Node, problems: &mut Vec<Problem>) {
+        let known = known_keys();
         for (variable, value) in &self.environment {
             let Some(variable) = variable.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
             if variable == FILE_VARIABLE || NOT_SETTINGS.iter().any(|other| variable.starts_with(other)) {
                 continue;
             }
-            match (key_of(variable), value.to_str()) {
-                (Some(key), Some(text)) => tree.set(&key, untyped(variable, &key, text)),
+            match (known.iter().find(|key| variable_of(key) == variable), value.to_str()) {
+                (Some(key), Some(text)) => tree.set(key, untyped(variable, key, text)),
                 (None, _) => {
                     problems.push(Problem::new(place(variable, ""), "there is no such setting"));
                 }
@@ -92,6 +105,8 @@ pub(super) struct Read {
     /// What holds where, with the places.
     pub(super) tree: Node,
     pub(super) problems: Vec<Problem>,
+    /// What does not stop the server.
+    pub(super) warnings: Vec<Problem>,
 }
 
 fn place(origin: &str, path: &str) -> Place {
@@ -105,13 +120,16 @@ fn untyped(origin: &str, key: &str, text: &str) -> Node {
 fn read_file(path: &Path) -> Result<(Node, Vec<Problem>), ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-    Ok(read_toml(path, &text))
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("yaml" | "yml") => Ok(read_yaml(path, &text)),
+        _ => Ok(read_toml(path, &text)),
+    }
 }
 
 /// Reads the tree. What does not fit is told and taken out, until the rest fits.
-fn fitting(tree: &mut Node, problems: &mut Vec<Problem>) -> Settings {
+fn fitting(tree: &mut Node, outside: &Outside, problems: &mut Vec<Problem>) -> Settings {
     while problems.len() < PROBLEMS_MAX {
-        let refused = match Settings::deserialize(&*tree) {
+        let refused = match Settings::deserialize(Reader { node: tree, outside }) {
             Ok(settings) => return settings,
             Err(refused) => refused,
         };
@@ -133,53 +151,12 @@ fn fitting(tree: &mut Node, problems: &mut Vec<Problem>) -> Settings {
     Settings::default()
 }
 
-/// The dotted key of a variable. Underscores stand for dots and for themselves, so the known keys are asked.
-fn key_of(variable: &str) -> Option<String> {
-    known_keys().into_iter().find(|key| variable_of(key) == variable)
-}
-
+/// The variable of a setting. Underscores stand for dots and for themselves, so the known keys are asked.
 fn variable_of(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
 }
 
-/// The defaults of everything that has one value in the whole file: what belongs to the server, and the sections that
-/// workspaces and services have from the top of the file.
-pub(super) fn defaults() -> Table {
-    let mut defaults = table(&Settings::default());
-    defaults.remove("workspaces");
-    let workspace = (table(&WorkspaceSettings::default()), sections_of_workspace());
-    let service = (table(&ServiceSettings::default()), sections_of_service());
-    for (mut table, sections) in [workspace, service] {
-        for section in sections {
-            if let Some(value) = table.remove(section) {
-                defaults.insert(section.to_owned(), value);
-            }
-        }
-    }
-    defaults
-}
-
-fn table(settings: &impl Serialize) -> Table {
-    Table::try_from(settings).unwrap_or_default()
-}
-
-/// Every key that has one value. Workspaces are declared in the file.
+/// Every key that has one value and can stand at the top of the file. The others are declared in the file.
 pub(super) fn known_keys() -> Vec<String> {
-    let mut keys: Vec<String> = WITHOUT_DEFAULT.map(str::to_owned).into();
-    for (name, value) in defaults() {
-        add_keys(name, &value, &mut keys);
-    }
-    keys
-}
-
-/// A key, or those of its section. What is named by the user, such as types, is declared in the file.
-fn add_keys(name: String, value: &Value, keys: &mut Vec<String>) {
-    match value {
-        Value::Table(section) => {
-            for (key, value) in section {
-                add_keys(format!("{name}.{key}"), value, keys);
-            }
-        }
-        _ => keys.push(name),
-    }
+    leaves().into_iter().filter(|leaf| leaf.is_plain).map(|leaf| leaf.path).collect()
 }

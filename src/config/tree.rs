@@ -5,12 +5,14 @@
 
 mod read;
 mod toml;
+mod yaml;
 
 use std::fmt;
 use std::sync::Arc;
 
-pub(super) use read::{Reason, Refused};
+pub(super) use read::{Outside, Reader, Reason, Refused, SECRET};
 pub(super) use toml::read_toml;
+pub(super) use yaml::read_yaml;
 
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +56,7 @@ pub(super) struct Node {
 /// What can be written.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
+    Nothing,
     Boolean(bool),
     Integer(i64),
     Decimal(f64),
@@ -90,6 +93,14 @@ impl Node {
             Value::Table(table) => Some(table),
             _ => None,
         }
+    }
+
+    /// The table, which a node without a value becomes.
+    pub(super) fn table_or_empty(&mut self) -> Option<&mut Table> {
+        if matches!(self.value, Value::Nothing) {
+            self.value = Value::Table(Table::default());
+        }
+        self.table_mut()
     }
 
     /// An empty table.
@@ -178,5 +189,13 @@ impl Table {
         };
         #[expect(clippy::indexing_slicing, reason = "the index was found or made above")]
         &mut self.0[index].node
+    }
+}
+
+/// A path with one more name.
+fn join(path: &str, name: &str) -> String {
+    match path {
+        "" => name.to_owned(),
+        _ => format!("{path}.{name}"),
     }
 }

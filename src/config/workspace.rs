@@ -6,15 +6,23 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::azure::{CorsSettings, ExportSettings, GuideSettings};
 use super::feed::FeedSettings;
 use super::fhir::FhirSettings;
 use super::search::SearchSettings;
 use super::subscriptions::SubscriptionSettings;
 
+/// What the name of a workspace and of a service is: they stand in addresses and in NATS subjects, where dots, spaces and
+/// wildcards mean something.
+pub(super) const NAME_PATTERN: &str = "^[a-z][a-z0-9-]{0,62}$";
+/// Names that no workspace may have, because addresses of the server itself begin with them.
+pub(super) const RESERVED_NAMES: [&str; 2] = ["health", "metrics"];
+
 /// A workspace: services that share a log of events.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorkspaceSettings {
     /// The services by the name that stands in their address.
@@ -40,7 +48,7 @@ impl Default for WorkspaceSettings {
 }
 
 /// One service of a workspace.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceSettings {
     /// What it speaks.
@@ -54,6 +62,15 @@ pub struct ServiceSettings {
     /// Limits of its searches.
     #[serde(default)]
     pub search: SearchSettings,
+    /// Which web pages of other origins may use it (CORS).
+    #[serde(default, rename = "corsConfiguration")]
+    pub cors: CorsSettings,
+    /// Where bulk exports go.
+    #[serde(default, rename = "exportConfiguration")]
+    pub export: ExportSettings,
+    /// What national implementation guides ask for.
+    #[serde(default, rename = "implementationGuidesConfiguration")]
+    pub guides: GuideSettings,
 }
 
 impl Default for ServiceSettings {
@@ -63,12 +80,15 @@ impl Default for ServiceSettings {
             public_url: None,
             fhir: FhirSettings::default(),
             search: SearchSettings::default(),
+            cors: CorsSettings::default(),
+            export: ExportSettings::default(),
+            guides: GuideSettings::default(),
         }
     }
 }
 
 /// What a service speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ServiceKind {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "these are tests")]
 
 mod accounts;
+mod config;
 mod crashes;
 mod erasure;
 mod health;

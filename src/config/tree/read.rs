@@ -1,5 +1,7 @@
 //! Reads a tree into settings: serde's data model over it, with the place of what does not fit.
 
+use std::cell::RefCell;
+use std::ffi::OsString;
 use std::fmt;
 
 use serde::de::value::StrDeserializer;
@@ -8,6 +10,8 @@ use serde::de::{
 };
 
 use super::{Entry, Node, Place, Value};
+use crate::config::problem::Problem;
+use crate::config::secret;
 
 /// What does not fit, and where.
 #[derive(Debug)]
@@ -116,45 +120,103 @@ fn kind_of(found: Unexpected<'_>) -> &'static str {
     }
 }
 
+/// What is read while settings are: files and variables that secrets stand in.
+#[derive(Debug, Default)]
+pub(in crate::config) struct Outside {
+    /// The variables of the environment.
+    pub(in crate::config) environment: Vec<(OsString, OsString)>,
+    /// What does not stop the server and should be looked at all the same.
+    pub(in crate::config) warnings: RefCell<Vec<Problem>>,
+}
+
+/// By this name a type asks for a value that may stand in a variable or a file.
+pub(in crate::config) const SECRET: &str = "$anamnesis::Secret";
+
+/// Reads a node.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::config) struct Reader<'de> {
+    pub(in crate::config) node: &'de Node,
+    pub(in crate::config) outside: &'de Outside,
+}
+
+impl<'de> Reader<'de> {
+    fn of(self, node: &'de Node) -> Reader<'de> {
+        Reader { node, outside: self.outside }
+    }
+}
+
 /// A number or a word of a variable or flag, where the setting wants no text.
 macro_rules! typed {
     ($($method:ident, $visit:ident, $type:ty, $expected:literal;)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
-            let Value::Untyped(text) = &self.value else { return self.deserialize_any(visitor) };
+            let Value::Untyped(text) = &self.node.value else { return self.deserialize_any(visitor) };
             match text.trim().parse::<$type>() {
                 Ok(value) => visitor.$visit(value),
                 Err(_) => Err(de::Error::custom(concat!("expected ", $expected, ", found text"))),
             }
-            .map_err(|refused: Refused| refused.at(&self.place))
+            .map_err(|refused: Refused| refused.at(&self.node.place))
         }
     )*};
 }
 
-impl<'de> Deserializer<'de> for &'de Node {
+/// A table, also one in which nothing is written (`fhir:` in YAML).
+macro_rules! tables {
+    ($($method:ident($($argument:ident: $type:ty),*);)*) => {$(
+        fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, Refused> {
+            match self.node.value {
+                Value::Nothing => {
+                    let empty = Entries { reader: self, entries: [].iter(), current: None };
+                    visitor.visit_map(empty).map_err(|refused| refused.at(&self.node.place))
+                }
+                // A struct would also take a list of its values, in their order.
+                Value::List(_) => {
+                    let refused: Refused = de::Error::custom("expected a table, found a list");
+                    Err(refused.at(&self.node.place))
+                }
+                _ => self.deserialize_any(visitor),
+            }
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for Reader<'de> {
     type Error = Refused;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
-        let read = match &self.value {
+        let read = match &self.node.value {
+            Value::Nothing => visitor.visit_unit(),
             Value::Boolean(is) => visitor.visit_bool(*is),
             Value::Integer(number) => visitor.visit_i64(*number),
             Value::Decimal(number) => visitor.visit_f64(*number),
             Value::Text(text) | Value::Untyped(text) => visitor.visit_borrowed_str(text),
-            Value::List(nodes) => visitor.visit_seq(Nodes(nodes.iter())),
-            Value::Table(table) => visitor.visit_map(Entries { entries: table.0.iter(), current: None }),
+            Value::List(nodes) => visitor.visit_seq(Nodes { reader: self, nodes: nodes.iter() }),
+            Value::Table(table) => {
+                visitor.visit_map(Entries { reader: self, entries: table.0.iter(), current: None })
+            }
         };
-        read.map_err(|refused| refused.at(&self.place))
+        read.map_err(|refused| refused.at(&self.node.place))
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
-        visitor.visit_some(self)
+        match &self.node.value {
+            Value::Nothing => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _name: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Refused> {
-        visitor.visit_newtype_struct(self)
+        if name != SECRET {
+            return visitor.visit_newtype_struct(self);
+        }
+        let secret = secret::read(self.node, self.outside).map_err(|message| Refused {
+            reason: Reason::Other(message),
+            place: Some(self.node.place.clone()),
+        })?;
+        visitor.visit_string(secret)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -163,15 +225,16 @@ impl<'de> Deserializer<'de> for &'de Node {
         _variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Refused> {
-        let read = match &self.value {
+        let read = match &self.node.value {
             Value::Text(text) | Value::Untyped(text) => visitor.visit_enum(text.as_str().into_deserializer()),
             _ => Err(de::Error::custom("expected a word")),
         };
-        read.map_err(|refused: Refused| refused.at(&self.place))
+        read.map_err(|refused: Refused| refused.at(&self.node.place))
     }
 
     typed! {
         deserialize_bool, visit_bool, bool, "true or false";
+        deserialize_u8, visit_u64, u64, "a whole number that is not negative";
         deserialize_u16, visit_u64, u64, "a whole number that is not negative";
         deserialize_u32, visit_u64, u64, "a whole number that is not negative";
         deserialize_u64, visit_u64, u64, "a whole number that is not negative";
@@ -179,26 +242,33 @@ impl<'de> Deserializer<'de> for &'de Node {
         deserialize_f64, visit_f64, f64, "a number";
     }
 
+    tables! {
+        deserialize_map();
+        deserialize_struct(_name: &'static str, _fields: &'static [&'static str]);
+    }
+
     serde::forward_to_deserialize_any! {
-        i8 i16 i32 i128 u8 u128 f32 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct
-        identifier ignored_any
+        i8 i16 i32 i128 u128 f32 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct identifier
+        ignored_any
     }
 }
 
-struct Nodes<'de>(std::slice::Iter<'de, Node>);
+struct Nodes<'de> {
+    reader: Reader<'de>,
+    nodes: std::slice::Iter<'de, Node>,
+}
 
 impl<'de> SeqAccess<'de> for Nodes<'de> {
     type Error = Refused;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Refused> {
-        self.0
-            .next()
-            .map(|node| seed.deserialize(node).map_err(|refused| refused.at(&node.place)))
-            .transpose()
+        let Some(node) = self.nodes.next() else { return Ok(None) };
+        seed.deserialize(self.reader.of(node)).map(Some).map_err(|refused| refused.at(&node.place))
     }
 }
 
 struct Entries<'de> {
+    reader: Reader<'de>,
     entries: std::slice::Iter<'de, Entry>,
     current: Option<&'de Entry>,
 }
@@ -215,6 +285,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Refused> {
         let entry = self.current.take().ok_or_else(|| de::Error::custom("a value without a name"))?;
-        seed.deserialize(&entry.node).map_err(|refused: Refused| refused.at(&entry.node.place))
+        seed.deserialize(self.reader.of(&entry.node))
+            .map_err(|refused: Refused| refused.at(&entry.node.place))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Entry, Node, Place, Table, Value};
+use super::{Entry, Node, Place, Table, Value, join};
 use crate::config::problem::Problem;
 
 /// Reads TOML. What is not TOML is told, every place of it that the parser finds, with what could be read all the same.
@@ -74,13 +74,5 @@ impl Reading<'_> {
             DeValue::Table(table) => self.table(table, path),
         };
         Node { value, place }
-    }
-}
-
-/// A path with one more name.
-fn join(path: &str, name: &str) -> String {
-    match path {
-        "" => name.to_owned(),
-        _ => format!("{path}.{name}"),
     }
 }
