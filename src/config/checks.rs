@@ -18,6 +18,8 @@ use super::workspace::{RESERVED_NAMES, ServiceSettings, WorkspaceSettings};
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     wrong: Vec<(String, String)>,
+    /// What has nothing in it. That may be because what was in it is wrong.
+    empty: Vec<(String, String)>,
     warnings: Vec<(String, String)>,
 }
 
@@ -25,6 +27,11 @@ impl Findings {
     /// Adds one: the path of the setting (`workspaces.a.feed.replicas`), and what is wrong with it.
     pub(super) fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.wrong.push((path.into(), message.into()));
+    }
+
+    /// Adds one of what has nothing in it.
+    fn empty(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.empty.push((path.into(), message.into()));
     }
 
     /// Adds what does not stop the server.
@@ -51,6 +58,8 @@ pub(super) fn check(read: &mut Read) {
         of_workspace(name, workspace, &mut public, &mut findings);
     }
     let told: Vec<Arc<str>> = read.problems.iter().map(|problem| problem.place().path.clone()).collect();
+    let empty = findings.empty.into_iter();
+    findings.wrong.extend(empty.filter(|(path, _)| !told.iter().any(|told| is_within(told, path))));
     let lists = [(findings.wrong, &mut read.problems), (findings.warnings, &mut read.warnings)];
     for (found, list) in lists {
         for (path, message) in found {
@@ -59,7 +68,8 @@ pub(super) fn check(read: &mut Read) {
                 place.path = path.as_str().into();
             }
             // What was taken out because it is wrong cannot be expected to go together with the rest.
-            if told.iter().any(|told| is_within(told, &path) || is_within(told, &place.path)) {
+            let is_told = |path: &str| told.iter().any(|told| is_within(path, told));
+            if is_told(&path) || is_told(&place.path) {
                 continue;
             }
             let problem = Problem::new(place, message);
@@ -89,7 +99,7 @@ fn of_server(settings: &Settings, findings: &mut Findings) {
         findings.add("listen", message);
     }
     if settings.workspaces.is_empty() {
-        findings.add("workspaces", "at least one workspace is needed");
+        findings.empty("workspaces", "at least one workspace is needed");
     }
     let http = &settings.http;
     findings.at_least_one(
@@ -145,7 +155,7 @@ fn of_workspace(name: &str, workspace: &WorkspaceSettings, public: &mut Public, 
             .add(&path, format!("no workspace can be named `{name}`: addresses of the server begin with it"));
     }
     if workspace.services.is_empty() {
-        findings.add(format!("{path}.services"), format!("the workspace `{name}` has no service"));
+        findings.empty(format!("{path}.services"), format!("the workspace `{name}` has no service"));
     }
     let feed = &workspace.feed;
     let days = usize::try_from(feed.age_max_days).unwrap_or(usize::MAX);

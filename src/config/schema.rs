@@ -173,11 +173,10 @@ fn walk(root: &Value, schema: &Value, path: &str, default: Option<&Value>, leave
         }
         return;
     }
-    if let Some(inner) = schema.get("additionalProperties").filter(|inner| inner.is_object()) {
-        if resolved(root, inner).get("properties").is_some() {
-            walk(root, inner, &inside("NAME"), None, leaves);
-            return;
-        }
+    let named = schema.get("additionalProperties").filter(|named| named.is_object());
+    if let Some(named) = named.filter(|named| resolved(root, named).get("properties").is_some()) {
+        walk(root, named, &inside("NAME"), None, leaves);
+        return;
     }
     let is_list = |kind: &Value| kind == "array" || kind == "object";
     let is_plain = match schema.get("type") {

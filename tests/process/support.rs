@@ -190,11 +190,22 @@ impl Server {
 
     /// The whole answer to a request on a connection of its own; `None` when there is nobody to answer.
     pub(crate) fn exchange(&self, method: &str, path: &str, body: &str) -> Option<String> {
+        self.exchange_with(method, path, "", body)
+    }
+
+    /// The same with more headers, each with the end of its line.
+    pub(crate) fn exchange_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> Option<String> {
         let mut stream = TcpStream::connect(&self.address).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).ok()?;
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n\
-             Content-Type: application/fhir+json\r\n\r\n",
+             Content-Type: application/fhir+json\r\n{headers}\r\n",
             self.address,
             body.len()
         );
