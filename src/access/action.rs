@@ -165,6 +165,12 @@ impl Actions {
         Self(self.0 & !others.0)
     }
 
+    /// Those of these that are among the others as well.
+    #[must_use]
+    pub const fn within(self, others: Self) -> Self {
+        Self(self.0 & others.0)
+    }
+
     /// Whether there is none.
     #[must_use]
     pub const fn is_empty(self) -> bool {

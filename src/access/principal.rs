@@ -9,8 +9,8 @@ use super::grant::Grant;
 /// Who asks.
 #[derive(Clone, PartialEq)]
 pub struct Principal {
-    /// `oid` where the token has one, else `sub`; `anonymous` where the service has no authority. At most 255 bytes of
-    /// printable ASCII: it is the agent of events.
+    /// `oid` where the token has one, else `sub`; `anonymous` where the service has no authority. At most 255 bytes without
+    /// control characters: it is the agent of events.
     pub subject: Arc<str>,
     /// Who says so: `iss` of the token. Subjects are unique within it.
     pub issuer: Option<Arc<str>>,
@@ -46,9 +46,9 @@ impl Principal {
 }
 
 impl Default for Principal {
-    /// Somebody who may do nothing.
+    /// Somebody who may do nothing but what is open to everybody.
     fn default() -> Self {
-        Self::named("nobody", Actions::NONE)
+        Self::named("anonymous", Actions::NONE)
     }
 }
 

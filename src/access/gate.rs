@@ -1,0 +1,137 @@
+//! The gate of a service: lets requests in as whom their token says, or not at all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
+use sha2::{Digest, Sha256};
+
+use super::assignment::Roles;
+use super::bound::bounded;
+use super::denied::Denied;
+use super::principal::Principal;
+use super::token::authority::Authority;
+use super::token::bearer;
+use super::token::claims::Claims;
+use super::token::jwt::Unverified;
+use crate::clock;
+
+/// Tokens that are known to be good, at most; each takes less than a kilobyte.
+const VERIFIED_MAX: u64 = 10_000;
+/// How long a token is known to be good without another look at it. Withdrawn keys end it at once, see
+/// [`super::token::keeper`].
+const VERIFIED_FOR: Duration = Duration::from_secs(300);
+
+/// An authority, and the roles that its subjects have.
+#[derive(Debug, Clone)]
+pub struct Trusted {
+    /// Who issues the tokens.
+    pub authority: Authority,
+    /// Who has which role.
+    pub roles: Roles,
+    /// Whether its tokens are bounded by their scopes, whatever roles there are.
+    pub is_bounded_by_scopes: bool,
+    /// The addresses of the service without a last slash, as they may stand before the user of a token (`fhirUser`).
+    pub bases: Vec<String>,
+}
+
+/// The gate of one service, or of a workspace.
+#[derive(Debug, Default)]
+pub struct Gate {
+    trusted: Vec<Trusted>,
+    verified: Option<Cache<[u8; 32], Verified>>,
+}
+
+/// A token that was good, by the digest of its text.
+#[derive(Debug, Clone)]
+struct Verified {
+    principal: Arc<Principal>,
+    ends_at_s: i64,
+    /// Whose keys it was checked with, and which change of them.
+    trusted: usize,
+    generation: u64,
+}
+
+impl Gate {
+    /// A gate that lets everybody in: a service without an authority.
+    #[must_use]
+    pub fn open() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// A gate that lets in whoever has a token of one of these authorities.
+    #[must_use]
+    pub fn guarded(trusted: Vec<Trusted>) -> Arc<Self> {
+        let verified = Cache::builder().max_capacity(VERIFIED_MAX).time_to_live(VERIFIED_FOR).build();
+        Arc::new(Self { trusted, verified: Some(verified) })
+    }
+
+    /// Whether everybody is let in.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.verified.is_none()
+    }
+
+    /// Who asks, from the lines of the header `Authorization` and the query of a request.
+    ///
+    /// # Errors
+    /// There is no good token, or that cannot be told now.
+    pub async fn admit(&self, lines: &[&[u8]], query: &str) -> Result<Arc<Principal>, Denied> {
+        let Some(verified) = &self.verified else { return Ok(Principal::anonymous()) };
+        let token = bearer::token(lines, query)?;
+        let name: [u8; 32] = Sha256::digest(token).into();
+        if let Some(known) = verified.get(&name).filter(|known| self.is_good(known)) {
+            return Ok(known.principal);
+        }
+        let found = self.verify(token).await?;
+        let principal = found.principal.clone();
+        verified.insert(name, found);
+        Ok(principal)
+    }
+
+    /// Whether a token is good still: it has not ended, and its issuer's keys are as they were.
+    fn is_good(&self, known: &Verified) -> bool {
+        let generation = self.trusted.get(known.trusted).and_then(|trusted| trusted.authority.generation());
+        generation == Some(known.generation) && known.ends_at_s > clock::now().timestamp()
+    }
+
+    async fn verify(&self, token: &str) -> Result<Verified, Denied> {
+        let mut denied = None;
+        for (index, trusted) in self.trusted.iter().enumerate() {
+            // Each takes the token apart for itself: there is one authority, or very few.
+            let token = Unverified::parse(token)?;
+            let verified = match trusted.authority.takes(&token).await {
+                Ok(true) => trusted.authority.verify(token).await,
+                Ok(false) => continue,
+                Err(unavailable) => Err(unavailable),
+            };
+            match verified {
+                Ok((claims, generation)) => {
+                    let principal = Arc::new(trusted.principal(&claims));
+                    return Ok(Verified {
+                        principal,
+                        ends_at_s: claims.ends_at_s,
+                        trusted: index,
+                        generation,
+                    });
+                }
+                Err(why) => denied = denied.or(Some(why)),
+            }
+        }
+        Err(denied.unwrap_or(Denied::Token("the access token is of an issuer that is not trusted here")))
+    }
+}
+
+impl Trusted {
+    fn principal(&self, claims: &Claims) -> Principal {
+        let (actions, grant) = bounded(self.roles.of(claims), self.is_bounded_by_scopes, claims, &self.bases);
+        Principal {
+            subject: claims.subject.clone(),
+            issuer: Some(claims.issuer.clone()),
+            client: claims.client.clone(),
+            display: claims.display.clone(),
+            actions,
+            grant,
+        }
+    }
+}
