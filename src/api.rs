@@ -4,6 +4,7 @@
 //! [`Request`], [`dispatch`] calls the interaction that its table names, and the [`Answer`] or the
 //! [`crate::error::Failure`] is written as HTTP. Entries of a batch call [`dispatch`] again.
 
+pub(crate) mod access;
 mod actors;
 mod answer;
 mod as_of;
@@ -29,6 +30,7 @@ mod include;
 pub(crate) mod interaction;
 mod large;
 pub mod negotiate;
+mod offered;
 mod operation;
 mod operations;
 mod operator;
@@ -67,6 +69,7 @@ pub(crate) use feed::event_line;
 pub use http::not_found;
 pub use large::Large;
 pub use negotiate::Return;
+pub use offered::{Offered, offered};
 pub(crate) use operator::address;
 pub(crate) use query::Query;
 pub use service::{ApiOptions, Service, Services};

@@ -4,6 +4,7 @@
 //! its entries are read ([`entry`]), its conditions matched ([`conditions`]), its links resolved ([`resolve`]) and all
 //! of it is decided and recorded together ([`transaction`]), in the order DELETE, POST, PUT, GET and all or nothing.
 
+mod access;
 mod batch;
 mod conditions;
 mod entry;

@@ -4,6 +4,7 @@
 //! A [`Failure`] is made where the fault is noticed and rendered once, by [`Failure::respond`]. It never carries
 //! resource content: diagnostics name places, rules and limits.
 
+mod access;
 mod convert;
 mod outcome;
 
@@ -20,6 +21,8 @@ pub use outcome::{Issue, IssueCode, Severity, outcome};
 pub enum FailureKind {
     /// 400: the request cannot be understood or its content is not valid.
     Invalid,
+    /// 401: it is not known who asks.
+    Unauthorized,
     /// 403: this may not be done by whoever asks.
     Forbidden,
     /// 404: there is no such thing here and there never was.
@@ -56,6 +59,7 @@ impl FailureKind {
     pub fn status(self) -> StatusCode {
         match self {
             Self::Invalid => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::NotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -86,6 +90,7 @@ struct Detail {
     version: Option<Version>,
     position: Option<Position>,
     allow: Option<String>,
+    challenge: Option<String>,
 }
 
 impl Failure {
@@ -106,6 +111,7 @@ impl Failure {
             version: None,
             position: None,
             allow: None,
+            challenge: None,
         }))
     }
 
@@ -142,6 +148,13 @@ impl Failure {
     #[must_use]
     pub fn allowing(mut self, allow: impl Into<String>) -> Self {
         self.0.allow = Some(allow.into());
+        self
+    }
+
+    /// Sets the header `WWW-Authenticate`, which a 401 needs (RFC 9110 section 15.5.2).
+    #[must_use]
+    pub fn challenging(mut self, challenge: impl Into<String>) -> Self {
+        self.0.challenge = Some(challenge.into());
         self
     }
 
@@ -266,6 +279,12 @@ impl Failure {
     #[must_use]
     pub fn allow(&self) -> Option<&str> {
         self.0.allow.as_deref()
+    }
+
+    /// The challenge for the header `WWW-Authenticate`.
+    #[must_use]
+    pub fn challenge(&self) -> Option<&str> {
+        self.0.challenge.as_deref()
     }
 
     /// The OperationOutcome for this failure.

@@ -4,8 +4,10 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::answer::{Answer, Style, respond};
+use super::operator;
 use super::query::Query;
 use super::service::Services;
+use crate::access::Action;
 use crate::error::Failure;
 use crate::telemetry::RequestIds;
 
@@ -22,7 +24,9 @@ pub(crate) async fn list(
 ) -> HttpResponse {
     let ids = RequestIds::given_to(&request);
     let style = Style::PLAIN_JSON;
-    respond(describe(&request, &workspace, &services), &ids, style)
+    let needed = [Action::Configuration];
+    let admitted = operator::admit(&request, &services, &workspace, &needed).await;
+    respond(admitted.and_then(|_| describe(&request, &workspace, &services)), &ids, style)
 }
 
 fn describe(request: &HttpRequest, workspace: &str, services: &Services) -> Result<Answer, Failure> {

@@ -147,6 +147,9 @@ fn refuse(failure: &Failure, ids: &RequestIds, style: Style) -> HttpResponse {
     if let Some(allow) = failure.allow() {
         response.insert_header((header::ALLOW, allow));
     }
+    if let Some(challenge) = failure.challenge() {
+        response.insert_header((header::WWW_AUTHENTICATE, challenge));
+    }
     render(response, failure.outcome(&ids.correlation).into(), style)
 }
 

@@ -12,9 +12,9 @@ use super::query::Query;
 use super::route::Place;
 use super::service::Service;
 use super::{
-    as_of, capabilities, conditional_create, conditional_delete, conditional_patch, conditional_update,
-    create, delete, history, idempotency, parameters, patch, provenance, read, reindex_job, search, update,
-    vread,
+    access, as_of, capabilities, conditional_create, conditional_delete, conditional_patch,
+    conditional_update, create, delete, history, idempotency, parameters, patch, provenance, read,
+    reindex_job, search, update, vread,
 };
 use crate::error::Failure;
 use crate::search_parameters;
@@ -34,6 +34,8 @@ pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request
         return Err(Failure::forbidden("This server does not bound requests to scopes yet."));
     }
     let found = interaction::find(&request.method, &place);
+    let query = Query::parse(&request.query)?;
+    access::check_request(service, &request, &place, &query)?;
     let (request, once) = match found {
         Some(interaction) if interaction.is_write() => idempotency::once(service, request).await?,
         _ => (request, None),
@@ -47,7 +49,7 @@ pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request
     let mut call = Call {
         service: service.clone(),
         principal: request.principal,
-        query: Query::parse(&request.query)?,
+        query,
         conditions: request.conditions,
         once,
         turn_of_parameters: None,

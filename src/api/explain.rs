@@ -1,7 +1,7 @@
 //! `_explain` on a search: how it is done instead of what it finds, for operators.
 //!
-//! Roles come with sign-in; until then whoever reaches the server may ask, but no web page and no entry of a bundle, and
-//! nobody where `search.explain` is off. Values of the query are shown to who asks for them only.
+//! Where the service has an authority, whoever asks needs the data action `configuration`, as operators have it, beside the right
+//! to search. No web page and no entry of a bundle may ask, and nobody where `search.explain` is off. Values of the query are shown to who asks for them only.
 
 use std::borrow::Cow;
 

@@ -19,7 +19,9 @@ use futures::Stream;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Style, respond};
+use super::operator;
 use super::service::Services;
+use crate::access::Action;
 use crate::error::Failure;
 use crate::telemetry::RequestIds;
 use line::Form;
@@ -54,6 +56,7 @@ async fn open(
     workspace: &str,
     services: &Services,
 ) -> Result<(Parameters, Reader), Failure> {
+    operator::admit(request, services, workspace, &[Action::Feed, Action::Events]).await?;
     let Some(service) = services.of_workspace(workspace).next() else {
         return Err(Failure::not_found("There is no such workspace."));
     };

@@ -16,8 +16,10 @@ use super::interaction::Interaction;
 use super::large::LARGE_BYTES_MIN;
 use super::route::Place;
 use super::service::{Service, Services};
-use super::{binary, body, dispatch, idempotency, interaction, negotiate, patch, query, validation, xml};
-use crate::access::Principal;
+use super::{
+    access, binary, body, dispatch, idempotency, interaction, negotiate, patch, query, validation, xml,
+};
+use crate::access::{Action, Principal};
 use crate::error::Failure;
 use crate::telemetry::{RequestIds, RouteLabel};
 
@@ -66,9 +68,12 @@ async fn answer(
     let service = services
         .find(name("workspace"), name("service"))
         .ok_or_else(|| Failure::not_found("There is no such workspace or service."))?;
-    let (query, asked) = asked?;
     let path = below_base(request.uri().path());
-    let place = Place::parse(path)?;
+    let place = Place::parse(path);
+    // Before anything else is said, and before anything that is sent is read.
+    let principal = access::admit(request, &service.gate, place.as_ref().ok()).await?;
+    let (query, asked) = asked?;
+    let place = place?;
     let is_raw = binary::is_wanted_raw(request.method(), &place, headers, &query);
     match is_raw {
         true => *style = Style::default(),
@@ -76,6 +81,8 @@ async fn answer(
     }
     let label = interaction::find(request.method(), &place).map_or("fhir/none", Interaction::label);
     request.extensions_mut().insert(RouteLabel(label));
+    let head = head(request, principal)?;
+    access::check_request(service, &head, &place, &query)?;
     let mut query = request.query_string().to_owned();
     let (came, share) = match receive(request, payload, service, &place).await? {
         (Came::Form(form), share) => {
@@ -90,7 +97,7 @@ async fn answer(
         base: base(request, service)?,
         path: path.to_owned(),
         correlation_id: ids.correlation.clone(),
-        ..head(request)?
+        ..head
     };
     let (is_large, service) = (came.bytes() > LARGE_BYTES_MIN, Arc::clone(service));
     let large = service.options.large.clone();
@@ -100,16 +107,18 @@ async fn answer(
 }
 
 /// What the method and the headers say.
-fn head(request: &HttpRequest) -> Result<Request, Failure> {
+fn head(request: &HttpRequest, principal: Arc<Principal>) -> Result<Request, Failure> {
     let headers = request.headers();
+    // How a search is done is for operators.
+    let explicable = principal.actions.has(Action::Configuration) && !headers.contains_key(header::ORIGIN);
     Ok(Request {
-        principal: Principal::anonymous(),
+        principal,
         method: request.method().clone(),
         conditions: conditions(headers)?,
         idempotency_key: idempotency::header(headers),
         provenance: only(headers, "X-Provenance")?,
         prefer: negotiate::prefer(headers),
-        explicable: !headers.contains_key(header::ORIGIN),
+        explicable,
         eventual: says(headers, "x-ms-consistency-level", "eventual"),
         partial: says(headers, "x-ms-use-partial-indices", "true"),
         parallel: says(headers, "x-bundle-processing-logic", "parallel"),

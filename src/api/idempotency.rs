@@ -55,9 +55,10 @@ pub(super) async fn once(service: &Service, request: Request) -> Result<(Request
     let text = key(line).ok_or_else(malformed)?;
     // Whose key it is: keys of different services and writers are different keys.
     let hash = Sha256::new_with_prefix("anamnesis idempotency key 1\n");
-    // Subjects are unique within their issuer.
-    let issuer = request.principal.issuer.as_deref();
-    let parts = [service.name.as_str(), &request.principal.subject, &text].into_iter().chain(issuer);
+    // Subjects are unique within their issuer, and what one application did is no other's to be told again.
+    let principal = &request.principal;
+    let of_token = principal.issuer.as_deref().into_iter().chain(principal.client.as_deref());
+    let parts = [service.name.as_str(), &principal.subject, &text].into_iter().chain(of_token);
     let hash: [u8; 32] = parts.fold(hash, part).finalize().into();
     let (short, _) = hash.split_first_chunk::<16>().unwrap_or((&[0; 16], &[]));
     let key = Uuid::from_bytes(*short);

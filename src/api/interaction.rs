@@ -3,8 +3,10 @@
 use actix_web::http::Method;
 use anamnesis_events::ResourceKey;
 
+use super::access::Needs;
 use super::operation::{Level, Operation};
 use super::route::Place;
+use crate::access::Action;
 
 /// Something that a client can do (R4 http.html).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +60,15 @@ impl Interaction {
             | Self::Capabilities
             | Self::ReindexStatus
             | Self::ReindexCancel => false,
+        }
+    }
+
+    /// What whoever calls it with this method needs, whatever else the request says.
+    pub(super) fn needs(self, method: &Method) -> Needs {
+        match self {
+            Self::Operation(operation) => operation.needs(method),
+            // What is in no row is not served.
+            _ => TABLE.iter().find(|row| row.interaction == self).map_or(Needs::NOBODY, |row| row.needs),
         }
     }
 
@@ -125,48 +136,109 @@ pub(super) struct Row {
     pub(super) place: PlaceKind,
     pub(super) interaction: Interaction,
     pub(super) listed: Listed,
+    /// What whoever asks for it needs; [`super::access`] adds what depends on the request.
+    pub(super) needs: Needs,
 }
 
-const fn row(method: Method, place: PlaceKind, interaction: Interaction, listed: Listed) -> Row {
-    Row { method, place, interaction, listed }
+const fn row(
+    method: Method,
+    place: PlaceKind,
+    interaction: Interaction,
+    listed: Listed,
+    needs: Needs,
+) -> Row {
+    Row { method, place, interaction, listed, needs }
 }
+
+const READ: Needs = Needs::all(&[Action::ReadById]);
+const SEARCH: Needs = Needs::all(&[Action::Search]);
+const REINDEX: Needs = Needs::all(&[Action::Reindex]);
+/// Its answer is the whole resource, and its tests ask about it.
+const PATCH: Needs = Needs::all(&[Action::ReadById, Action::Update]);
+const CONDITIONAL_UPDATE: Needs = Needs::all(&[Action::Search, Action::Update, Action::Create]);
+const CONDITIONAL_PATCH: Needs = Needs::all(&[Action::Search, Action::ReadById, Action::Update]);
+const CONDITIONAL_DELETE: Needs = Needs::all(&[Action::Search, Action::Delete]);
 
 /// What is served. HEAD is served wherever GET is.
 pub(super) const TABLE: &[Row] = &[
-    row(Method::GET, PlaceKind::Instance, Interaction::Read, Listed::OfType("read")),
-    row(Method::GET, PlaceKind::Version, Interaction::VersionRead, Listed::OfType("vread")),
-    row(Method::PUT, PlaceKind::Instance, Interaction::Update, Listed::OfType("update")),
-    row(Method::PATCH, PlaceKind::Instance, Interaction::Patch, Listed::OfType("patch")),
-    row(Method::DELETE, PlaceKind::Instance, Interaction::Delete, Listed::OfType("delete")),
+    row(Method::GET, PlaceKind::Instance, Interaction::Read, Listed::OfType("read"), READ),
+    row(Method::GET, PlaceKind::Version, Interaction::VersionRead, Listed::OfType("vread"), READ),
+    row(
+        Method::PUT,
+        PlaceKind::Instance,
+        Interaction::Update,
+        Listed::OfType("update"),
+        Needs::all(&[Action::Update]),
+    ),
+    row(Method::PATCH, PlaceKind::Instance, Interaction::Patch, Listed::OfType("patch"), PATCH),
+    row(
+        Method::DELETE,
+        PlaceKind::Instance,
+        Interaction::Delete,
+        Listed::OfType("delete"),
+        Needs::all(&[Action::Delete]),
+    ),
     row(
         Method::GET,
         PlaceKind::InstanceHistory,
         Interaction::HistoryOfInstance,
         Listed::OfType("history-instance"),
+        READ,
     ),
-    row(Method::GET, PlaceKind::TypeHistory, Interaction::HistoryOfType, Listed::OfType("history-type")),
-    row(Method::POST, PlaceKind::Type, Interaction::Create, Listed::OfType("create")),
-    row(Method::PUT, PlaceKind::Type, Interaction::ConditionalUpdate, Listed::Elsewhere),
-    row(Method::PATCH, PlaceKind::Type, Interaction::ConditionalPatch, Listed::Elsewhere),
-    row(Method::DELETE, PlaceKind::Type, Interaction::ConditionalDelete, Listed::Elsewhere),
+    row(
+        Method::GET,
+        PlaceKind::TypeHistory,
+        Interaction::HistoryOfType,
+        Listed::OfType("history-type"),
+        SEARCH,
+    ),
+    row(
+        Method::POST,
+        PlaceKind::Type,
+        Interaction::Create,
+        Listed::OfType("create"),
+        Needs::all(&[Action::Create]),
+    ),
+    row(Method::PUT, PlaceKind::Type, Interaction::ConditionalUpdate, Listed::Elsewhere, CONDITIONAL_UPDATE),
+    row(Method::PATCH, PlaceKind::Type, Interaction::ConditionalPatch, Listed::Elsewhere, CONDITIONAL_PATCH),
+    row(
+        Method::DELETE,
+        PlaceKind::Type,
+        Interaction::ConditionalDelete,
+        Listed::Elsewhere,
+        CONDITIONAL_DELETE,
+    ),
     row(
         Method::GET,
         PlaceKind::SystemHistory,
         Interaction::HistoryOfSystem,
         Listed::OfSystem("history-system"),
+        SEARCH,
     ),
     // Both are posted to the service itself; the bundle says which it is.
-    row(Method::POST, PlaceKind::System, Interaction::Transaction, Listed::OfSystem("transaction")),
-    row(Method::POST, PlaceKind::System, Interaction::Batch, Listed::OfSystem("batch")),
-    row(Method::GET, PlaceKind::Type, Interaction::SearchType, Listed::OfType("search-type")),
-    row(Method::POST, PlaceKind::TypeSearch, Interaction::SearchType, Listed::Elsewhere),
-    row(Method::GET, PlaceKind::System, Interaction::SearchSystem, Listed::OfSystem("search-system")),
-    row(Method::POST, PlaceKind::SystemSearch, Interaction::SearchSystem, Listed::Elsewhere),
-    row(Method::GET, PlaceKind::Compartment, Interaction::SearchCompartment, Listed::Elsewhere),
-    row(Method::POST, PlaceKind::CompartmentSearch, Interaction::SearchCompartment, Listed::Elsewhere),
-    row(Method::GET, PlaceKind::ReindexJob, Interaction::ReindexStatus, Listed::Elsewhere),
-    row(Method::DELETE, PlaceKind::ReindexJob, Interaction::ReindexCancel, Listed::Elsewhere),
-    row(Method::GET, PlaceKind::Metadata, Interaction::Capabilities, Listed::Elsewhere),
+    row(
+        Method::POST,
+        PlaceKind::System,
+        Interaction::Transaction,
+        Listed::OfSystem("transaction"),
+        Needs::OfEntries,
+    ),
+    row(Method::POST, PlaceKind::System, Interaction::Batch, Listed::OfSystem("batch"), Needs::OfEntries),
+    row(Method::GET, PlaceKind::Type, Interaction::SearchType, Listed::OfType("search-type"), SEARCH),
+    row(Method::POST, PlaceKind::TypeSearch, Interaction::SearchType, Listed::Elsewhere, SEARCH),
+    row(Method::GET, PlaceKind::System, Interaction::SearchSystem, Listed::OfSystem("search-system"), SEARCH),
+    row(Method::POST, PlaceKind::SystemSearch, Interaction::SearchSystem, Listed::Elsewhere, SEARCH),
+    row(Method::GET, PlaceKind::Compartment, Interaction::SearchCompartment, Listed::Elsewhere, SEARCH),
+    row(
+        Method::POST,
+        PlaceKind::CompartmentSearch,
+        Interaction::SearchCompartment,
+        Listed::Elsewhere,
+        SEARCH,
+    ),
+    row(Method::GET, PlaceKind::ReindexJob, Interaction::ReindexStatus, Listed::Elsewhere, REINDEX),
+    row(Method::DELETE, PlaceKind::ReindexJob, Interaction::ReindexCancel, Listed::Elsewhere, REINDEX),
+    row(Method::GET, PlaceKind::Metadata, Interaction::Capabilities, Listed::Elsewhere, Needs::Nothing),
 ];
 
 /// The interaction of a method at a place; a HEAD is a GET whose body is left out when the answer is written.

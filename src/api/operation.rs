@@ -10,9 +10,11 @@ use actix_web::http::Method;
 use anamnesis_events::ResourceKey;
 use futures::future::LocalBoxFuture;
 
+use super::access::Needs;
 use super::answer::Answer;
 use super::call::{Body, Call};
 use super::operations;
+use crate::access::Action;
 use crate::error::Failure;
 
 /// One operation.
@@ -35,6 +37,10 @@ pub(super) struct Operation {
     pub(super) writes: bool,
     /// The methods by which it sets something off of which there is no event: nobody can take that back.
     pub(super) acts_by: &'static [Method],
+    /// What whoever calls it needs.
+    pub(super) needs: Needs,
+    /// The same for the methods by which it acts.
+    pub(super) needs_to_act: Needs,
     /// Carries it out.
     pub(super) run: Run,
 }
@@ -85,6 +91,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         methods: &[Method::GET],
         writes: false,
         acts_by: &[],
+        needs: Needs::Nothing,
+        needs_to_act: Needs::NOBODY,
         run: operations::versions::run,
     },
     Operation {
@@ -97,6 +105,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         methods: &[Method::GET, Method::POST],
         writes: false,
         acts_by: &[],
+        needs: READ,
+        needs_to_act: Needs::NOBODY,
         run: operations::everything::run,
     },
     Operation {
@@ -109,6 +119,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         methods: &[Method::GET],
         writes: false,
         acts_by: &[],
+        needs: SEARCH,
+        needs_to_act: Needs::NOBODY,
         run: operations::includes::run,
     },
     Operation {
@@ -121,6 +133,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         methods: &[Method::GET, Method::POST],
         writes: false,
         acts_by: &[],
+        needs: SEARCH,
+        needs_to_act: Needs::NOBODY,
         run: operations::lastn::run,
     },
     Operation {
@@ -133,6 +147,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         methods: &[Method::GET, Method::POST],
         writes: false,
         acts_by: &[],
+        needs: SEARCH,
+        needs_to_act: Needs::NOBODY,
         run: operations::docref::run,
     },
     Operation {
@@ -145,6 +161,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         methods: &[Method::POST],
         writes: false,
         acts_by: &[],
+        needs: SEARCH,
+        needs_to_act: Needs::NOBODY,
         run: operations::member_match::run,
     },
     terminology(
@@ -197,6 +215,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         methods: &[Method::POST],
         writes: true,
         acts_by: &[],
+        needs: Needs::all(&[Action::Import]),
+        needs_to_act: Needs::NOBODY,
         run: operations::import::run,
     },
     terminology(
@@ -217,6 +237,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         methods: &[Method::GET, Method::POST],
         writes: false,
         acts_by: &[],
+        needs: Needs::all(&[Action::ResourceValidate]),
+        needs_to_act: Needs::NOBODY,
         run: operations::validate::run,
     },
     Operation {
@@ -229,6 +251,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         methods: &[Method::GET, Method::POST],
         writes: false,
         acts_by: &[],
+        needs: READ,
+        needs_to_act: Needs::NOBODY,
         run: operations::subscription_status::run,
     },
     Operation {
@@ -241,6 +265,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         methods: &[Method::GET, Method::POST, Method::PUT],
         writes: false,
         acts_by: &[Method::POST, Method::PUT],
+        needs: SEARCH,
+        needs_to_act: Needs::all(&[Action::SearchParameter]),
         run: operations::parameter_status::run,
     },
     Operation {
@@ -253,6 +279,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         methods: &[Method::GET, Method::POST],
         writes: false,
         acts_by: &[Method::POST],
+        needs: REINDEX,
+        needs_to_act: REINDEX,
         run: operations::reindex::run,
     },
     Operation {
@@ -265,6 +293,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         methods: &[Method::GET, Method::POST],
         writes: false,
         acts_by: &[],
+        needs: READ,
+        needs_to_act: Needs::NOBODY,
         run: operations::subscription_events::run,
     },
     Operation {
@@ -277,9 +307,15 @@ pub(super) const OPERATIONS: &[Operation] = &[
         methods: &[Method::DELETE, Method::POST],
         writes: true,
         acts_by: &[],
+        needs: Needs::all(&[Action::HardDelete]),
+        needs_to_act: Needs::NOBODY,
         run: operations::purge_history::run,
     },
 ];
+
+const READ: Needs = Needs::all(&[Action::ReadById, Action::Search]);
+const SEARCH: Needs = Needs::all(&[Action::Search]);
+const REINDEX: Needs = Needs::all(&[Action::Reindex]);
 
 const VALUE_SET: Types = Types::Only(&["ValueSet"]);
 const CODE_SYSTEM: Types = Types::Only(&["CodeSystem"]);
@@ -305,6 +341,8 @@ const fn terminology(
         methods,
         writes: false,
         acts_by: &[],
+        needs: READ,
+        needs_to_act: Needs::NOBODY,
         run,
     }
 }
@@ -320,6 +358,11 @@ pub(super) fn find(name: &str, level: &Level) -> Option<&'static Operation> {
 }
 
 impl Operation {
+    /// What whoever calls it with this method needs.
+    pub(super) fn needs(&self, method: &Method) -> Needs {
+        if self.acts_by.contains(method) { self.needs_to_act } else { self.needs }
+    }
+
     /// Whether it can be called on the service.
     pub(super) fn is_of_system(&self) -> bool {
         self.on_system

@@ -1,6 +1,6 @@
 //! What the operators' addresses have in common: the workspace's projection, small JSON bodies, plain JSON answers.
 //!
-//! Roles come with sign-in; until then whoever reaches the server may do this. Orders must not come from a web page, which
+//! Where the workspace has an authority, whoever asks needs a role in the workspace. Orders must not come from a web page, which
 //! a browser says in `Origin` (Fetch standard, section 3.2): no page may send one behind an operator's back.
 
 use std::sync::Arc;
@@ -14,9 +14,11 @@ use anamnesis_projections::{ProjectionError, Supervisor};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::access;
 use super::answer::{Answer, Style, respond};
 use super::body::{self, Arriving, Most};
 use super::service::Services;
+use crate::access::{Action, Actions, Principal};
 use crate::error::{Failure, FailureKind, IssueCode};
 use crate::telemetry::RequestIds;
 
@@ -40,6 +42,27 @@ pub(crate) fn address(path: &str, allow: &'static str) -> Resource {
         respond(Err(failure), &RequestIds::given_to(&request), Style::default())
     };
     web::resource(path).default_service(web::to(refuse))
+}
+
+/// Lets in whoever may do this in a workspace. Before anything is read or looked up.
+///
+/// # Errors
+/// 404 for an unknown workspace; 401, 403, or 503 where tokens cannot be checked now.
+pub(super) async fn admit(
+    request: &HttpRequest,
+    services: &Services,
+    workspace: &str,
+    needed: &[Action],
+) -> Result<Arc<Principal>, Failure> {
+    if services.of_workspace(workspace).next().is_none() {
+        return Err(Failure::not_found("There is no such workspace."));
+    }
+    let principal = access::admit(request, &services.gate_of(workspace), None).await?;
+    let needed = Actions::of(needed);
+    match principal.actions.contain(needed) {
+        true => Ok(principal),
+        false => Err(Failure::lacking(needed.without(principal.actions))),
+    }
 }
 
 /// The projection of a workspace with this name; `search` where none is given.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::operator;
 use super::query::Query;
 use super::service::Services;
+use crate::access::Action;
 use crate::error::Failure;
 
 /// Parked events in the list where the client does not say.
@@ -29,6 +30,7 @@ pub(crate) async fn list(
 }
 
 async fn describe(request: &HttpRequest, workspace: &str, services: &Services) -> Result<Value, Failure> {
+    operator::admit(request, services, workspace, &[Action::Parked]).await?;
     let query = Query::parse(request.query_string())?;
     let count = number(&query, "_count")?.map_or(COUNT, |count: usize| count.min(COUNT_MAX));
     let after = Position::new(number(&query, "after")?.unwrap_or(0));

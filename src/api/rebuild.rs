@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::operator;
 use super::query::Query;
 use super::service::Services;
+use crate::access::Action;
 use crate::error::{Failure, FailureKind, IssueCode};
 
 /// Why an older program does not build without force.
@@ -44,6 +45,7 @@ async fn begin(
     services: &Services,
     payload: Payload,
 ) -> Result<(StatusCode, Value), Failure> {
+    operator::admit(request, services, workspace, &[Action::Rebuild]).await?;
     let order: Order = operator::order(request, payload).await?;
     let projection = operator::projection(services, workspace, Some(&order.projection))?;
     let begun = projection.rebuild(order.force).await;
@@ -72,6 +74,7 @@ async fn give_up(
     workspace: &str,
     services: &Services,
 ) -> Result<(StatusCode, Value), Failure> {
+    operator::admit(request, services, workspace, &[Action::Rebuild]).await?;
     operator::refuse_pages(request)?;
     let query = Query::parse(request.query_string())?;
     let projection = operator::projection(services, workspace, query.get("projection"))?;

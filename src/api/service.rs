@@ -15,6 +15,7 @@ use super::capabilities::Stated;
 use super::large::Large;
 use super::turns::Turns;
 use super::validation::ValidationOptions;
+use crate::access::Gate;
 use crate::actors::Compartments;
 use crate::error::Failure;
 use crate::profiles::StoredProfiles;
@@ -92,6 +93,8 @@ pub struct Service {
     pub compartments: Compartments,
     /// Limits and settings.
     pub options: ApiOptions,
+    /// Who is let in.
+    pub(crate) gate: Arc<Gate>,
     /// The index that searches are answered from.
     pub(crate) search: Option<SearchIndex>,
     /// The projections behind it, for operators.
@@ -133,6 +136,7 @@ impl Service {
             log,
             compartments,
             options,
+            gate: Gate::open(),
             search: None,
             projections: Vec::new(),
             terminology: TerminologyIndex::default(),
@@ -140,6 +144,13 @@ impl Service {
             turns: Turns::default(),
             capabilities: Arc::default(),
         }
+    }
+
+    /// The same with a gate: only those are let in who have a token.
+    #[must_use]
+    pub fn with_gate(mut self, gate: Arc<Gate>) -> Self {
+        self.gate = gate;
+        self
     }
 
     /// The same with an index to search in; without one, searches are answered with 503.
@@ -215,6 +226,8 @@ impl Service {
 #[derive(Clone, Default)]
 pub struct Services {
     named: Arc<HashMap<(String, String), Arc<Service>>>,
+    /// Of workspaces that have an authority of their own.
+    gates: Arc<HashMap<String, Arc<Gate>>>,
     stopping: CancellationToken,
 }
 
@@ -226,7 +239,24 @@ impl Services {
             .into_iter()
             .map(|service| ((service.workspace.clone(), service.name.clone()), Arc::new(service)))
             .collect();
-        Self { named: Arc::new(named), stopping: CancellationToken::new() }
+        Self { named: Arc::new(named), ..Self::default() }
+    }
+
+    /// The same with gates for what workspaces have beside their services.
+    #[must_use]
+    pub fn with_gates(mut self, gates: HashMap<String, Arc<Gate>>) -> Self {
+        self.gates = Arc::new(gates);
+        self
+    }
+
+    /// The gate of what a workspace has beside its services: its own, else that of the first service which has one. It is
+    /// open only where all of its services are.
+    #[must_use]
+    pub fn gate_of(&self, workspace: &str) -> Arc<Gate> {
+        let mut services: Vec<&Arc<Service>> = self.of_workspace(workspace).collect();
+        services.sort_by(|a, b| a.name.cmp(&b.name));
+        let of_service = || services.iter().map(|service| &service.gate).find(|gate| !gate.is_open());
+        self.gates.get(workspace).or_else(of_service).cloned().unwrap_or_else(Gate::open)
     }
 
     /// Finds a service.

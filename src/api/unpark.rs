@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::operator;
 use super::service::Services;
+use crate::access::Action;
 use crate::error::Failure;
 
 /// Resources that one request un-parks where it does not say.
@@ -47,6 +48,7 @@ async fn offer(
     services: &Services,
     payload: Payload,
 ) -> Result<Value, Failure> {
+    operator::admit(request, services, workspace, &[Action::Parked]).await?;
     let order: Order = operator::order(request, payload).await?;
     let projection = operator::projection(services, workspace, Some(&order.projection))?;
     let unparked = match (&order.resource, order.all) {

@@ -96,6 +96,11 @@ impl<'a> Reading<'a> {
         Ok(Self { entries, new_ids, references, conditions })
     }
 
+    /// Whether references are criteria.
+    pub(super) fn has_references(&self) -> bool {
+        !self.references.is_empty()
+    }
+
     /// The id of the resource that an entry makes, if it makes one.
     pub(super) fn new_id(&self, index: usize) -> &str {
         self.new_ids.get(index).map_or("", String::as_str)

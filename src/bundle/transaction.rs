@@ -14,7 +14,7 @@ use super::plan::{Reading, Step};
 use super::reads::Foreseen;
 use super::response::Answer;
 use super::target::Target;
-use super::{Outcome, patch, reads, replay};
+use super::{Outcome, access, patch, reads, replay};
 use crate::actors::WriteError;
 use crate::api::conditional_create::contended;
 use crate::api::turns::Held;
@@ -38,6 +38,7 @@ pub(super) async fn run(
     entries: Vec<EntryRead<'_>>,
 ) -> Result<Outcome, Failure> {
     let entries = all(entries)?;
+    access::check(call, &entries)?;
     let checked = validation::base(document.root(), call.checked());
     // As searches take them off: criteria that are told alike have to match alike.
     let addresses = [call.base.clone()];
@@ -49,6 +50,7 @@ pub(super) async fn run(
         (Err(failure), Err(invalid)) => return Err(failure.and(invalid)),
         (Err(failure), Ok(())) => return Err(failure),
     };
+    access::check_references(call, reading.has_references())?;
     let is_of_parameters = reading.entries.iter().any(|entry| entry.is_of(search_parameters::TYPE));
     let parameters = match is_of_parameters {
         true => Some(Arc::new(call.service.turns.wait_for_parameters(&call.service.log).await?)),

@@ -357,7 +357,7 @@ impl From<ProjectionError> for Failure {
 }
 
 /// An error's text as a sentence.
-fn sentence(error: &dyn std::fmt::Display) -> String {
+pub(super) fn sentence(error: &dyn std::fmt::Display) -> String {
     let text = error.to_string();
     let mut characters = text.chars();
     match characters.next() {

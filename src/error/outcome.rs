@@ -51,6 +51,10 @@ pub enum IssueCode {
     Duplicate,
     /// More than one resource matches.
     MultipleMatches,
+    /// Who asks has to say who they are.
+    Login,
+    /// Who asks has to say so again.
+    Expired,
     /// It may not be done by whoever asks.
     Forbidden,
     /// There is no such thing.
@@ -93,6 +97,8 @@ impl IssueCode {
             Self::NotSupported => "not-supported",
             Self::Duplicate => "duplicate",
             Self::MultipleMatches => "multiple-matches",
+            Self::Login => "login",
+            Self::Expired => "expired",
             Self::Forbidden => "forbidden",
             Self::NotFound => "not-found",
             Self::Deleted => "deleted",

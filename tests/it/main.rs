@@ -9,6 +9,10 @@
 mod searchset;
 mod support;
 
+mod access_bundles;
+mod access_keys;
+mod access_roles;
+mod access_tokens;
 mod actors;
 mod as_of;
 mod bad_input;

@@ -1,11 +1,13 @@
 //! A server of its own for each test: fresh database, real log, real actors, a free port.
 
+pub(crate) mod authority;
 mod hold;
 
 use std::future::Future;
 use std::sync::OnceLock;
 
 use actix_web::{App, HttpServer};
+use anamnesis::access::Gate;
 use anamnesis::actors::{ActorOptions, Compartments};
 use anamnesis::api::{self, ApiOptions, Service, Services};
 use anamnesis::decide::Rules;
@@ -35,6 +37,8 @@ pub(crate) struct Setup {
     pub(crate) subscriptions: Option<SubscriptionOptions>,
     /// Whether the words of texts are indexed.
     pub(crate) full_text: FullText,
+    /// Who is let in; everybody where nothing is said.
+    pub(crate) gate: Option<std::sync::Arc<Gate>>,
 }
 
 /// A running server.
@@ -188,6 +192,9 @@ impl Server {
             .map(|subscribing| Subscriptions::start(&url, &log, &compartments, subscribing).unwrap());
         if let Some(subscriptions) = &subscriptions {
             service = service.with_subscriptions(subscriptions.clone());
+        }
+        if let Some(gate) = setup.gate {
+            service = service.with_gate(gate);
         }
         let services = Services::new(vec![service]);
         let service = services.find("default", "fhir").unwrap().clone();
