@@ -1,5 +1,6 @@
 //! Puts the parts together: starts them in order, answers HTTP until told to stop, and stops them in order.
 
+mod access;
 mod actors;
 mod banner;
 mod engines;

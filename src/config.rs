@@ -5,6 +5,7 @@
 //! refused with its place, so that a slip of the pen does not silently run a server with the defaults.
 
 mod actors;
+mod authentication;
 mod azure;
 mod checks;
 mod feed;
@@ -26,6 +27,7 @@ mod workspace;
 use std::path::PathBuf;
 
 pub use actors::ActorSettings;
+pub use authentication::{AuthenticationSettings, PrincipalType, RoleAssignment};
 pub use azure::{CorsSettings, ExportSettings, GuideSettings};
 pub use feed::{FeedBody, FeedSettings};
 pub use fhir::{FhirSettings, UnknownProfile, ValidationSetting, VersioningPolicy, VersioningSettings};
@@ -80,10 +82,10 @@ impl Settings {
         }
     }
 
-    /// Whether requests are authenticated. No kind of authentication can be configured yet.
+    /// Whether every request for data is authenticated: every service has an authority.
     #[must_use]
     pub fn authenticates(&self) -> bool {
-        false
+        self.workspaces.values().all(authentication::authenticates)
     }
 }
 

@@ -1,10 +1,13 @@
 //! The parts of a running server, opened in the order of the data's way and closed in the same order.
 
+use std::collections::HashMap;
+
 use crate::actors::Memory;
 use crate::api::{Arriving, Large};
 use crate::config::Settings;
 use crate::telemetry::Metrics;
 
+use super::access::{self, Authorities};
 use super::health::{self, Health};
 use super::workspace::Workspace;
 use crate::api::Services;
@@ -68,13 +71,18 @@ impl Parts {
             large: Large::default(),
         };
         let mut workspaces = Vec::new();
-        for (name, workspace) in &settings.workspaces {
-            let workspace = Workspace::open(name, workspace, &settings, &addresses, &shared).await?;
+        let (mut authorities, mut gates) = (Authorities::default(), HashMap::new());
+        for (name, own) in &settings.workspaces {
+            let mut workspace = Workspace::open(name, own, &settings, &addresses, &shared).await?;
+            if let Some(gate) = access::guard(&mut workspace.services, own, &mut authorities)? {
+                gates.insert(name.clone(), gate);
+            }
             checks.extend(workspace.checks());
             workspaces.push(workspace);
         }
         let services =
             Services::new(workspaces.iter().flat_map(|workspace| workspace.services.clone()).collect());
+        let services = services.with_gates(gates);
         let health = Health::new(checks);
         Ok(Parts { settings, addresses, metrics, health, workspaces, services })
     }

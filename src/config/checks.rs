@@ -9,6 +9,7 @@ use anamnesis_fhir::definitions::r4;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
+use super::authentication;
 use super::problem::Problem;
 use super::settings::Settings;
 use super::sources::Read;
@@ -90,10 +91,11 @@ fn of_server(settings: &Settings, findings: &mut Findings) {
     let listen = settings.listen;
     if !is_loopback(listen.ip()) && !settings.authenticates() && !settings.allow_anonymous_network_access {
         let message = format!(
-            "refusing to listen on {listen}: no authentication is configured, so everybody who can reach that \
-             address could read and change every record. Listen on a loopback address such as \
-             127.0.0.1:{port} (and put an authenticating proxy in front), or, if something else keeps \
-             strangers out, set allow_anonymous_network_access = true",
+            "refusing to listen on {listen}: no authentication is configured{of}, so everybody who can reach that \
+             address could read and change every record. Name an authority (authenticationConfiguration.authority), or listen on \
+             a loopback address such as 127.0.0.1:{port} (and put an authenticating proxy in front), or, if something \
+             else keeps strangers out, set allow_anonymous_network_access = true",
+            of = authentication::lacking(settings),
             port = listen.port()
         );
         findings.add("listen", message);
@@ -157,6 +159,7 @@ fn of_workspace(name: &str, workspace: &WorkspaceSettings, public: &mut Public, 
     if workspace.services.is_empty() {
         findings.empty(format!("{path}.services"), format!("the workspace `{name}` has no service"));
     }
+    authentication::of_workspace(&path, workspace, findings);
     let feed = &workspace.feed;
     let days = usize::try_from(feed.age_max_days).unwrap_or(usize::MAX);
     let bytes = feed.bytes_max.map_or(1, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
@@ -203,6 +206,7 @@ fn of_service(
         let message = format!("`{name}` is no resource type of R4");
         findings.add(format!("{path}.fhir.versioning.types.{name}"), message);
     }
+    authentication::of_service(path, service, findings);
     let (own, shared) = (&service.search, &workspace.search);
     let index = [
         ("chain_depth_max", own.chain_depth_max == shared.chain_depth_max),

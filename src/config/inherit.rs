@@ -11,8 +11,8 @@ use super::settings::Settings;
 use super::tree::{Entry, Node, Place, Table, Value};
 use super::workspace::{ServiceSettings, WorkspaceSettings};
 
-/// What only one service says.
-const OWN_OF_SERVICE: [&str; 2] = ["kind", "public_url"];
+/// What only one service says. Roles in a workspace are had at its services as they are.
+const OWN_OF_SERVICE: [&str; 3] = ["kind", "public_url", "role_assignments"];
 /// What only one workspace says.
 const OWN_OF_WORKSPACE: [&str; 1] = ["services"];
 

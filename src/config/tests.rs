@@ -242,3 +242,107 @@ fn versioning_is_set_by_type() {
         "{policy}"
     );
 }
+
+const AUTHORITY: &str =
+    "[authenticationConfiguration]\nauthority = 'https://id.example'\naudience = 'https://fhir.example'\n";
+
+#[test]
+fn with_an_authority_for_every_service_any_address_will_do() {
+    let settings = load(&format!("listen = '0.0.0.0:80'\n{AUTHORITY}"), &[], vec![]).unwrap();
+    assert!(settings.authenticates());
+    let own = &settings.workspaces["default"].services["fhir"].authentication;
+    assert_eq!(own.authority.as_deref(), Some("https://id.example"));
+    assert_eq!(own.audiences(Some("https://other.example")), ["https://fhir.example"]);
+    let file = "listen = '0.0.0.0:80'\n[workspaces.a.services.one]\nkind = 'fhir'\n[workspaces.b.services.two]\n\
+        kind = 'fhir'\nauthenticationConfiguration = { authority = 'https://id.example', audience = 'x' }\n";
+    let message = load(file, &[], vec![]).unwrap_err();
+    assert!(message.contains("no authentication is configured for a/one, so everybody"), "{message}");
+}
+
+#[test]
+fn azures_names_are_taken() {
+    let file = "[workspaces.a]\nrole_assignments = [{ role = 'FHIR Data Reader', principalId = 'x', \
+        principalType = 'Group' }]\n[workspaces.a.services.one]\nkind = 'fhir'\n[workspaces.a.services.one.\
+        authenticationConfiguration]\nauthority = 'https://id.example'\naudience = 'y'\nsmartProxyEnabled = false\n";
+    let settings = load(file, &[], vec![]).unwrap();
+    let workspace = &settings.workspaces["a"];
+    assert_eq!(workspace.role_assignments[0].principal_type, PrincipalType::Group);
+    assert!(workspace.services["one"].authentication.is_configured());
+}
+
+#[test]
+fn services_that_share_data_are_guarded_alike() {
+    let file = "[workspaces.a.services.one]\nkind = 'fhir'\n[workspaces.a.services.two]\nkind = 'fhir'\n\
+        authenticationConfiguration = { authority = 'https://id.example', audience = 'x' }\n";
+    let message = load(file, &[], vec![]).unwrap_err();
+    assert!(message.contains("workspaces.a.services.one") && message.contains("`two`"), "{message}");
+}
+
+#[test]
+fn roles_that_cannot_be_had_are_told_with_their_place() {
+    let roles = |at: &str, role: &str| {
+        let kind = if at.contains("services") { "" } else { "[workspaces.a.services.one]\nkind = 'fhir'\n" };
+        let own = if kind.is_empty() { "kind = 'fhir'\n" } else { "" };
+        let file = format!(
+            "{AUTHORITY}[{at}]\n{own}role_assignments = [\n  {{ role = 'FHIR Data Reader', principalId = 'a', principalType = \
+             'User' }},\n  {{ role = '{role}', principalId = 'a', principalType = 'User' }},\n]\n{kind}"
+        );
+        load(&file, &[], vec![]).map(|_| ())
+    };
+    let of_service = "workspaces.a.services.one";
+    assert_eq!(roles("workspaces.a", "Auditor"), Ok(()));
+    assert_eq!(roles("workspaces.a", "DICOM Data Reader"), Ok(()));
+    assert_eq!(roles(of_service, "FHIR Data Contributor"), Ok(()));
+    let unknown = roles("workspaces.a", "FHIR Data Owner").unwrap_err();
+    assert!(unknown.starts_with("FILE:7:"), "{unknown}");
+    assert!(
+        unknown.contains("there is no role `FHIR Data Owner`; possible are `FHIR Data Reader`"),
+        "{unknown}"
+    );
+    let other = roles(of_service, "DICOM Data Reader").unwrap_err();
+    assert!(
+        other.contains("role_assignments") && other.contains("no role of a service of this kind"),
+        "{other}"
+    );
+    let of_workspace = roles(of_service, "Operator").unwrap_err();
+    assert!(of_workspace.contains("is a role of the workspace"), "{of_workspace}");
+}
+
+#[test]
+fn an_authority_that_cannot_be_trusted_is_refused() {
+    for (own, words) in [
+        ("authority = 'http://id.example'\naudience = 'x'", "must be https"),
+        ("authority = 'id.example'\naudience = 'x'", "is no address"),
+        ("authority = 'https://u:p@id.example'\naudience = 'x'", "has no query"),
+        ("authority = 'https://id.example'", "is missing"),
+        (
+            "authority = 'https://id.example'\naudience = 'x'\nalgorithms = ['HS256']",
+            "Shared secrets and `none`",
+        ),
+        ("authority = 'https://id.example'\naudience = 'x'\nalgorithms = ['none']", "`none` is not accepted"),
+        ("authority = 'https://id.example'\naudience = 'x'\nalgorithms = []", "at least one"),
+        ("authority = 'https://id.example'\naudience = 'x'\nclock_skew_s = 301", "at most 300"),
+        ("authority = 'https://id.example'\naudience = 'x'\nkeys_refresh_s = 0", "at least 1"),
+        (
+            "authority = 'https://id.example'\naudience = 'x'\nissuers = ['https://a/{tenantid}/']",
+            "no tenants",
+        ),
+        (
+            "authority = 'https://id.example'\naudience = 'x'\napp_roles = { a = 'Reader' }",
+            "no role `Reader`",
+        ),
+        (
+            "authority = 'https://id.example'\naudience = 'x'\nsmartProxyEnabled = true",
+            "no authorization server",
+        ),
+    ] {
+        let message = load(&format!("[authenticationConfiguration]\n{own}\n"), &[], vec![]).unwrap_err();
+        assert!(message.contains(words), "{own}: {message}");
+    }
+    for address in
+        ["http://127.0.0.1:9/realm", "http://localhost:1", "http://[::1]:2", "https://id.example/a"]
+    {
+        let file = format!("[authenticationConfiguration]\nauthority = '{address}'\naudience = 'x'\n");
+        assert!(load(&file, &[], vec![]).is_ok(), "{address}");
+    }
+}

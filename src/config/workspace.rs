@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::authentication::{AuthenticationSettings, RoleAssignment};
 use super::azure::{CorsSettings, ExportSettings, GuideSettings};
 use super::feed::FeedSettings;
 use super::fhir::FhirSettings;
@@ -34,6 +35,12 @@ pub struct WorkspaceSettings {
     pub search: SearchSettings,
     /// Who is notified of writes, and how.
     pub subscriptions: SubscriptionSettings,
+    /// Whose tokens are taken at what the workspace has beside its services, and the default of its services.
+    #[serde(rename = "authenticationConfiguration")]
+    pub authentication: AuthenticationSettings,
+    /// Who has which role, at all of its services.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub role_assignments: Vec<RoleAssignment>,
 }
 
 impl Default for WorkspaceSettings {
@@ -43,6 +50,8 @@ impl Default for WorkspaceSettings {
             feed: FeedSettings::default(),
             search: SearchSettings::default(),
             subscriptions: SubscriptionSettings::default(),
+            authentication: AuthenticationSettings::default(),
+            role_assignments: Vec::new(),
         }
     }
 }
@@ -71,6 +80,12 @@ pub struct ServiceSettings {
     /// What national implementation guides ask for.
     #[serde(default, rename = "implementationGuidesConfiguration")]
     pub guides: GuideSettings,
+    /// Whose tokens are taken.
+    #[serde(default, rename = "authenticationConfiguration")]
+    pub authentication: AuthenticationSettings,
+    /// Who has which role at this service, beside those that have one in the workspace.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub role_assignments: Vec<RoleAssignment>,
 }
 
 impl Default for ServiceSettings {
@@ -83,6 +98,8 @@ impl Default for ServiceSettings {
             cors: CorsSettings::default(),
             export: ExportSettings::default(),
             guides: GuideSettings::default(),
+            authentication: AuthenticationSettings::default(),
+            role_assignments: Vec::new(),
         }
     }
 }

@@ -39,6 +39,7 @@ trap finish EXIT
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 target/debug/anamnesis serve --listen "127.0.0.1:$port" --data "$data/server" >"$work/server.log" 2>&1 &
 server=$!
+export ANAMNESIS_PROGRAM=$PWD/target/debug/anamnesis ANAMNESIS_WORK=$work
 export ANAMNESIS_BASE=http://127.0.0.1:$port/default/fhir
 for _ in $(seq 600); do
     if python3 -c "import sys, urllib.request; urllib.request.urlopen('$ANAMNESIS_BASE/metadata', timeout=5)" 2>/dev/null; then

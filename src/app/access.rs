@@ -1,0 +1,131 @@
+//! Makes the gates that the settings ask for, and keeps the authorities behind them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use url::Url;
+
+use crate::access::assignment::{Holder, Roles};
+use crate::access::gate::{Gate, Trusted};
+use crate::access::role::Role;
+use crate::access::token::authority::{Authority, Source};
+use crate::access::token::claims::{ClaimNames, Expected};
+use crate::access::token::issuer::Issuers;
+use crate::access::token::jwt::ALGORITHMS;
+use crate::access::token::keeper::{Keeper, KeeperOptions};
+use crate::api::Service;
+use crate::config::{AuthenticationSettings, PrincipalType, RoleAssignment, WorkspaceSettings};
+
+/// Authorities that are asked for their keys, each once however many services trust it.
+#[derive(Default)]
+pub(super) struct Authorities(HashMap<String, Arc<Keeper>>);
+
+impl Authorities {
+    /// The gate of a service.
+    ///
+    /// # Errors
+    /// The machine's certificates cannot be read.
+    pub(super) fn gate(
+        &mut self,
+        own: &AuthenticationSettings,
+        public_url: Option<&str>,
+        assignments: &[&[RoleAssignment]],
+    ) -> anyhow::Result<Arc<Gate>> {
+        let Some(address) = &own.authority else { return Ok(Gate::open()) };
+        let source = Source::Asked(self.keeper(address, own)?);
+        let named = |(name, it): &(&str, _)| own.algorithms.iter().any(|own| own == name).then_some(*it);
+        let expected = Expected {
+            audiences: own.audiences(public_url),
+            clock_skew_s: own.clock_skew_s,
+            names: ClaimNames {
+                object_id: own.object_id_claim.clone(),
+                roles: own.roles_claim.clone(),
+                groups: own.groups_claim.clone(),
+            },
+        };
+        let authority = Authority {
+            source,
+            algorithms: ALGORITHMS.iter().filter_map(named).collect(),
+            expected: Arc::new(expected),
+        };
+        let roles = roles(own, assignments)?;
+        let bases = public_url.map(|url| url.trim_end_matches('/').to_owned()).into_iter().collect();
+        Ok(Gate::guarded(vec![Trusted { authority, roles, is_bounded_by_scopes: false, bases }]))
+    }
+
+    /// The gate of what a workspace has beside its services, where it has an authority of its own.
+    ///
+    /// # Errors
+    /// See [`Authorities::gate`].
+    pub(super) fn of_workspace(
+        &mut self,
+        workspace: &WorkspaceSettings,
+    ) -> anyhow::Result<Option<Arc<Gate>>> {
+        let own = &workspace.authentication;
+        if own.audiences(None).is_empty() || !own.is_configured() {
+            return Ok(None);
+        }
+        self.gate(own, None, &[&workspace.role_assignments]).map(Some)
+    }
+
+    fn keeper(&mut self, address: &str, own: &AuthenticationSettings) -> anyhow::Result<Arc<Keeper>> {
+        let url: Url = address.parse().with_context(|| format!("the authority {address} is no address"))?;
+        let are_named = !own.issuers.is_empty();
+        let issuers = match are_named {
+            true => Issuers::named(&own.issuers, &own.tenants),
+            false => Issuers::of_authority(&url, &own.tenants),
+        };
+        let options = KeeperOptions {
+            every: Duration::from_secs(own.keys_refresh_s),
+            stale_max: Duration::from_secs(own.keys_stale_max_s),
+            ..KeeperOptions::default()
+        };
+        let name = format!("{url} {issuers:?} {options:?}");
+        if let Some(keeper) = self.0.get(&name) {
+            return Ok(keeper.clone());
+        }
+        let keeper =
+            Keeper::start(url, (issuers, are_named), options).context("cannot make a client of HTTP")?;
+        let keeper = Arc::new(keeper);
+        self.0.insert(name, keeper.clone());
+        Ok(keeper)
+    }
+}
+
+/// Puts the gates that the settings ask for before the services of a workspace; gives that of the workspace itself, where
+/// it has one of its own.
+///
+/// # Errors
+/// See [`Authorities::gate`].
+pub(super) fn guard(
+    services: &mut [Service],
+    workspace: &WorkspaceSettings,
+    authorities: &mut Authorities,
+) -> anyhow::Result<Option<Arc<Gate>>> {
+    for service in services {
+        let own = workspace.services.get(&service.name).context("a service has no settings")?;
+        let assignments = [workspace.role_assignments.as_slice(), own.role_assignments.as_slice()];
+        let gate = authorities.gate(&own.authentication, own.public_url.as_deref(), &assignments)?;
+        *service = service.clone().with_gate(gate);
+    }
+    authorities.of_workspace(workspace)
+}
+
+fn roles(own: &AuthenticationSettings, assignments: &[&[RoleAssignment]]) -> anyhow::Result<Roles> {
+    let named = |name: &str| Role::named(name).with_context(|| format!("there is no role `{name}`"));
+    let mut roles = Roles::default();
+    for assignment in assignments.iter().copied().flatten() {
+        let holder = match assignment.principal_type {
+            PrincipalType::User => Holder::User,
+            PrincipalType::Group => Holder::Group,
+            PrincipalType::ServicePrincipal => Holder::ServicePrincipal,
+        };
+        roles.assign(named(&assignment.role)?, holder, assignment.principal.as_str());
+    }
+    for (claim, role) in &own.app_roles {
+        roles.map(claim.as_str(), named(role)?);
+    }
+    Ok(roles)
+}
