@@ -12,6 +12,8 @@ use bytes::Bytes;
 use zstd::bulk::{Compressor, Decompressor};
 use zstd::dict::DecoderDictionary;
 
+use crate::seal;
+
 /// The largest body that is read back, in bytes; a frame that claims more is refused before memory is
 /// taken. Larger than any body that the server accepts.
 pub const PAYLOAD_BYTES_MAX: usize = 64 << 20;
@@ -29,6 +31,9 @@ pub enum CodecError {
     /// The frame does not say how large the body is, or says more than [`PAYLOAD_BYTES_MAX`].
     #[error("the body's size is missing or beyond the limit")]
     Size,
+    /// The body could not be sealed.
+    #[error(transparent)]
+    Seal(#[from] seal::SealError),
     /// The bytes are not a zstd frame, or are damaged.
     #[error("the body is damaged: {0}")]
     Damaged(#[from] std::io::Error),
@@ -101,7 +106,10 @@ pub(crate) const HEADER_BYTES_MAX: usize = 18;
 /// How large the body is by its first [`HEADER_BYTES_MAX`] bytes; 0 where they do not tell, or more than is read back:
 /// such a body is refused when it is read.
 pub(crate) fn size_of_body(header: &[u8]) -> usize {
-    let told = zstd::zstd_safe::get_frame_content_size(header).ok().flatten();
+    let told = match seal::Header::of(header) {
+        Ok(Some(sealed)) => Some(u64::from(sealed.body_bytes)),
+        _ => zstd::zstd_safe::get_frame_content_size(header).ok().flatten(),
+    };
     let told = told.and_then(|size| usize::try_from(size).ok());
     told.filter(|size| *size <= PAYLOAD_BYTES_MAX).unwrap_or(0)
 }

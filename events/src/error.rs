@@ -1,5 +1,6 @@
 //! What can go wrong with the log: refusals that a writer branches on, and failures.
 
+use crate::keys::MasterKeyError;
 use crate::{Position, Version};
 
 /// Why a draft cannot follow what is recorded.
@@ -126,6 +127,9 @@ pub enum LogError {
         /// Those that there are, with commas between them.
         known: String,
     },
+    /// A master key is missing, is another one than it was, or cannot be asked for.
+    #[error("encryption: {0}")]
+    MasterKey(#[from] MasterKeyError),
     /// The payload codec cannot be set up.
     #[error("payload codec: {0}")]
     Codec(String),

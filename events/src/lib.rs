@@ -13,6 +13,7 @@
 //! - [`Feed`]: events after a position, in order; [`PostgresFeed`] reads them from the log itself,
 //!   [`JetStreamFeed`] listens to the broker and reads the log where the broker has nothing.
 //! - [`audit`] checks a whole store, as auditors do.
+//! - [`seal`] and [`keys`]: bodies encrypted at rest, each with the key of its home compartment.
 //! - [`relay`] carries the log into a JetStream [`stream`] under the same numbers; [`message`] says how.
 //!
 //! The crate knows no HTTP and no FHIR: a body is bytes, a resource is a type and an id.
@@ -25,12 +26,14 @@ mod error;
 mod event;
 mod feed;
 mod idempotency;
+pub mod keys;
 mod kind;
 mod log;
 pub mod message;
 mod options;
 mod position;
 pub mod relay;
+pub mod seal;
 pub mod stream;
 pub mod upcast;
 

@@ -5,6 +5,7 @@ mod as_of;
 mod batch;
 mod claims;
 mod connection;
+mod data_keys;
 pub(crate) mod decide;
 mod erase;
 mod erased;
@@ -18,6 +19,7 @@ mod poll;
 mod read;
 mod recent;
 mod remember;
+pub(crate) mod ring;
 pub(crate) mod row;
 mod rows;
 mod standing;
@@ -34,10 +36,11 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::appender::{Appender, Broken};
+use self::appender::{Appender, Broken, homes};
 use self::batch::{Done, Pending};
 use self::claims::Claims;
 use self::connection::Connector;
+use self::data_keys::DataKeys;
 use self::measures::Measures;
 use self::recent::Recent;
 use crate::codec::Encoder;
@@ -70,6 +73,7 @@ struct Inner {
     genesis: [u8; 32],
     pool: Pool,
     claims: Claims,
+    data_keys: DataKeys,
     options: LogOptions,
     queue: mpsc::Sender<Pending>,
     queue_bytes: Arc<Semaphore>,
@@ -86,7 +90,7 @@ impl Inner {
     /// Of the log with this number and workspace. Nothing is known of its end yet, and it has no tasks.
     fn new(
         (number, workspace): (i16, &str),
-        (pool, claims): (Pool, Claims),
+        (pool, claims, data_keys): (Pool, Claims, DataKeys),
         queue: mpsc::Sender<Pending>,
         stop: &CancellationToken,
         options: LogOptions,
@@ -97,6 +101,7 @@ impl Inner {
             genesis: envelope::genesis(workspace),
             pool,
             claims,
+            data_keys,
             queue,
             queue_bytes: Arc::new(Semaphore::new(options.queue_bytes_max.min(Semaphore::MAX_PERMITS))),
             head: Arc::new(watch::Sender::new(Position::ZERO)),
@@ -148,7 +153,10 @@ impl Log {
         let stop = CancellationToken::new();
         let (queue, waiting) = mpsc::channel(options.queue_groups_max.max(1));
         let claims = Claims::new(connector.pool(options.claims_max.max(1))?);
-        let inner = Inner::new((number, workspace), (pool.clone(), claims), queue, &stop, options);
+        let encryption = options.encryption.clone();
+        let data_keys = DataKeys::open(pool.clone(), (number, workspace), encryption, true).await?;
+        let connections = (pool.clone(), claims, data_keys.clone());
+        let inner = Inner::new((number, workspace), connections, queue, &stop, options);
         let log = Log { inner: Arc::new(inner) };
         let known = log.check_end().await?;
         appender::advance(&log.inner.head, known.map_or(Position::ZERO, |tail| tail.position));
@@ -159,6 +167,7 @@ impl Log {
             pool,
             encoder: Encoder::new(log.inner.options.compression_level)
                 .map_err(|error| LogError::Codec(error.to_string()))?,
+            data_keys: data_keys.clone(),
             options: log.inner.options.clone(),
             head: log.inner.head.clone(),
             recent: log.inner.recent.clone(),
@@ -174,6 +183,7 @@ impl Log {
         log.keep(runtime.spawn(poller.run(stop.clone())));
         log.keep(runtime.spawn(log.releaser().run(stop.clone())));
         log.keep(runtime.spawn(statistics.run(stop.clone())));
+        log.keep(runtime.spawn(data_keys.run(stop.clone())));
         log.keep(runtime.spawn(forgetter.run(stop)));
         Ok(log)
     }
@@ -199,10 +209,12 @@ impl Log {
         check(&group)?;
         let share = u32::try_from(bytes).map_err(|_| AppendError::TooLarge { events, bytes })?;
         let erasures = self.erasures(&group).await?;
+        let keys = inner.data_keys.for_writing(homes(&group)).await;
+        let keys = keys.map_err(|error| AppendError::Unavailable(error.to_string()))?;
         let permit =
             (inner.queue_bytes.clone().try_acquire_many_owned(share)).map_err(|_| AppendError::Overloaded)?;
         let (reply, answer) = oneshot::channel();
-        inner.queue.try_send(Pending { group, erasures, bytes, reply, permit }).map_err(|refused| {
+        inner.queue.try_send(Pending { group, keys, erasures, bytes, reply, permit }).map_err(|refused| {
             match refused {
                 mpsc::error::TrySendError::Full(_) => AppendError::Overloaded,
                 mpsc::error::TrySendError::Closed(_) => AppendError::Closed,

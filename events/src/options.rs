@@ -6,6 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::runtime::Handle;
 
+use crate::keys::Encryption;
+
 /// Tells the time at which events are recorded. Injected, so that tests can let it jump.
 pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
@@ -48,6 +50,8 @@ pub struct LogOptions {
     /// The zstd level of bodies. On an Observation of 1.3 kB level 5 takes 3.6 µs more than level 1, in some 160 that its
     /// write takes altogether, and saves 17 of 313 bytes; level 9 would take 10 µs and save 31.
     pub compression_level: i32,
+    /// How bodies are sealed; `None` where they are stored in clear.
+    pub encryption: Option<Encryption>,
     /// Where connections and the appender run; the current runtime if none is given.
     pub runtime: Option<Handle>,
     /// Tells the time.
@@ -73,6 +77,7 @@ impl Default for LogOptions {
             statement_timeout: Duration::from_secs(30),
             partition_events: 1 << 24,
             compression_level: 5,
+            encryption: None,
             runtime: None,
             clock: Arc::new(Utc::now),
         }
@@ -99,6 +104,7 @@ impl std::fmt::Debug for LogOptions {
             .field("statement_timeout", &self.statement_timeout)
             .field("partition_events", &self.partition_events)
             .field("compression_level", &self.compression_level)
+            .field("encryption", &self.encryption)
             .finish_non_exhaustive()
     }
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 
 use super::{Faults, Positions};
+use crate::log::ring::Ring;
 use crate::log::row;
 use crate::{Event, LogError, Operation, Position, Transaction, Version, envelope};
 
@@ -57,11 +58,11 @@ impl Chain {
     }
 
     /// Checks the next row.
-    pub(super) fn take(&mut self, row: &Row) -> Result<(), LogError> {
+    pub(super) fn take(&mut self, row: &Row, ring: &Ring) -> Result<(), LogError> {
         let position = Position::from_sql(row.try_get(0)?);
         self.pass_hole(position);
         self.events = self.events.saturating_add(1);
-        match row::stored(row) {
+        match row::stored(row, ring) {
             Ok(event) => {
                 self.check_hash(&event);
                 self.check_order(&event);

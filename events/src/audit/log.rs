@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::chain::Chain;
 use super::{Faults, Positions, end_of_page};
 use crate::log::decide::compartment_key;
+use crate::log::ring::Ring;
 use crate::log::row::COLUMNS;
 use crate::{Log, LogError, Position, envelope};
 
@@ -72,7 +73,8 @@ pub async fn log(
     while after < range.until {
         let until = end_of_page(log, after, range.until, PAGE_EVENTS).await?;
         let rows = Arc::new(read(log, after, until).await?);
-        if pages.send(Arc::clone(&rows)).await.is_err() {
+        let ring = log.ring(&rows).await?;
+        if pages.send((Arc::clone(&rows), ring)).await.is_err() {
             // The check has failed; its error is told below.
             break;
         }
@@ -154,10 +156,10 @@ async fn read(log: &Log, after: Position, until: Position) -> Result<Vec<Row>, L
     log.query(&statement, &[&log.number(), &after.to_sql(), &until.to_sql()]).await
 }
 
-fn check(mut chain: Chain, mut pages: mpsc::Receiver<Arc<Vec<Row>>>) -> Result<Chain, LogError> {
-    while let Some(rows) = pages.blocking_recv() {
+fn check(mut chain: Chain, mut pages: mpsc::Receiver<(Arc<Vec<Row>>, Ring)>) -> Result<Chain, LogError> {
+    while let Some((rows, ring)) = pages.blocking_recv() {
         for row in rows.iter() {
-            chain.take(row)?;
+            chain.take(row, &ring)?;
         }
     }
     Ok(chain)

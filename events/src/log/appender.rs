@@ -12,15 +12,16 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::batch::{Done, Pending, Prepared, prepare};
+use super::batch::{Done, Pending, Prepared, Storing, prepare};
 use super::connection::Connector;
+use super::data_keys::DataKeys;
 use super::decide::{Wanted, decide};
 use super::measures::Measures;
 use super::migrate::ensure_partitions;
 use super::recent::Recent;
 use super::transaction::{Session, Tail};
 use crate::codec::Encoder;
-use crate::{AppendError, LogError, LogOptions, Position, error};
+use crate::{AppendError, Group, LogError, LogOptions, Position, error};
 
 /// First wait before connecting again; doubles up to the longest.
 const BACK_OFF: Duration = Duration::from_millis(10);
@@ -36,6 +37,7 @@ pub(crate) struct Appender {
     pub(crate) pool: Pool,
     pub(crate) options: LogOptions,
     pub(crate) encoder: Encoder,
+    pub(crate) data_keys: DataKeys,
     pub(crate) head: Arc<watch::Sender<Position>>,
     pub(crate) recent: Recent,
     pub(crate) broken: Arc<watch::Sender<Broken>>,
@@ -185,11 +187,18 @@ impl Appender {
             Some(session) => session,
             None => self.open_session().await?,
         };
-        let wanted = Wanted::of(batch.iter().map(|pending| &pending.group));
+        let mut wanted = Wanted::of(batch.iter().map(|pending| &pending.group));
+        wanted.data_keys = keys_of(batch);
         let known = self.known.map_or(Position::ZERO, |tail| tail.position);
         let (tail, recorded) = self.timed(session.begin(known, wanted)).await.map_err(Failure::Retry)?;
         self.check(tail)?;
         self.known = tail;
+        if !recorded.destroyed_keys.is_empty() {
+            // Gives the lock back, gets other keys and begins again.
+            drop(session);
+            self.replace_keys(batch, &recorded.destroyed_keys).await?;
+            return Err(Failure::Retry("a data key was destroyed meanwhile".to_owned()));
+        }
         let position = tail.map_or(Position::ZERO, |tail| tail.position);
         let verdict = decide(&recorded, position, batch.iter().map(|pending| &pending.group));
         if verdict.tail == position {
@@ -202,7 +211,9 @@ impl Appender {
         }
         let any_won = verdict.tail != position;
         let now = (self.options.clock)();
-        let prepared = prepare(batch, verdict, (tail, self.genesis), now, &mut self.encoder)
+        let sealing = self.data_keys.is_on().then(|| self.data_keys.genesis());
+        let store = Storing { encoder: &mut self.encoder, sealing };
+        let prepared = prepare(batch, verdict, (tail, self.genesis), now, store)
             .map_err(|error| Failure::Refused(error.to_string()))?;
         if any_won {
             match tokio::time::timeout(self.patience(), session.commit(&prepared.writes)).await {
@@ -220,6 +231,19 @@ impl Appender {
         }
         self.session = Some(session);
         Ok(prepared)
+    }
+
+    /// Gets the groups that were to be sealed with destroyed keys others.
+    async fn replace_keys(&self, batch: &mut [Pending], destroyed: &[u32]) -> Result<(), Failure> {
+        self.data_keys.forget(destroyed);
+        for pending in batch {
+            if !pending.keys.values().any(|key| destroyed.contains(&key.number())) {
+                continue;
+            }
+            let made = self.data_keys.for_writing(homes(&pending.group)).await;
+            pending.keys = made.map_err(|error| Failure::Retry(error.to_string()))?;
+        }
+        Ok(())
     }
 
     /// The end of the log is where this appender saw it last, or further on.
@@ -328,6 +352,20 @@ impl Appender {
 /// violation and program limit): the transaction is certainly rolled back.
 fn is_refusal(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.code().starts_with(class)))
+}
+
+/// The compartments for whose data keys a group asks: those of the drafts with a body.
+pub(crate) fn homes(group: &Group) -> impl Iterator<Item = &str> {
+    group.drafts.iter().filter(|draft| !draft.payload.is_empty()).map(|draft| draft.home.as_str())
+}
+
+/// The numbers of the data keys of a batch, each once.
+fn keys_of(batch: &[Pending]) -> Vec<i32> {
+    let all = batch.iter().flat_map(|pending| pending.keys.values());
+    let mut numbers: Vec<i32> = all.filter_map(|key| i32::try_from(key.number()).ok()).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
 }
 
 /// Moves the doorbell on, never back.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::Log;
 use super::decide::{compartment_key, resource_key};
 use super::read::check_limit;
-use super::row::{self, COLUMNS, event_at};
+use super::row::{COLUMNS, event_at};
 use crate::{Event, HistoryPage, Kind, LogError, Operation, Position, ResourceKey, Version};
 
 /// Which resources of a compartment are asked for, and as of when.
@@ -49,7 +49,7 @@ impl Log {
         );
         let parameters: [&(dyn ToSql + Sync); 3] =
             [&self.inner.number, &resource_key(key), &position.to_sql()];
-        self.query(&statement, &parameters).await?.first().map(row::event).transpose()
+        self.first_event(&statement, &parameters).await
     }
 
     /// The positions of versions that were recorded up to a position, in the order of `versions`; `None` for one that was not,
@@ -179,7 +179,7 @@ impl Log {
             event_at("wanted.seq")
         );
         let rows = self.query(&statement, &[&self.inner.number, &wanted]).await?;
-        let (events, is_cut) = row::events_within(&rows, self.inner.options.read_bytes_max)?;
+        let (events, is_cut) = self.events_within(&rows).await?;
         Ok(HistoryPage { events, is_cut })
     }
 }

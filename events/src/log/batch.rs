@@ -1,5 +1,8 @@
 //! A batch on its way into the log: groups with their waiting writers, and the rows they become.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use chrono::{DateTime, Duration, Utc};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -8,6 +11,7 @@ use super::decide::{Lost, NotWritten, Span, Verdict, Won, compartment_key, resou
 use super::erase::Erasure;
 use super::transaction::{Tail, Writes};
 use crate::codec::{CodecError, Encoder};
+use crate::seal::{DataKey, Place, SealError};
 use crate::{AppendError, Draft, Event, Group, Kind, Recorded, STAMP_LENGTH, Transaction, Version, envelope};
 
 pub(crate) type Answer = Result<Done, AppendError>;
@@ -25,6 +29,8 @@ pub(crate) enum Done {
 /// A group whose writer waits.
 pub(crate) struct Pending {
     pub(crate) group: Group,
+    /// The keys that its bodies are sealed with, by the home compartments; none where bodies are not sealed.
+    pub(crate) keys: HashMap<String, Arc<DataKey>>,
     /// The bodies that it takes away.
     pub(crate) erasures: Vec<Erasure>,
     pub(crate) bytes: usize,
@@ -53,6 +59,24 @@ pub(crate) struct Prepared {
     pub(crate) tail: Option<Tail>,
 }
 
+/// How bodies get their stored form.
+pub(crate) struct Storing<'a> {
+    pub(crate) encoder: &'a mut Encoder,
+    /// The log's genesis, where bodies are sealed.
+    pub(crate) sealing: Option<&'a [u8; 32]>,
+}
+
+impl Storing<'_> {
+    /// Compressed, and sealed where bodies are: one for which there is no key then is refused.
+    fn form(&mut self, event: &Event, keys: &HashMap<String, Arc<DataKey>>) -> Result<Vec<u8>, CodecError> {
+        let frame = self.encoder.encode(&event.payload)?;
+        let Some(log) = self.sealing.filter(|_| !event.payload.is_empty()) else { return Ok(frame) };
+        let key = keys.get(&event.home).ok_or(SealError::Failed)?;
+        let place = Place { log, position: event.position, key: &event.key, version: event.version };
+        Ok(key.seal(&place, &frame, event.payload.len())?)
+    }
+}
+
 /// Stamps, compresses and chains the winners. Payloads are stamped in place; so that a batch that has to
 /// be tried again can be prepared again, the stamp's place is kept.
 pub(crate) fn prepare(
@@ -60,7 +84,7 @@ pub(crate) fn prepare(
     verdict: Verdict,
     end: (Option<Tail>, [u8; 32]),
     now: DateTime<Utc>,
-    encoder: &mut Encoder,
+    mut store: Storing<'_>,
 ) -> Result<Prepared, CodecError> {
     let (tail, genesis) = end;
     let mut hash = tail.map_or(genesis, |tail| tail.hash);
@@ -99,7 +123,7 @@ pub(crate) fn prepare(
             for compartment in event.touches.iter().skip(1) {
                 prepared.writes.links.push(won.position.to_sql(), compartment_key(compartment));
             }
-            let stored = encoder.encode(&event.payload)?;
+            let stored = store.form(&event, &pending.keys)?;
             prepared.writes.events.push(&event, stored);
             prepared.events.push(event);
         }

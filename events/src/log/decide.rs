@@ -29,6 +29,8 @@ pub(crate) struct Recorded {
     pub(crate) holders: HashMap<Uuid, Vec<String>>,
     /// What was recorded under idempotency keys.
     pub(crate) requests: HashMap<Uuid, Request>,
+    /// Those of the data keys that were destroyed.
+    pub(crate) destroyed_keys: Vec<u32>,
 }
 
 /// What a batch has to be compared with.
@@ -40,6 +42,8 @@ pub(crate) struct Wanted {
     pub(crate) required_free: Vec<Uuid>,
     /// The idempotency keys of the groups.
     pub(crate) requests: Vec<Uuid>,
+    /// The data keys that the groups are to be sealed with.
+    pub(crate) data_keys: Vec<i32>,
 }
 
 /// A request that was recorded under an idempotency key.

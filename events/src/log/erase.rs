@@ -7,8 +7,9 @@ use uuid::Uuid;
 
 use super::Log;
 use super::decide::resource_key;
+use super::ring::Placed;
 use super::row::event_at;
-use crate::{AppendError, ConflictKind, Erases, Group, LogError, Position, Version, codec, envelope};
+use crate::{AppendError, ConflictKind, Erases, Group, LogError, Position, ResourceKey, Version, envelope};
 
 /// The most bodies that one group erases: rows that are changed while the log is locked. More versions than any
 /// resource of a hospital has; one that has more is erased after its type's versioning policy has been changed.
@@ -114,15 +115,19 @@ impl Log {
             rest = later;
             let wanted: Vec<i64> = now.iter().map(|(_, position)| position.to_sql()).collect();
             let statement = format!(
-                "SELECT wanted.n, e.seq, e.payload FROM unnest($2::bigint[]) WITH ORDINALITY AS wanted (seq, n) {}",
+                "SELECT wanted.n, e.seq, e.payload, e.resource_type, e.id, e.version FROM unnest($2::bigint[]) WITH ORDINALITY AS wanted (seq, n) {}",
                 event_at("wanted.seq")
             );
-            for row in self.query(&statement, &[&self.inner.number, &wanted]).await? {
+            let rows = self.query(&statement, &[&self.inner.number, &wanted]).await?;
+            let ring = self.ring_of(&rows, 2).await?;
+            for row in &rows {
                 let ordinal: i64 = row.try_get(0)?;
                 let position = Position::from_sql(row.try_get(1)?);
                 let Some(stored) = row.try_get::<_, Option<&[u8]>>(2)? else { continue };
-                let body = codec::decode(stored)
-                    .map_err(|error| LogError::Broken { position, reason: error.to_string() })?;
+                let key = ResourceKey::new(row.try_get::<_, &str>(3)?, row.try_get::<_, &str>(4)?);
+                let place = Placed { position, key: &key, version: Version::from_sql(row.try_get(5)?) };
+                let body =
+                    ring.body(stored, place).map_err(|reason| LogError::Broken { position, reason })?;
                 let place = usize::try_from(ordinal.saturating_sub(1)).ok().and_then(|at| now.get(at));
                 let Some((draft, _)) = place else { continue };
                 let commitment = envelope::commitment(&body);

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::claims::Claims;
 use super::connection::Connector;
+use super::data_keys::DataKeys;
 use super::{Inner, Log, appender, migrate, read};
 use crate::{LogError, LogOptions};
 
@@ -43,7 +44,10 @@ impl Log {
         let stop = CancellationToken::new();
         // Nobody takes what is queued: the queue is closed from the beginning.
         let (queue, _) = mpsc::channel(1);
-        let inner = Inner::new((number, workspace), (pool.clone(), Claims::new(pool)), queue, &stop, options);
+        let encryption = options.encryption.clone();
+        let data_keys = DataKeys::open(pool.clone(), (number, workspace), encryption, false).await?;
+        let connections = (pool.clone(), Claims::new(pool), data_keys);
+        let inner = Inner::new((number, workspace), connections, queue, &stop, options);
         let log = Log { inner: Arc::new(inner) };
         appender::advance(&log.inner.head, log.head().await?);
         log.keep(runtime.spawn(log.poller().run(stop)));

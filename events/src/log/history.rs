@@ -7,7 +7,7 @@ use tokio_postgres::types::ToSql;
 use super::Log;
 use super::decide::{compartment_key, resource_key};
 use super::read::check_limit;
-use super::row::{self, COLUMNS, event_at};
+use super::row::{COLUMNS, event_at};
 use crate::{Event, LogError, Position, ResourceKey};
 
 /// Whose history is asked for (FHIR R4 `history-instance`, `history-type`, `history-system`).
@@ -94,7 +94,7 @@ impl Log {
         filter: &str,
     ) -> Result<HistoryPage, LogError> {
         let rows = self.history_rows(COLUMNS, scope, range, filter).await?;
-        let (events, is_cut) = row::events_within(&rows, self.inner.options.read_bytes_max)?;
+        let (events, is_cut) = self.events_within(&rows).await?;
         Ok(HistoryPage { events, is_cut })
     }
 

@@ -8,12 +8,13 @@ use tokio_postgres::Row;
 
 use super::Log;
 use super::read::check_limit;
+use super::ring::Ring;
 use super::row::{self, COLUMNS, event_at};
 use crate::{Event, LogError, Position};
 
-/// An event as the database gave it. Free to clone.
+/// An event as the database gave it, with the keys of its statement. Free to clone.
 #[derive(Debug, Clone)]
-pub struct Packed(Arc<Row>);
+pub struct Packed(Arc<Row>, Arc<Ring>);
 
 impl Log {
     /// The events at these positions, not unpacked yet. Positions that the log does not have are left out.
@@ -26,7 +27,8 @@ impl Log {
         let statement =
             format!("SELECT {COLUMNS} FROM unnest($2::bigint[]) AS wanted (seq) {}", event_at("wanted.seq"));
         let rows = self.query(&statement, &[&self.inner.number, &wanted]).await?;
-        let place = |row: Row| Ok((Position::from_sql(row.try_get(0)?), Packed(Arc::new(row))));
+        let ring = Arc::new(self.ring(&rows).await?);
+        let place = |row: Row| Ok((Position::from_sql(row.try_get(0)?), Packed(Arc::new(row), ring.clone())));
         rows.into_iter().map(place).collect()
     }
 
@@ -35,6 +37,6 @@ impl Log {
     /// # Errors
     /// When an event is damaged, or their bodies have more than [`crate::LogOptions::fetch_bytes_max`].
     pub fn unpack(&self, packed: &[Packed]) -> Result<Vec<Event>, LogError> {
-        row::all_events(packed.iter().map(|one| &*one.0), self.inner.options.fetch_bytes_max)
+        row::all_events(packed.iter().map(|one| (&*one.0, &*one.1)), self.inner.options.fetch_bytes_max)
     }
 }

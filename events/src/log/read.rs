@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use deadpool_postgres::{Client, PoolError};
+use deadpool_postgres::{Client, Pool, PoolError};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -68,8 +68,7 @@ impl Log {
             "SELECT {COLUMNS} FROM anamnesis.head AS h {} WHERE h.log = $1 AND h.key = $2",
             event_at("h.seq")
         );
-        let rows = self.query(&statement, &[&self.inner.number, &resource_key(key)]).await?;
-        rows.first().map(row::event).transpose()
+        self.first_event(&statement, &[&self.inner.number, &resource_key(key)]).await
     }
 
     /// The newest events of many resources in the order of `keys`, in one statement; `None` for one that has never
@@ -87,10 +86,11 @@ impl Log {
              WHERE h.log = $1 AND h.key = ANY ($2)"
         );
         let rows = self.query(&statement, &[&self.inner.number, &wanted]).await?;
-        let events: HashMap<ResourceKey, Event> = row::all_events(&rows, self.inner.options.fetch_bytes_max)?
-            .into_iter()
-            .map(|event| (event.key.clone(), event))
-            .collect();
+        let ring = self.ring(&rows).await?;
+        let with_keys = rows.iter().map(|row| (row, &ring));
+        let events = row::all_events(with_keys, self.inner.options.fetch_bytes_max)?;
+        let events: HashMap<ResourceKey, Event> =
+            events.into_iter().map(|event| (event.key.clone(), event)).collect();
         Ok(keys.iter().map(|key| events.get(key).cloned()).collect())
     }
 
@@ -112,7 +112,7 @@ impl Log {
         );
         let parameters: [&(dyn ToSql + Sync); 3] =
             [&self.inner.number, &resource_key(key), &version.to_sql()];
-        self.query(&statement, &parameters).await?.first().map(row::event).transpose()
+        self.first_event(&statement, &parameters).await
     }
 
     /// The events at these positions, in the order asked for. Positions that the log does not have are
@@ -135,7 +135,7 @@ impl Log {
     /// [`READ_EVENTS_MAX`].
     pub async fn read(&self, after: Position, limit: usize) -> Result<Vec<Event>, LogError> {
         let rows = self.read_rows(after, limit).await?;
-        let (events, _) = row::events_within(&rows, self.inner.options.read_bytes_max)?;
+        let (events, _) = self.events_within(&rows).await?;
         Ok(events)
     }
 
@@ -177,6 +177,23 @@ impl Log {
         Ok(ids)
     }
 
+    /// The event of the first row, if there is one.
+    pub(crate) async fn first_event(
+        &self,
+        statement: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<Event>, LogError> {
+        let rows = self.query(statement, parameters).await?;
+        let ring = self.ring(&rows).await?;
+        rows.first().map(|row| row::event(row, &ring)).transpose()
+    }
+
+    /// The events of the rows up to the bound on the bytes of a page, and whether there are more rows.
+    pub(crate) async fn events_within(&self, rows: &[Row]) -> Result<(Vec<Event>, bool), LogError> {
+        let ring = self.ring(rows).await?;
+        row::events_within(rows.iter().map(|row| (row, &ring)), self.inner.options.read_bytes_max)
+    }
+
     /// Runs a reading statement, once more if the connection turns out to be dead: the pool notices a
     /// restarted database only when it uses a connection.
     pub(crate) async fn query(
@@ -184,25 +201,34 @@ impl Log {
         statement: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, LogError> {
-        match self.query_once(statement, parameters).await {
-            Err(LogError::Database(error)) if is_disconnect(&error) => {
-                // The others are most likely dead too.
-                self.inner.pool.retain(|_, _| false);
-                self.query_once(statement, parameters).await
-            }
-            result => result,
-        }
+        query(&self.inner.pool, statement, parameters).await
     }
+}
 
-    async fn query_once(
-        &self,
-        statement: &str,
-        parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>, LogError> {
-        let client = self.inner.pool.get().await.map_err(pool_error)?;
-        let statement = client.prepare_cached(statement).await?;
-        Ok(client.query(&statement, parameters).await?)
+/// The same on a pool, for those who have no handle of the log.
+pub(crate) async fn query(
+    pool: &Pool,
+    statement: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Row>, LogError> {
+    match query_once(pool, statement, parameters).await {
+        Err(LogError::Database(error)) if is_disconnect(&error) => {
+            // The others are most likely dead too.
+            pool.retain(|_, _| false);
+            query_once(pool, statement, parameters).await
+        }
+        result => result,
     }
+}
+
+async fn query_once(
+    pool: &Pool,
+    statement: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Row>, LogError> {
+    let client = pool.get().await.map_err(pool_error)?;
+    let statement = client.prepare_cached(statement).await?;
+    Ok(client.query(&statement, parameters).await?)
 }
 
 /// The last position of a log.

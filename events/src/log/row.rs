@@ -6,13 +6,17 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::ring::{Placed, Ring};
 use crate::upcast::{UPCASTERS, upcast};
-use crate::{Erased, Event, Kind, LogError, Position, ResourceKey, Transaction, Version, codec};
+use crate::{Erased, Event, Kind, LogError, Position, ResourceKey, Transaction, Version};
 
 /// The columns that [`stored`] reads, in its order, of the table `e`.
 pub(crate) const COLUMNS: &str = "e.seq, e.kind, e.kind_version, e.resource_type, e.id, e.version, e.home, \
      e.touches, e.transaction_id, e.transaction_index, e.transaction_size, e.recorded_at, e.agent, \
      e.source, e.prev_seq, e.payload, e.hash, e.commitment, e.erased_by";
+
+/// The place of the payload among them.
+pub(crate) const PAYLOAD: usize = 15;
 
 /// A join to the one event at a position, under the name `e`. Written so that the planner can only take
 /// the primary key: a plain join made while the tables are small would read them whole when they have
@@ -25,8 +29,8 @@ pub(crate) fn event_at(position: &str) -> String {
 }
 
 /// The event of a row, in the newest version of its kind.
-pub(crate) fn event(row: &Row) -> Result<Event, LogError> {
-    let event = stored(row)?;
+pub(crate) fn event(row: &Row, ring: &Ring) -> Result<Event, LogError> {
+    let event = stored(row, ring)?;
     let (position, kind, found) = (event.position, event.kind, event.kind_version);
     upcast(event, kind.current_version(), UPCASTERS).ok_or(LogError::UnknownKind {
         position,
@@ -37,15 +41,15 @@ pub(crate) fn event(row: &Row) -> Result<Event, LogError> {
 
 /// The events of the rows up to the one whose body reaches the bound, and whether there are more rows.
 pub(crate) fn events_within<'r>(
-    rows: impl IntoIterator<Item = &'r Row, IntoIter: ExactSizeIterator>,
+    rows: impl IntoIterator<Item = (&'r Row, &'r Ring), IntoIter: ExactSizeIterator>,
     bytes_max: usize,
 ) -> Result<(Vec<Event>, bool), LogError> {
     let rows = rows.into_iter();
     let asked = rows.len();
     let mut events = Vec::with_capacity(asked);
     let mut bytes = 0_usize;
-    for row in rows {
-        let event = event(row)?;
+    for (row, ring) in rows {
+        let event = event(row, ring)?;
         bytes = bytes.saturating_add(event.payload.len());
         events.push(event);
         if bytes >= bytes_max {
@@ -58,7 +62,7 @@ pub(crate) fn events_within<'r>(
 
 /// All events of the rows; refused when their bodies are larger than the bound.
 pub(crate) fn all_events<'r>(
-    rows: impl IntoIterator<Item = &'r Row, IntoIter: ExactSizeIterator>,
+    rows: impl IntoIterator<Item = (&'r Row, &'r Ring), IntoIter: ExactSizeIterator>,
     bytes_max: usize,
 ) -> Result<Vec<Event>, LogError> {
     match events_within(rows, bytes_max)? {
@@ -68,15 +72,20 @@ pub(crate) fn all_events<'r>(
 }
 
 /// The event of a row as it was stored: what its hash is of.
-pub(crate) fn stored(row: &Row) -> Result<Event, LogError> {
+pub(crate) fn stored(row: &Row, ring: &Ring) -> Result<Event, LogError> {
     let position = Position::from_sql(row.try_get(0)?);
     let broken = |reason: &str| LogError::Broken { position, reason: reason.to_owned() };
     let (code, kind_version): (i16, i16) = (row.try_get(1)?, row.try_get(2)?);
     let kind = Kind::from_code(code).ok_or(LogError::UnknownKind { position, kind: code, kind_version })?;
     let home: String = row.try_get(6)?;
     let touches = touches(&home, row.try_get(7)?);
-    let stored: Option<&[u8]> = row.try_get(15)?;
-    let payload = codec::decode(stored.unwrap_or_default()).map_err(|error| broken(&error.to_string()))?;
+    let (key, version) = (
+        ResourceKey { resource_type: text(row, 3)?, id: row.try_get(4)? },
+        Version::from_sql(row.try_get(5)?),
+    );
+    let stored: Option<&[u8]> = row.try_get(PAYLOAD)?;
+    let place = Placed { position, key: &key, version };
+    let payload = ring.body(stored.unwrap_or_default(), place).map_err(|reason| broken(&reason))?;
     let erased = match stored {
         Some(_) => None,
         None => Some(erased(row)?.ok_or_else(|| broken("its body is gone, and nothing says what it was"))?),
@@ -87,8 +96,8 @@ pub(crate) fn stored(row: &Row) -> Result<Event, LogError> {
         kind,
         kind_version: u16::try_from(kind_version).map_err(|_| broken("negative kind version"))?,
         operation: kind.operation(),
-        key: ResourceKey { resource_type: text(row, 3)?, id: row.try_get(4)? },
-        version: Version::from_sql(row.try_get(5)?),
+        key,
+        version,
         home,
         touches,
         transaction: transaction(row)?,

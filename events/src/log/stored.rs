@@ -4,6 +4,7 @@ use tokio_postgres::Row;
 
 use super::Log;
 use super::read::check_limit;
+use super::ring::Ring;
 use super::row::{self, COLUMNS, event_at};
 use crate::codec::{self, HEADER_BYTES_MAX};
 use crate::{Event, LogError, Position, envelope};
@@ -49,7 +50,8 @@ impl Log {
             event_at("wanted.seq")
         );
         let rows = self.query(&statement, &[&self.inner.number, &wanted]).await?;
-        rows.iter().map(|row| self.stored_of(row)).collect()
+        let ring = self.ring(&rows).await?;
+        rows.iter().map(|row| self.stored_of(row, &ring)).collect()
     }
 
     /// How many of the first of these positions have bodies that take at most `bytes_max` bytes together, as they are
@@ -88,13 +90,13 @@ impl Log {
         Ok(beyond.map_or(until, |seq| Position::from_sql(seq - 1).max(after.next())))
     }
 
-    fn stored_of(&self, row: &Row) -> Result<Stored, LogError> {
+    fn stored_of(&self, row: &Row, ring: &Ring) -> Result<Stored, LogError> {
         let position = Position::from_sql(row.try_get(0)?);
         let previous_hash = match position.get() {
             1 => Some(self.inner.genesis),
             _ => row.try_get::<_, Option<&[u8]>>(19)?.and_then(|hash| hash.try_into().ok()),
         };
-        let event = match row::stored(row) {
+        let event = match row::stored(row, ring) {
             Ok(event) => Ok(event),
             Err(LogError::Broken { reason, .. }) => Err(reason),
             Err(error @ LogError::UnknownKind { .. }) => Err(error.to_string()),

@@ -31,6 +31,9 @@ const HEADS: &str = "SELECT key, version, deleted, seq, identifiers
 const HOLDERS: &str = "SELECT key, id FROM anamnesis.identifier WHERE log = $1 AND key = ANY ($2)";
 const REQUESTS: &str = "SELECT key, fingerprint, first_seq, events
     FROM anamnesis.idempotency WHERE log = $1 AND key = ANY ($2)";
+/// Under the log's lock, which who destroys a key holds as well.
+const DESTROYED_KEYS: &str = "SELECT id FROM anamnesis.data_key
+    WHERE id = ANY ($2) AND log = $1 AND wrapped IS NULL";
 const EVENTS: &str = "INSERT INTO anamnesis.event (log, seq, recorded_at, prev_seq, version,
         transaction_index, transaction_size, kind, kind_version, transaction_id, resource_type, id, home,
         touches, agent, source, hash, payload)
@@ -114,6 +117,7 @@ struct Statements {
     identifiers_taken: Statement,
     requests: Statement,
     requests_new: Statement,
+    destroyed_keys: Statement,
 }
 
 impl Drop for Session {
@@ -140,6 +144,7 @@ impl Session {
             identifiers_taken: client.prepare(IDENTIFIERS_TAKEN).await?,
             requests: client.prepare(REQUESTS).await?,
             requests_new: client.prepare(REQUESTS_NEW).await?,
+            destroyed_keys: client.prepare(DESTROYED_KEYS).await?,
         };
         Ok(Session { log, client, driver, statements })
     }
@@ -153,7 +158,7 @@ impl Session {
     ) -> Result<(Option<Tail>, Recorded), Error> {
         let (client, statements, log) = (&self.client, &self.statements, &self.log);
         let known = known.to_sql();
-        let Wanted { heads: keys, required_free, requests } = wanted;
+        let Wanted { heads: keys, required_free, requests, data_keys } = wanted;
         let wanted: Vec<Uuid> = keys.keys().copied().collect();
         let only_log: [Sql<'_>; 1] = [log];
         let from_known: [Sql<'_>; 2] = [log, &known];
@@ -164,13 +169,17 @@ impl Session {
         let of_requests: [Sql<'_>; 2] = [log, &requests];
         let known_requests: OptionFuture<_> =
             (!requests.is_empty()).then(|| client.query(&statements.requests, &of_requests)).into();
-        let (begun, locked, tail, heads, holders, known_requests) = futures::join!(
+        let of_data_keys: [Sql<'_>; 2] = [log, &data_keys];
+        let destroyed_keys: OptionFuture<_> =
+            (!data_keys.is_empty()).then(|| client.query(&statements.destroyed_keys, &of_data_keys)).into();
+        let (begun, locked, tail, heads, holders, known_requests, destroyed_keys) = futures::join!(
             client.batch_execute("BEGIN"),
             client.query_one(&statements.lock, &only_log),
             client.query_opt(&statements.tail, &from_known),
             client.query(&statements.heads, &of_keys),
             holders,
-            known_requests
+            known_requests,
+            destroyed_keys
         );
         begun?;
         locked?;
@@ -181,6 +190,9 @@ impl Session {
         }
         for row in known_requests.transpose()?.unwrap_or_default() {
             recorded.requests.insert(row.try_get(0)?, request_of(&row)?);
+        }
+        for row in destroyed_keys.transpose()?.unwrap_or_default() {
+            recorded.destroyed_keys.extend(u32::try_from(row.try_get::<_, i32>(0)?));
         }
         Ok((tail, recorded))
     }

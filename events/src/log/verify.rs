@@ -37,8 +37,9 @@ impl Log {
         };
         let rows = self.read_rows(after, limit).await?;
         let mut verified = Verified { position: after, hash, events: 0, erased: 0 };
+        let ring = self.ring(&rows).await?;
         for row in &rows {
-            let event = row::stored(row)?;
+            let event = row::stored(row, &ring)?;
             hash = follow(&hash, &event)?;
             let erased = verified.erased.saturating_add(u64::from(event.erased.is_some()));
             verified = Verified {

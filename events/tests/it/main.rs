@@ -41,6 +41,8 @@ mod races;
 #[cfg(test)]
 mod relay;
 #[cfg(test)]
+mod sealed;
+#[cfg(test)]
 mod silence;
 #[cfg(test)]
 mod support;

@@ -42,14 +42,22 @@ fn draft(id: &str) -> Draft {
 fn prepared(groups: &mut [Pending], now: &str) -> Prepared {
     let recorded = decide::Recorded::default();
     let verdict = decide(&recorded, Position::ZERO, groups.iter().map(|pending| &pending.group));
-    prepare(groups, verdict, (None, [7; 32]), time(now), &mut Encoder::new(1).unwrap()).unwrap()
+    let store = Storing { encoder: &mut Encoder::new(1).unwrap(), sealing: None };
+    prepare(groups, verdict, (None, [7; 32]), time(now), store).unwrap()
 }
 
 #[tokio::test]
 async fn a_batch_that_is_tried_again_is_stamped_anew_and_chained() {
     let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
     let group = Group { drafts: vec![draft("1"), draft("2")], ..Group::default() };
-    let mut groups = [Pending { group, erasures: vec![], bytes: 0, reply: oneshot::channel().0, permit }];
+    let mut groups = [Pending {
+        group,
+        keys: HashMap::new(),
+        erasures: vec![],
+        bytes: 0,
+        reply: oneshot::channel().0,
+        permit,
+    }];
     prepared(&mut groups, "2026-01-01T00:00:00Z");
     let prepared = prepared(&mut groups, "2026-02-03T04:05:06.000007Z");
     let Ok(Done::Recorded(answer)) = &prepared.answers[0] else { panic!("not recorded") };
