@@ -22,6 +22,7 @@ mod remember;
 pub(crate) mod ring;
 pub(crate) mod row;
 mod rows;
+mod sealed;
 mod standing;
 mod statistics;
 mod stored;
@@ -78,6 +79,8 @@ struct Inner {
     queue: mpsc::Sender<Pending>,
     queue_bytes: Arc<Semaphore>,
     head: Arc<watch::Sender<Position>>,
+    /// Of bodies that leave the log; made when there is one.
+    encoder: Mutex<Option<Encoder>>,
     recent: Recent,
     broken: Arc<watch::Sender<Broken>>,
     stop: CancellationToken,
@@ -105,6 +108,7 @@ impl Inner {
             queue,
             queue_bytes: Arc::new(Semaphore::new(options.queue_bytes_max.min(Semaphore::MAX_PERMITS))),
             head: Arc::new(watch::Sender::new(Position::ZERO)),
+            encoder: Mutex::default(),
             recent: Recent::default(),
             broken: Arc::new(watch::Sender::new(None)),
             stop: stop.clone(),

@@ -49,7 +49,7 @@ impl MessageOptions {
     }
 
     /// Whether the event's body goes into its message.
-    fn carries(&self, event: &Event) -> bool {
+    pub(crate) fn carries(&self, event: &Event) -> bool {
         self.body == BodyMode::Resource && event.payload.len() <= self.body_bytes_max
     }
 }
@@ -71,7 +71,12 @@ pub struct Received {
     pub event: Event,
     /// True where the resource has to be fetched from the log.
     pub body_left_out: bool,
+    /// True where the payload is the [sealed](crate::seal) form of the body.
+    pub is_sealed: bool,
 }
+
+/// What a body is that is sealed.
+const SEALED_CONTENT: &str = "application/vnd.anamnesis.sealed";
 
 /// The bucket of a compartment, 0 to 255: the first byte of the SHA-256 of its name (`Patient/123`).
 ///
@@ -153,6 +158,19 @@ pub fn encode(event: &Event, options: &MessageOptions) -> (HeaderMap, Bytes) {
     (headers, if options.carries(event) { event.payload.clone() } else { Bytes::new() })
 }
 
+/// The message of an event whose body is sealed in it, with the data key of this number.
+#[must_use]
+pub(crate) fn encode_sealed(
+    event: &Event,
+    options: &MessageOptions,
+    (key, sealed): (u32, Bytes),
+) -> (HeaderMap, Bytes) {
+    let (mut headers, _) = encode(event, options);
+    headers.insert("ce-sealed", key.to_string().as_str());
+    headers.insert("content-type", SEALED_CONTENT);
+    (headers, sealed)
+}
+
 /// The event of a message.
 ///
 /// # Errors
@@ -207,7 +225,9 @@ pub fn decode(sequence: u64, headers: &HeaderMap, payload: Bytes) -> Result<Rece
         erased,
         hash: unhex(&required("ce-hash")?).ok_or(fail("ce-hash"))?,
     };
-    Ok(Received { event, body_left_out: headers.get("ce-dataref").is_some() })
+    let (body_left_out, is_sealed) =
+        (headers.get("ce-dataref").is_some(), headers.get("ce-sealed").is_some());
+    Ok(Received { event, body_left_out, is_sealed })
 }
 
 fn small(number: Option<u64>) -> Option<u32> {

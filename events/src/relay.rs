@@ -9,17 +9,19 @@ mod erased;
 
 use std::time::Duration;
 
+use async_nats::HeaderMap;
 use async_nats::jetstream::context::{PublishAckFuture, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::Stream;
 use async_nats::jetstream::{Context, ContextBuilder};
+use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::message::{MessageOptions, encode, subject};
+use crate::message::{MessageOptions, encode, encode_sealed, subject};
 use crate::stream::{StreamError, StreamOptions, open_or_create, standing};
 use crate::{Event, Log, Position};
 
@@ -272,7 +274,7 @@ impl Worker {
     }
 
     async fn publish(&self, window: &mut Window, event: &Event) -> Result<(), StreamError> {
-        let (headers, payload) = encode(event, &self.options.messages);
+        let (headers, payload) = self.message(event).await?;
         let message = PublishMessage::build()
             .payload(payload)
             .headers(headers)
@@ -282,6 +284,16 @@ impl Worker {
         window.push(event.position, acknowledgement);
         self.note_erasing(event);
         Ok(())
+    }
+
+    /// The message of an event. Where bodies are sealed in the log they are sealed in the stream.
+    async fn message(&self, event: &Event) -> Result<(HeaderMap, Bytes), StreamError> {
+        let options = &self.options.messages;
+        let sealed = if options.carries(event) { self.log.seal(event).await? } else { None };
+        Ok(match sealed {
+            Some(sealed) => encode_sealed(event, options, sealed),
+            None => encode(event, options),
+        })
     }
 
     /// Waits for the oldest acknowledgement.

@@ -203,7 +203,7 @@ async fn compare(
                 (None, Some(_)) => missing.push(after),
                 (Some(message), Some(event)) => {
                     found.messages += 1;
-                    match fault(&message, &event, cleaned) {
+                    match fault(log, (&message, &event), cleaned).await? {
                         Ok(true) => found.bodies += 1,
                         Ok(false) => {}
                         Err(reason) => found.faults.add(after, reason),
@@ -236,11 +236,34 @@ async fn tell_missing(
 }
 
 /// Whether the message is the event's, and has its body.
-fn fault(message: &async_nats::jetstream::Message, event: &Event, cleaned: Position) -> Result<bool, String> {
+async fn fault(
+    log: &Log,
+    (message, event): (&async_nats::jetstream::Message, &Event),
+    cleaned: Position,
+) -> Result<Result<bool, String>, LogError> {
+    let received = match received(message, event.position) {
+        Ok(received) => received,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let body_left_out = received.body_left_out;
+    // Of what was erased the key may be gone, and it is not needed.
+    let theirs = match event.erased {
+        Some(_) => Some(received.event),
+        None => log.unseal(received).await?,
+    };
+    let Some(theirs) = theirs else { return Ok(Err("the sealed body of the message does not open".into())) };
+    Ok(differs((theirs, body_left_out), event, cleaned))
+}
+
+/// The event that the message says it is.
+fn received(message: &async_nats::jetstream::Message, position: Position) -> Result<Received, String> {
     let headers = message.headers.as_ref().ok_or("the message has no headers")?;
-    let received = decode(event.position.get(), headers, message.payload.clone());
-    let Received { event: theirs, body_left_out } = received
-        .map_err(|error| format!("the message is no event: {} is not understood", error.attribute))?;
+    decode(position.get(), headers, message.payload.clone())
+        .map_err(|error| format!("the message is no event: {} is not understood", error.attribute))
+}
+
+/// What is different in the message's event; else whether it has the body.
+fn differs((theirs, body_left_out): (Event, bool), event: &Event, cleaned: Position) -> Result<bool, String> {
     if theirs.position != event.position {
         return Err(format!("the message is that of position {}", theirs.position));
     }

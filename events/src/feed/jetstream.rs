@@ -113,7 +113,7 @@ impl JetStreamFeed {
     }
 
     /// Takes a message where it is the next event; what came before is known already.
-    fn take(&mut self, message: &async_nats::jetstream::Message, into: &mut Vec<Event>) -> Taken {
+    async fn take(&mut self, message: &async_nats::jetstream::Message, into: &mut Vec<Event>) -> Taken {
         let Ok(sequence) = message.info().map(|info| info.stream_sequence) else { return Taken::Gap };
         if sequence <= self.position.get() {
             return Taken::Known;
@@ -123,15 +123,17 @@ impl JetStreamFeed {
         }
         let Some(headers) = &message.headers else { return Taken::Gap };
         let Ok(received) = decode(sequence, headers, message.payload.clone()) else { return Taken::Gap };
-        if received.event.position.get() != sequence
-            || received.body_left_out
-            || !self.continues(&received.event)
-        {
+        if received.event.position.get() != sequence || received.body_left_out {
             return Taken::Gap;
         }
-        self.position = received.event.position;
-        self.hash = Some(received.event.hash);
-        into.push(received.event);
+        // Where its key is gone, the log says what became of the body.
+        let Ok(Some(event)) = self.log.unseal(received).await else { return Taken::Gap };
+        if !self.continues(&event) {
+            return Taken::Gap;
+        }
+        self.position = event.position;
+        self.hash = Some(event.hash);
+        into.push(event);
         Taken::Next
     }
 }
@@ -184,7 +186,7 @@ impl Feed for JetStreamFeed {
             };
             // Everything that has already arrived belongs into this batch.
             loop {
-                if let Taken::Gap = self.take(&message, &mut events) {
+                if let Taken::Gap = self.take(&message, &mut events).await {
                     self.catching_up = true;
                     break;
                 }

@@ -43,6 +43,8 @@ mod relay;
 #[cfg(test)]
 mod sealed;
 #[cfg(test)]
+mod sealed_messages;
+#[cfg(test)]
 mod silence;
 #[cfg(test)]
 mod support;
