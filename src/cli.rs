@@ -2,6 +2,7 @@
 
 mod config;
 mod feed;
+mod keys;
 mod load;
 mod operator;
 mod output;
@@ -43,6 +44,7 @@ const FAILED: u8 = 1;
   anamnesis feed --follow              every change, from the first one on
   anamnesis verify                     checks that nothing in the store was changed, lost or added
   anamnesis replay --resource Patient/1   who changed a resource, and when
+  anamnesis keys status                how the keys stand with which the store is encrypted
   anamnesis rebuild search             builds the search index again while the server goes on
 
 `anamnesis help <COMMAND>` tells more about a command.
@@ -67,6 +69,7 @@ enum Command {
     Rebuild(rebuild::Arguments),
     Parked(parked::Arguments),
     Record(record::Arguments),
+    Keys(keys::Arguments),
 }
 
 /// Reads the command line and carries it out. What goes wrong is told in one line on standard error.
@@ -85,6 +88,7 @@ pub fn run() -> ExitCode {
         Command::Rebuild(arguments) => rebuild::run(arguments),
         Command::Parked(arguments) => parked::run(arguments),
         Command::Record(arguments) => record::run(arguments),
+        Command::Keys(arguments) => keys::run(arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

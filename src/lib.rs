@@ -12,6 +12,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod decide;
+pub mod encryption;
 pub mod error;
 pub mod feed;
 mod follow;

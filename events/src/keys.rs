@@ -41,7 +41,7 @@ pub struct Wrapped {
 /// `context` names what the key is for. It is no secret, and must be the same when the key is unwrapped.
 pub trait MasterKeys: Send + Sync {
     /// The id of the master key that wraps from now on: 1 to 200 bytes.
-    fn current(&self) -> String;
+    fn current(&self) -> BoxFuture<'_, Result<String, MasterKeyError>>;
 
     /// Wraps a key with the current master key.
     fn wrap<'a>(&'a self, context: &'a [u8], key: &'a [u8])
@@ -76,6 +76,6 @@ impl Encryption {
 
 impl std::fmt::Debug for Encryption {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Encryption").field("master", &self.master.current()).finish_non_exhaustive()
+        formatter.debug_struct("Encryption").finish_non_exhaustive()
     }
 }

@@ -50,6 +50,7 @@ use crate::{AppendError, Group, LogError, LogOptions, Position, PostgresFeed, Re
 
 pub use self::as_of::CompartmentAt;
 pub use self::claims::{Claim, ClaimError};
+pub use self::data_keys::{KeyStatus, SealedStep};
 pub(crate) use self::erased::ErasedAt;
 pub use self::history::{HistoryPage, HistoryRange, HistoryScope, Period};
 pub use self::packed::Packed;

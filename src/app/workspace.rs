@@ -25,6 +25,7 @@ use crate::config::{
     UnknownParameter, UnknownProfile, ValidationSetting, VersioningPolicy, WorkspaceSettings,
 };
 use crate::decide::{Rules, Versioning};
+use crate::encryption;
 use crate::search_parameters::{FullText, Keeper, StoredParameters};
 use crate::subscriptions::Subscriptions;
 
@@ -57,6 +58,8 @@ impl Workspace {
             pool_size: settings.database.connections_max,
             runtime: Some(tokio::runtime::Handle::current()),
             clock: Arc::new(clock::now),
+            encryption: encryption::of(&workspace.encryption)
+                .with_context(|| format!("the master key of the workspace `{name}`"))?,
             ..LogOptions::default()
         };
         let log = Log::open(&addresses.database, name, options)

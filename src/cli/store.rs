@@ -11,7 +11,7 @@ use clap::{Args, ValueHint};
 
 use crate::app::{Addresses, PrivateEngines, Surroundings, exposed};
 use crate::config::{Overrides, Settings, Sources};
-use crate::telemetry;
+use crate::{encryption, telemetry};
 
 /// How often a server that is starting or stopping is asked again, and how long at most: a Postgres that recovers from
 /// a crash takes its time.
@@ -49,7 +49,15 @@ pub(super) enum Need {
     DatabaseAndStream,
 }
 
-/// An open store. Nothing is written to it.
+/// What a command does with the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Reads,
+    /// Works on how it is stored. Nothing is appended.
+    Upkeep,
+}
+
+/// An open store. Nothing is written to it, but in upkeep.
 pub(super) struct Store {
     /// The log, which refuses writes.
     pub(super) log: Log,
@@ -63,6 +71,15 @@ impl StoreArguments {
     /// Opens the store: with the addresses that are configured, else through the engines of the server that runs on the
     /// data folder, else by starting the private engines on it.
     pub(super) async fn open(&self, need: Need) -> anyhow::Result<Store> {
+        self.open_to(need, Access::Reads).await
+    }
+
+    /// The same for a command that works on how the log is stored.
+    pub(super) async fn open_for_upkeep(&self) -> anyhow::Result<Store> {
+        self.open_to(Need::Database, Access::Upkeep).await
+    }
+
+    async fn open_to(&self, need: Need, access: Access) -> anyhow::Result<Store> {
         let sources = Sources::of_process(self.config.clone(), self.overrides()?);
         let mut settings = Settings::load(&sources)?;
         if settings.log == Settings::default().log {
@@ -75,7 +92,7 @@ impl StoreArguments {
             runtime: sources.variable("XDG_RUNTIME_DIR").map(Into::into),
         };
         let (addresses, engines) = reach(&settings, &surroundings, need).await?;
-        match open_log(&addresses, &self.workspace).await {
+        match open_log(&addresses, &self.workspace, (&settings, access)).await {
             Ok(log) => Ok(Store { log, service: self.service(&settings), addresses, engines }),
             Err(error) => {
                 stop(engines).await;
@@ -124,13 +141,26 @@ async fn stop(engines: Option<PrivateEngines>) {
     }
 }
 
-async fn open_log(addresses: &Addresses, workspace: &str) -> anyhow::Result<Log> {
+async fn open_log(
+    addresses: &Addresses,
+    workspace: &str,
+    (settings, access): (&Settings, Access),
+) -> anyhow::Result<Log> {
+    let encryption = match settings.workspaces.get(workspace) {
+        Some(configured) => encryption::of(&configured.encryption).context("the master key")?,
+        None => None,
+    };
     let options = LogOptions {
         pool_size: CONNECTIONS_MAX,
         statement_timeout: STATEMENT_WITHIN,
+        encryption,
         ..LogOptions::default()
     };
-    Log::open_existing(&addresses.database, workspace, options).await.context("the log cannot be opened")
+    let opened = match access {
+        Access::Reads => Log::open_existing(&addresses.database, workspace, options).await,
+        Access::Upkeep => Log::open_for_upkeep(&addresses.database, workspace, options).await,
+    };
+    opened.context("the log cannot be opened")
 }
 
 /// Finds the engines, or starts them.

@@ -167,6 +167,7 @@ fn of_workspace(name: &str, workspace: &WorkspaceSettings, public: &mut Public, 
         &format!("{path}.feed"),
         &[("replicas", feed.replicas), ("age_max_days", days), ("bytes_max", bytes)],
     );
+    workspace.encryption.check(&format!("{path}.encryption"), findings);
     for (name, service) in &workspace.services {
         let path = format!("{path}.services.{name}");
         of_service(&path, (name, service), workspace, findings);

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::authentication::{AuthenticationSettings, RoleAssignment};
 use super::azure::{CorsSettings, ExportSettings, GuideSettings};
+use super::encryption::EncryptionSettings;
 use super::feed::FeedSettings;
 use super::fhir::FhirSettings;
 use super::search::SearchSettings;
@@ -30,6 +31,8 @@ pub struct WorkspaceSettings {
     pub services: BTreeMap<String, ServiceSettings>,
     /// What the change feed carries and keeps.
     pub feed: FeedSettings,
+    /// Whether what is recorded is sealed, and by whose key.
+    pub encryption: EncryptionSettings,
     /// Limits of searches. Those of the index hold for all services, which share it; the others are the defaults of the
     /// services.
     pub search: SearchSettings,
@@ -48,6 +51,7 @@ impl Default for WorkspaceSettings {
         WorkspaceSettings {
             services: BTreeMap::from([("fhir".to_owned(), ServiceSettings::default())]),
             feed: FeedSettings::default(),
+            encryption: EncryptionSettings::default(),
             search: SearchSettings::default(),
             subscriptions: SubscriptionSettings::default(),
             authentication: AuthenticationSettings::default(),

@@ -27,6 +27,7 @@ mod conditional;
 mod create;
 mod delete;
 mod docref;
+mod encryption;
 mod erasure;
 mod everything;
 mod feed;

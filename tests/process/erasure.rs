@@ -8,10 +8,10 @@ use crate::support::{Server, folder, is_running, on_store, processes_of, try_sig
 use crate::verify::put;
 
 /// In nothing that a server writes by itself.
-const MARKER: &str = "Quxxzymborski";
+pub(crate) const MARKER: &str = "Quxxzymborski";
 
 /// Whether the marker is in a file below this folder.
-fn is_in_files(folder: &Path) -> bool {
+pub(crate) fn is_in_files(folder: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
     entries.map_while(Result::ok).any(|entry| {
         let path = entry.path();

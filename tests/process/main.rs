@@ -5,6 +5,7 @@
 mod accounts;
 mod config;
 mod crashes;
+mod encryption;
 mod erasure;
 mod health;
 mod keep_alive;

@@ -38,13 +38,19 @@ impl LocalMasterKeys {
         Ok(LocalMasterKeys { keys: keys.into_iter().map(ready).collect::<Result<_, _>>()? })
     }
 
+    /// The id of the key that wraps.
+    #[must_use]
+    pub fn first(&self) -> String {
+        self.keys.first().map(|(id, _)| id.clone()).unwrap_or_default()
+    }
+
     fn find(&self, id: &str) -> Result<&LessSafeKey, MasterKeyError> {
         let found = self.keys.iter().find(|(known, _)| known == id);
         found.map(|(_, key)| key).ok_or_else(|| MasterKeyError::Unknown(id.to_owned()))
     }
 
     fn wrap_now(&self, context: &[u8], key: &[u8]) -> Result<Wrapped, MasterKeyError> {
-        let master_key = self.current();
+        let master_key = self.first();
         let bytes = encrypt(self.find(&master_key)?, &[FORM], context, key)
             .map_err(|error| MasterKeyError::Unavailable(error.to_string()))?;
         Ok(Wrapped { master_key, bytes })
@@ -59,8 +65,8 @@ impl LocalMasterKeys {
 }
 
 impl MasterKeys for LocalMasterKeys {
-    fn current(&self) -> String {
-        self.keys.first().map(|(id, _)| id.clone()).unwrap_or_default()
+    fn current(&self) -> BoxFuture<'_, Result<String, MasterKeyError>> {
+        std::future::ready(Ok(self.first())).boxed()
     }
 
     fn wrap<'a>(
@@ -84,9 +90,9 @@ impl MasterKeys for LocalMasterKeys {
 /// `#` are passed over. The first key is the one that wraps.
 ///
 /// ```
-/// use anamnesis_events::keys::{MasterKeys, parse_master_keys};
+/// use anamnesis_events::keys::parse_master_keys;
 /// let keys = parse_master_keys("2026-11:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap();
-/// assert_eq!(keys.current(), "2026-11");
+/// assert_eq!(keys.first(), "2026-11");
 /// ```
 ///
 /// # Errors

@@ -2,6 +2,9 @@
 
 mod cache;
 mod open;
+mod rotate;
+
+pub use self::rotate::{KeyStatus, SealedStep};
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -34,8 +34,30 @@ impl Log {
         workspace: &str,
         options: LogOptions,
     ) -> Result<Log, LogError> {
+        Self::open_without_appender(database_url, workspace, options, false).await
+    }
+
+    /// The same for upkeep of what is recorded, which may write: see [`Log::rewrap`] and [`Log::seal_step`].
+    ///
+    /// # Errors
+    /// As those of [`Log::open_existing`].
+    pub async fn open_for_upkeep(
+        database_url: &str,
+        workspace: &str,
+        options: LogOptions,
+    ) -> Result<Log, LogError> {
+        Self::open_without_appender(database_url, workspace, options, true).await
+    }
+
+    async fn open_without_appender(
+        database_url: &str,
+        workspace: &str,
+        options: LogOptions,
+        writes: bool,
+    ) -> Result<Log, LogError> {
         let runtime = options.runtime.clone().unwrap_or_else(Handle::current);
-        let connector = Connector::new(database_url, runtime.clone(), &options)?.read_only();
+        let connector = Connector::new(database_url, runtime.clone(), &options)?;
+        let connector = if writes { connector } else { connector.read_only() };
         let pool = connector.pool(options.pool_size)?;
         let client = pool.get().await.map_err(read::pool_error)?;
         migrate::check(&client).await?;
@@ -45,7 +67,7 @@ impl Log {
         // Nobody takes what is queued: the queue is closed from the beginning.
         let (queue, _) = mpsc::channel(1);
         let encryption = options.encryption.clone();
-        let data_keys = DataKeys::open(pool.clone(), (number, workspace), encryption, false).await?;
+        let data_keys = DataKeys::open(pool.clone(), (number, workspace), encryption, writes).await?;
         let connections = (pool.clone(), Claims::new(pool), data_keys);
         let inner = Inner::new((number, workspace), connections, queue, &stop, options);
         let log = Log { inner: Arc::new(inner) };

@@ -41,6 +41,8 @@ mod races;
 #[cfg(test)]
 mod relay;
 #[cfg(test)]
+mod rotation;
+#[cfg(test)]
 mod sealed;
 #[cfg(test)]
 mod sealed_messages;

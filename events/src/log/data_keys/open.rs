@@ -12,7 +12,7 @@ use crate::log::read::query;
 /// What the sentinel is, before the name of the workspace: the hash of both is wrapped like a data key.
 const SENTINEL_TAG: &[u8] = b"anamnesis sentinel 1\n";
 /// The oldest key of each master key that wraps any. Skips from one master key to the next along the index.
-const ONE_OF_EACH: &str = "WITH RECURSIVE each (master_key) AS (
+pub(super) const ONE_OF_EACH: &str = "WITH RECURSIVE each (master_key) AS (
         SELECT min(master_key) FROM anamnesis.data_key WHERE log = $1 AND wrapped IS NOT NULL
       UNION ALL
         SELECT (SELECT min(k.master_key) FROM anamnesis.data_key AS k
