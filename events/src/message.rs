@@ -249,7 +249,9 @@ fn parse_reference(text: &str) -> Option<(ResourceKey, Version)> {
     Some((ResourceKey::new(resource_type, id), Version::new(version)))
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
+/// Bytes as hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
         // Writing to a string cannot fail.
         let _written = write!(out, "{byte:02x}");

@@ -102,7 +102,7 @@ pub async fn open_or_create(
 ) -> Result<Stream, StreamError> {
     let name = stream_name(workspace);
     match context.get_stream(&name).await {
-        Ok(stream) => adjust(context, stream, options).await,
+        Ok(stream) => adjust(context, (stream, workspace), options).await,
         Err(error) if is_missing(&error) => {
             let head = log.head().await?.get();
             let floor = head.saturating_sub(options.refill_events_max) + 1;
@@ -125,7 +125,7 @@ fn config(name: &str, workspace: &str, options: &StreamOptions, first_sequence: 
     Config {
         name: name.to_owned(),
         description: Some("Anamnesis events; the stream sequence is the position in the log".into()),
-        subjects: vec![format!("anamnesis.{}.>", subject_token(workspace))],
+        subjects: vec![subjects(workspace)],
         retention: RetentionPolicy::Limits,
         discard: DiscardPolicy::Old,
         storage: StorageType::File,
@@ -142,12 +142,24 @@ fn config(name: &str, workspace: &str, options: &StreamOptions, first_sequence: 
     }
 }
 
-/// Brings the limits of an existing stream to those of the configuration.
-async fn adjust(context: &Context, stream: Stream, options: &StreamOptions) -> Result<Stream, StreamError> {
+/// What the stream takes: the messages of events, whose subjects have as many parts. Other messages of the workspace, such as
+/// alerts, have fewer; one that came into the stream would take a number that belongs to an event.
+fn subjects(workspace: &str) -> String {
+    format!("anamnesis.{}.*.*.*.*", subject_token(workspace))
+}
+
+/// Brings the limits and subjects of an existing stream to those of the configuration.
+async fn adjust(
+    context: &Context,
+    (stream, workspace): (Stream, &str),
+    options: &StreamOptions,
+) -> Result<Stream, StreamError> {
     let current = &stream.cached_info().config;
+    let subjects = vec![subjects(workspace)];
     if current.max_age == options.age_max
         && current.max_bytes == options.bytes_max.unwrap_or(UNBOUNDED)
         && current.num_replicas == options.replicas
+        && current.subjects == subjects
     {
         return Ok(stream);
     }
@@ -155,6 +167,7 @@ async fn adjust(context: &Context, stream: Stream, options: &StreamOptions) -> R
     wanted.max_age = options.age_max;
     wanted.max_bytes = options.bytes_max.unwrap_or(UNBOUNDED);
     wanted.num_replicas = options.replicas;
+    wanted.subjects = subjects;
     let name = wanted.name.clone();
     tracing::info!(stream.name = %name, "adjusting the limits of the JetStream stream");
     context.update_stream(wanted).await.map_err(StreamError::nats)?;

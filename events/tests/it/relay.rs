@@ -383,6 +383,38 @@ async fn bodies_that_messages_leave_out_come_from_the_log() {
     relay.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn other_messages_of_the_workspace_take_no_number_of_an_event() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    let context = async_nats::jetstream::new(client.clone());
+    // As an older program has made it: everything below the workspace came into it.
+    let wide = async_nats::jetstream::stream::Config {
+        name: stream_name(WORKSPACE),
+        subjects: vec![format!("anamnesis.{WORKSPACE}.>")],
+        allow_direct: true,
+        ..Default::default()
+    };
+    context.create_stream(wide).await.unwrap();
+    let relay = bench.relay().await;
+    bench.append(1, 3).await;
+    published(&relay, bench.head().await).await;
+    for subject in ["alerts.many-patients", "audit.head"] {
+        client.publish(format!("anamnesis.{WORKSPACE}.{subject}"), "x".into()).await.unwrap();
+    }
+    client.flush().await.unwrap();
+    bench.append(4, 9).await;
+    published(&relay, bench.head().await).await;
+    bench.assert_stream_equals_log().await;
+    // Who filters by all of the workspace still gets it.
+    let stream = context.get_stream(stream_name(WORKSPACE)).await.unwrap();
+    let filter_subject = format!("anamnesis.{WORKSPACE}.>");
+    let config = OrderedConfig { filter_subject, ..OrderedConfig::default() };
+    let messages = stream.create_consumer(config).await.unwrap().messages().await.unwrap();
+    assert_eq!(tokio::time::timeout(PATIENCE, messages.take(9).count()).await.unwrap(), 9);
+    relay.stop().await;
+}
+
 fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     let status = std::process::Command::new("cp").arg("-a").arg(from.join(".")).arg(to).status().unwrap();
