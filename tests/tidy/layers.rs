@@ -5,7 +5,8 @@ use std::fs;
 use super::source::{root, sources};
 
 /// The crates and those of ours that they may depend on.
-const CRATES: [(&str, &[&str]); 4] = [
+const CRATES: [(&str, &[&str]); 5] = [
+    ("audit", &[]),
     ("fhir", &[]),
     ("events", &[]),
     ("engines", &[]),
@@ -13,8 +14,9 @@ const CRATES: [(&str, &[&str]); 4] = [
 ];
 
 /// The layers of the root crate and those that they must not mention.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     ("src/access", &["api", "app", "cli", "actors", "decide", "config", "error", "load", "synth"]),
+    ("src/audit", &["api", "app", "actors", "cli", "config", "decide", "load", "synth"]),
     ("src/decide", &["api", "app", "actors", "cli", "config", "error", "telemetry", "load", "synth"]),
     ("src/actors", &["api", "app", "cli", "config", "error", "load", "synth"]),
     ("src/synth", &["api", "app", "cli", "actors", "decide", "config", "error", "telemetry"]),
