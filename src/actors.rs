@@ -93,6 +93,8 @@ pub enum Outcome {
         operation: Operation,
         /// Where and when, and the bytes as they are served.
         recorded: Recorded,
+        /// The compartments that it touches, its home among them.
+        touches: Vec<String>,
     },
     /// Nothing to do: this version already says what the client sent.
     Unchanged(Arc<Current>),

@@ -8,6 +8,8 @@ pub(crate) mod access;
 mod actors;
 mod answer;
 mod as_of;
+mod audit_trail;
+mod audited;
 mod binary;
 mod body;
 mod call;
@@ -59,7 +61,10 @@ mod vread;
 mod write;
 mod xml;
 
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
+
+use audited::audited;
 
 pub use answer::Answer;
 pub use body::Arriving;
@@ -81,15 +86,52 @@ pub fn configure(services: Services) -> impl FnOnce(&mut ServiceConfig) {
     move |config| {
         config
             .app_data(web::Data::new(services))
-            .service(operator::at("$actors", "GET").route(web::get().to(actors::list)))
-            .service(operator::at("$events", "GET").route(web::get().to(feed::serve)))
-            .service(operator::at("$projections", "GET").route(web::get().to(projections::list)))
+            .service(operator::at("$actors", "GET").route(web::get().to(actors::list)).wrap(from_fn(audited)))
+            .service(operator::at("$events", "GET").route(web::get().to(feed::serve)).wrap(from_fn(audited)))
+            .service(
+                operator::at("$projections", "GET")
+                    .route(web::get().to(projections::list))
+                    .wrap(from_fn(audited)),
+            )
             .service(
                 operator::at("$rebuild", "POST, DELETE")
                     .route(web::post().to(rebuild::start))
-                    .route(web::delete().to(rebuild::cancel)),
+                    .route(web::delete().to(rebuild::cancel))
+                    .wrap(from_fn(audited)),
             )
-            .service(operator::at("$unpark", "POST").route(web::post().to(unpark::unpark)))
-            .service(web::scope("/{workspace}/{service}").default_service(web::to(http::serve)));
+            .service(
+                operator::at("$unpark", "POST").route(web::post().to(unpark::unpark)).wrap(from_fn(audited)),
+            )
+            .configure(audit_trail_routes)
+            .service(
+                web::scope("/{workspace}/{service}")
+                    .wrap(from_fn(audited))
+                    .default_service(web::to(http::serve)),
+            );
     }
+}
+
+/// The audit log of each workspace, as an endpoint beside its services.
+fn audit_trail_routes(config: &mut ServiceConfig) {
+    config
+        .service(
+            operator::at("audit/metadata", "GET")
+                .route(web::get().to(audit_trail::metadata))
+                .wrap(from_fn(audited)),
+        )
+        .service(
+            operator::at("audit/AuditEvent", "GET")
+                .route(web::get().to(audit_trail::search))
+                .wrap(from_fn(audited)),
+        )
+        .service(
+            operator::at("audit/AuditEvent/{id}", "GET")
+                .route(web::get().to(audit_trail::read))
+                .wrap(from_fn(audited)),
+        )
+        .service(
+            operator::at("audit/$verify", "GET")
+                .route(web::get().to(audit_trail::verify))
+                .wrap(from_fn(audited)),
+        );
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod actors;
+mod audit;
 mod banner;
 mod engines;
 mod health;

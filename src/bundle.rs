@@ -5,6 +5,7 @@
 //! of it is decided and recorded together ([`transaction`]), in the order DELETE, POST, PUT, GET and all or nothing.
 
 mod access;
+mod audited;
 mod batch;
 mod conditions;
 mod entry;
@@ -22,6 +23,7 @@ mod transaction;
 mod unheard;
 
 use actix_web::http::StatusCode;
+use anamnesis_audit::Action;
 use anamnesis_events::{Position, Remembered};
 use anamnesis_fhir::json::{Document, Limits, Value};
 
@@ -51,6 +53,7 @@ pub(crate) fn faults(bundle: Value<'_>, call: &Call) -> Vec<Issue> {
 pub(crate) async fn run(call: &Call, body: Body) -> Result<Answer, Failure> {
     let document = receive(call, body).await?;
     let (kind, entries) = entry::read(document.root(), &call.base, call.service.options.bundle_entries_max)?;
+    call.access.asks(kind.code(), Action::E, None);
     let outcome = match kind {
         BundleKind::Batch if call.once.is_some() => {
             let text =

@@ -1,5 +1,6 @@
 //! The command line: one subcommand a file.
 
+mod audit;
 mod config;
 mod feed;
 mod keys;
@@ -43,6 +44,7 @@ const FAILED: u8 = 1;
   anamnesis packages install us-core.tgz  profiles and value sets of a FHIR package
   anamnesis feed --follow              every change, from the first one on
   anamnesis verify                     checks that nothing in the store was changed, lost or added
+  anamnesis audit verify               checks that no record of an access was changed, lost or added
   anamnesis replay --resource Patient/1   who changed a resource, and when
   anamnesis keys status                how the keys stand with which the store is encrypted
   anamnesis rebuild search             builds the search index again while the server goes on
@@ -65,6 +67,7 @@ enum Command {
     Packages(packages::Arguments),
     Feed(feed::Arguments),
     Verify(verify::Arguments),
+    Audit(audit::Arguments),
     Replay(replay::Arguments),
     Rebuild(rebuild::Arguments),
     Parked(parked::Arguments),
@@ -84,6 +87,7 @@ pub fn run() -> ExitCode {
         Command::Packages(arguments) => packages::run(arguments),
         Command::Feed(arguments) => feed::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),
+        Command::Audit(arguments) => audit::run(arguments),
         Command::Replay(arguments) => replay::run(arguments),
         Command::Rebuild(arguments) => rebuild::run(arguments),
         Command::Parked(arguments) => parked::run(arguments),

@@ -5,6 +5,7 @@
 //! refused with its place, so that a slip of the pen does not silently run a server with the defaults.
 
 mod actors;
+mod audit;
 mod authentication;
 mod azure;
 mod checks;
@@ -28,6 +29,7 @@ mod workspace;
 use std::path::PathBuf;
 
 pub use actors::ActorSettings;
+pub use audit::{AlertSettings, AuditMode, AuditSettings};
 pub use authentication::{AuthenticationSettings, PrincipalType, RoleAssignment};
 pub use azure::{CorsSettings, ExportSettings, GuideSettings};
 pub use encryption::{EncryptionSettings, KeyServiceSettings};

@@ -7,6 +7,7 @@ pub mod access;
 pub mod actors;
 pub mod api;
 pub mod app;
+pub mod audit;
 mod bundle;
 pub mod cli;
 pub mod clock;

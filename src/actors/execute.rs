@@ -48,7 +48,7 @@ pub(super) async fn execute(
                 (Decision::Absent, current) => return Ok(Outcome::Absent(current)),
             };
             newest = None;
-            let (operation, home) = (draft.operation, draft.home.clone());
+            let (operation, home, touches) = (draft.operation, draft.home.clone(), draft.touches.clone());
             let erased = operation == Operation::Delete && draft.erases == Erases::Earlier;
             let group = Group { idempotency: work.terms.idempotency.clone(), ..Group::single(draft) };
             match surroundings.log.append(group).await {
@@ -59,7 +59,7 @@ pub(super) async fn execute(
                     }
                     if !operation.makes_version() {
                         newest = current;
-                        return Ok(Outcome::Written { key: key.clone(), operation, recorded });
+                        return Ok(Outcome::Written { key: key.clone(), operation, recorded, touches });
                     }
                     newest = Some(Arc::new(Current {
                         version: recorded.version,
@@ -70,7 +70,7 @@ pub(super) async fn execute(
                         erased,
                         payload: recorded.payload.clone(),
                     }));
-                    return Ok(Outcome::Written { key: key.clone(), operation, recorded });
+                    return Ok(Outcome::Written { key: key.clone(), operation, recorded, touches });
                 }
                 Err(AppendError::Conflict { kind: ConflictKind::IdentifierTaken { id }, .. }) => {
                     return Ok(Outcome::Held { id });

@@ -8,6 +8,7 @@ use actix_web::HttpRequest;
 use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, HeaderValue};
 
+use super::audited;
 use super::call::{Call, Conditions, Request};
 use super::delete;
 use super::interaction::{self, Interaction};
@@ -73,7 +74,9 @@ pub(super) async fn admit(
         return Ok(Arc::default());
     }
     let lines = request.headers().get_all(AUTHORIZATION).map(HeaderValue::as_bytes);
-    Ok(gate.admit(&lines.collect::<Vec<_>>(), request.query_string()).await?)
+    let principal = gate.admit(&lines.collect::<Vec<_>>(), request.query_string()).await?;
+    audited::access(request).by(&principal);
+    Ok(principal)
 }
 
 /// What is served to everybody: what the server can do, and which methods there are.

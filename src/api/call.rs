@@ -16,6 +16,7 @@ use super::service::Service;
 use super::turns::Held;
 use crate::access::Principal;
 use crate::actors::{Kept, Outcome, Terms, WriteError};
+use crate::audit::Access;
 use crate::decide::{Command, Expected, Provenance};
 use crate::error::Failure;
 
@@ -56,6 +57,8 @@ pub struct Request {
     pub base: String,
     /// Names the request in logs and outcomes.
     pub correlation_id: String,
+    /// What is noted of it for the audit log.
+    pub access: Access,
 }
 
 /// Headers that a request depends on, as they were sent (`Bundle.entry.request` has the same).
@@ -109,6 +112,7 @@ pub struct Call {
     pub(crate) profile_validation: Option<bool>,
     pub(crate) base: String,
     pub(crate) correlation_id: String,
+    pub(crate) access: Access,
 }
 
 impl Call {
@@ -184,13 +188,18 @@ impl Call {
         if turn.into_iter().chain(&self.turn_of_parameters).any(|turn| turn.is_lost()) {
             return Err(WriteError::TurnLost);
         }
-        if let Some(sent) = &self.sent_provenance {
-            return provenance::submit(self, sent, &command, turn).await;
+        let outcome = match &self.sent_provenance {
+            Some(sent) => provenance::submit(self, sent, &command, turn).await?,
+            None => {
+                let idempotency = self.once.as_ref().map(|once| once.noting(Vec::new()));
+                let terms = Terms { idempotency, kept: self.kept(turn) };
+                self.service.compartments.submit_on(command, self.provenance(), terms).await?
+            }
+        };
+        if let Outcome::Written { key, recorded, touches, .. } = &outcome {
+            self.access.writes(key, recorded.version, recorded.position, touches);
         }
-        let idempotency = self.once.as_ref().map(|once| once.noting(Vec::new()));
-        let kept = self.kept(turn);
-        let terms = Terms { idempotency, kept };
-        self.service.compartments.submit_on(command, self.provenance(), terms).await
+        Ok(outcome)
     }
 
     /// What is kept until the write has been answered.

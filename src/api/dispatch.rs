@@ -12,7 +12,7 @@ use super::query::Query;
 use super::route::Place;
 use super::service::Service;
 use super::{
-    access, as_of, capabilities, conditional_create, conditional_delete, conditional_patch,
+    access, as_of, audited, capabilities, conditional_create, conditional_delete, conditional_patch,
     conditional_update, create, delete, history, idempotency, parameters, patch, provenance, read,
     reindex_job, search, update, vread,
 };
@@ -34,6 +34,8 @@ pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request
         return Err(Failure::forbidden("This server does not bound requests to scopes yet."));
     }
     let found = interaction::find(&request.method, &place);
+    request.access.by(&request.principal);
+    audited::note_interaction(&request.access, found, &place, (&request.path, &request.query));
     let query = Query::parse(&request.query)?;
     access::check_request(service, &request, &place, &query)?;
     let (request, once) = match found {
@@ -63,6 +65,7 @@ pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request
         profile_validation: request.profile_validation,
         base: request.base,
         correlation_id: request.correlation_id,
+        access: request.access,
     };
     if request.method == Method::OPTIONS {
         return Ok(options(&place));

@@ -19,6 +19,7 @@ use futures::Stream;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Style, respond};
+use super::audited;
 use super::operator;
 use super::service::Services;
 use crate::access::Action;
@@ -77,6 +78,7 @@ async fn open(
         messages,
         parameters: parameters.clone(),
         stopping: services.stopping(),
+        end: audited::End::of(request, "$events-end"),
     };
     Ok((parameters, reader))
 }
@@ -121,6 +123,8 @@ struct Reader {
     messages: MessageOptions,
     parameters: Parameters,
     stopping: CancellationToken,
+    /// Put on record when the stream has ended.
+    end: Option<audited::End>,
 }
 
 /// Why a feed breaks off in the middle; the client sees the connection end without its last chunk.
@@ -178,6 +182,9 @@ impl Reader {
                 break;
             }
             self.parameters.after = event.position;
+            if let Some(end) = &self.end {
+                end.reaches(event.position);
+            }
             if self.parameters.wants(event) {
                 line::write(&mut out, event, &self.messages, self.parameters.form, self.parameters.body);
             }

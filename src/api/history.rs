@@ -122,6 +122,7 @@ async fn page(call: &Call, scope: HistoryScope, path: &str) -> Result<Made, Fail
     let head = Head { kind: "history", id: &call.correlation_id, total: None, links: &links };
     let mut bundle = Page::new(&head, capacity);
     for event in &events {
+        call.access.finds(event);
         entry(&mut bundle, call, event, holes.take());
     }
     Ok(Made { bundle: bundle.finish(), is_empty: events.is_empty(), as_of })

@@ -17,7 +17,8 @@ use super::large::LARGE_BYTES_MIN;
 use super::route::Place;
 use super::service::{Service, Services};
 use super::{
-    access, binary, body, dispatch, idempotency, interaction, negotiate, patch, query, validation, xml,
+    access, audited, binary, body, dispatch, idempotency, interaction, negotiate, patch, query, validation,
+    xml,
 };
 use crate::access::{Action, Principal};
 use crate::error::Failure;
@@ -70,6 +71,11 @@ async fn answer(
         .ok_or_else(|| Failure::not_found("There is no such workspace or service."))?;
     let path = below_base(request.uri().path());
     let place = Place::parse(path);
+    let found = place.as_ref().ok().and_then(|place| interaction::find(request.method(), place));
+    let noted = audited::access(request);
+    if let Ok(place) = &place {
+        audited::note_interaction(&noted, found, place, (path, request.query_string()));
+    }
     // Before anything else is said, and before anything that is sent is read.
     let principal = access::admit(request, &service.gate, place.as_ref().ok()).await?;
     let (query, asked) = asked?;
@@ -79,7 +85,7 @@ async fn answer(
         true => *style = Style::default(),
         false => drop(asked?),
     }
-    let label = interaction::find(request.method(), &place).map_or("fhir/none", Interaction::label);
+    let label = found.map_or("fhir/none", Interaction::label);
     request.extensions_mut().insert(RouteLabel(label));
     let head = head(request, principal)?;
     access::check_request(service, &head, &place, &query)?;
@@ -97,6 +103,7 @@ async fn answer(
         base: base(request, service)?,
         path: path.to_owned(),
         correlation_id: ids.correlation.clone(),
+        access: noted,
         ..head
     };
     let (is_large, service) = (came.bytes() > LARGE_BYTES_MIN, Arc::clone(service));
@@ -232,9 +239,33 @@ fn below_base(path: &str) -> &str {
 /// # Errors
 /// 400 for a `Host` that is none (RFC 9112 section 3.2), or another header that names one: it would stand in links.
 fn base(request: &HttpRequest, service: &Service) -> Result<String, Failure> {
-    if let Some(public) = &service.options.public_url {
-        return Ok(public.clone());
+    match &service.options.public_url {
+        Some(public) => Ok(public.clone()),
+        None => Ok(format!("{}/{}/{}", origin(request)?, service.workspace, service.name)),
     }
+}
+
+/// The address of something that stands beside the services of a workspace, as clients know it.
+///
+/// # Errors
+/// As [`base`].
+pub(super) fn base_of(
+    request: &HttpRequest,
+    services: &Services,
+    (workspace, name): (&str, &str),
+) -> Result<String, Failure> {
+    let beside = |service: &Arc<Service>| {
+        let public = service.options.public_url.as_deref()?;
+        public.strip_suffix(service.name.as_str()).filter(|rest| rest.ends_with('/')).map(str::to_owned)
+    };
+    match services.of_workspace(workspace).find_map(beside) {
+        Some(public) => Ok(format!("{public}{name}")),
+        None => Ok(format!("{}/{workspace}/{name}", origin(request)?)),
+    }
+}
+
+/// The server as the client names it.
+fn origin(request: &HttpRequest) -> Result<String, Failure> {
     let connection = request.connection_info();
     let (scheme, host) = (connection.scheme(), connection.host());
     let is_host = |text: &str| !text.contains('@') && text.parse::<Authority>().is_ok();
@@ -242,7 +273,7 @@ fn base(request: &HttpRequest, service: &Service) -> Result<String, Failure> {
     if !sent.all(is_host) || !is_host(host) || !scheme.bytes().all(|byte| byte.is_ascii_alphabetic()) {
         return Err(Failure::invalid("The header Host, or what a proxy has made of it, names no host."));
     }
-    Ok(format!("{scheme}://{host}/{}/{}", service.workspace, service.name))
+    Ok(format!("{scheme}://{host}"))
 }
 
 fn conditions(headers: &HeaderMap) -> Result<Conditions, Failure> {

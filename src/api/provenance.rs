@@ -128,6 +128,7 @@ pub(super) async fn submit(
             return Err(WriteError::Interrupted);
         };
         let (key, operation, home) = (draft.key.clone(), draft.operation, draft.home.clone());
+        let touches = draft.touches.clone();
         let group = Group {
             drafts: vec![draft, *about],
             transaction: Some(clock::new_transaction_id()),
@@ -140,7 +141,7 @@ pub(super) async fn submit(
                 if recorded.replayed {
                     return Err(WriteError::AlreadyRecorded);
                 }
-                return Ok(Outcome::Written { key, operation, recorded });
+                return Ok(Outcome::Written { key, operation, recorded, touches });
             }
             Err(WriteError::Log(AppendError::Conflict {
                 index: 0,

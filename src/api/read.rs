@@ -49,6 +49,7 @@ pub(crate) fn answer(call: &Call, event: &Event) -> Result<Answer, Failure> {
     if event.operation == Operation::Delete {
         return Err(Failure::gone(event.version));
     }
+    call.access.shows(event);
     let subset = Subset::parse(&call.query)?;
     let modified = SystemTime::from(event.recorded_at);
     let known = negotiate::is_not_modified(&call.conditions, event.version, modified)?;

@@ -445,6 +445,7 @@ pub(super) fn bundle(
         [(entries.matches, r#"{"mode":"match"}"#), (entries.included, r#"{"mode":"include"}"#)]
     {
         for event in events {
+            call.access.finds(event);
             let full_url = call.full_url(&event.key);
             page.entry(Some(&full_url), Some(&subset.of(&event.payload)), &[("search", search)]);
         }

@@ -17,6 +17,7 @@ use super::turns::Turns;
 use super::validation::ValidationOptions;
 use crate::access::Gate;
 use crate::actors::Compartments;
+use crate::audit::Audit;
 use crate::error::Failure;
 use crate::profiles::StoredProfiles;
 use crate::search_parameters::{Keeper, StoredParameters};
@@ -229,6 +230,7 @@ pub struct Services {
     /// Of workspaces that have an authority of their own.
     gates: Arc<HashMap<String, Arc<Gate>>>,
     stopping: CancellationToken,
+    audits: Arc<HashMap<String, Audit>>,
 }
 
 impl Services {
@@ -257,6 +259,19 @@ impl Services {
         services.sort_by(|a, b| a.name.cmp(&b.name));
         let of_service = || services.iter().map(|service| &service.gate).find(|gate| !gate.is_open());
         self.gates.get(workspace).or_else(of_service).cloned().unwrap_or_else(Gate::open)
+    }
+
+    /// The same with audit logs, by workspace.
+    #[must_use]
+    pub fn with_audits(mut self, audits: HashMap<String, Audit>) -> Self {
+        self.audits = Arc::new(audits);
+        self
+    }
+
+    /// The audit log of a workspace, where it has one.
+    #[must_use]
+    pub fn audit(&self, workspace: &str) -> Option<&Audit> {
+        self.audits.get(workspace)
     }
 
     /// Finds a service.

@@ -42,6 +42,7 @@ pub(crate) fn answer(call: &Call, key: &ResourceKey, written: Outcome) -> Result
 
 /// Answers with a version that was there already: nothing was written.
 pub(crate) fn found(call: &Call, key: &ResourceKey, current: &Current) -> Answer {
+    call.access.finds_in(key, current.version, &current.home);
     let version = Shown {
         key,
         version: current.version,
@@ -54,6 +55,7 @@ pub(crate) fn found(call: &Call, key: &ResourceKey, current: &Current) -> Answer
 
 /// Answers with the event that a write has recorded before.
 pub(crate) fn recorded(call: &Call, event: Event) -> Answer {
+    call.access.writes(&event.key, event.version, event.position, &event.touches);
     if event.operation == Operation::Delete {
         let mut answer = Answer::new(StatusCode::NO_CONTENT);
         answer.version = Some(event.version);

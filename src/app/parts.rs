@@ -82,7 +82,8 @@ impl Parts {
         }
         let services =
             Services::new(workspaces.iter().flat_map(|workspace| workspace.services.clone()).collect());
-        let services = services.with_gates(gates);
+        let services =
+            services.with_gates(gates).with_audits(workspaces.iter().filter_map(Workspace::audit).collect());
         let health = Health::new(checks);
         Ok(Parts { settings, addresses, metrics, health, workspaces, services })
     }

@@ -13,12 +13,14 @@ use anyhow::Context;
 use tokio::sync::{Mutex, watch};
 
 use super::actors;
+use super::audit::Auditing;
 use super::health::Check;
 use super::live::Live;
 use super::parts::{Addresses, Shared};
 use super::subscriptions;
 use crate::actors::{ActorOptions, Compartments};
 use crate::api::{ApiOptions, Checked, Service, ValidationOptions};
+use crate::audit::Audit;
 use crate::clock;
 use crate::config::{
     DateEqualsSetting, FeedBody, FeedSettings, FhirSettings, SearchSettings, ServiceSettings, Settings,
@@ -43,6 +45,7 @@ pub(super) struct Workspace {
     terminology: Arc<Supervisor>,
     subscriptions: Option<Subscriptions>,
     keeper: Arc<Keeper>,
+    auditing: Option<Auditing>,
 }
 
 impl Workspace {
@@ -72,6 +75,10 @@ impl Workspace {
         let (terminology, definitions) = terminology(&log, settings, addresses)
             .await
             .with_context(|| format!("cannot start the terminology of the workspace `{name}`"))?;
+        let auditing = match workspace.is_audited() {
+            true => Some(Auditing::start(name, workspace, &addresses.database, client.clone()).await?),
+            false => None,
+        };
         let parameters = Arc::new(StoredParameters::new(log.clone()));
         let beside = (index.clone(), search.clone());
         let full_text = workspace.search.full_text.into();
@@ -115,7 +122,14 @@ impl Workspace {
             terminology,
             subscriptions,
             keeper,
+            auditing,
         })
+    }
+
+    /// Its name, and its audit log, where it keeps one.
+    pub(super) fn audit(&self) -> Option<(String, Audit)> {
+        let auditing = self.auditing.as_ref()?;
+        Some((self.log.workspace().to_owned(), auditing.audit.clone()))
     }
 
     /// Whether the log takes writes and the relay carries them.
@@ -175,6 +189,9 @@ impl Workspace {
             tokio::time::timeout(RELAY_DRAIN, status.wait_for(|status| status.published >= head)).await;
         if let Some(relay) = self.relay.lock().await.take() {
             relay.stop().await;
+        }
+        if let Some(auditing) = &self.auditing {
+            auditing.close().await;
         }
         self.keeper.stop().await;
         self.search.stop().await;

@@ -38,6 +38,7 @@ pub(super) async fn dispatch(
     entry: &Entry<'_>,
     at: Option<Position>,
 ) -> Result<api::Answer, Failure> {
+    let access = call.access.entry(entry.index);
     let (path, mut query) = entry.target.path_and_query();
     entry.own.add_to(&mut query);
     let body = match (entry.method, entry.resource) {
@@ -66,10 +67,16 @@ pub(super) async fn dispatch(
         body,
         base: call.base.clone(),
         correlation_id: call.correlation_id.clone(),
+        access: access.clone(),
         ..Request::default()
     };
     // A bundle within a bundle is refused when entries are read, so this goes one level deep; the type does not know.
-    Box::pin(api::dispatch(&call.service, request)).await
+    let outcome = Box::pin(api::dispatch(&call.service, request)).await;
+    access.comes_to(match &outcome {
+        Ok(answer) => answer.status.as_u16(),
+        Err(failure) => failure.status().as_u16(),
+    });
+    outcome
 }
 
 /// An answer as an entry of the response; that of a HEAD has no body (RFC 9110 section 9.3.2).

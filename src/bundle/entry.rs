@@ -24,6 +24,16 @@ pub(super) enum BundleKind {
     Transaction,
 }
 
+impl BundleKind {
+    /// Its code.
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            Self::Batch => "batch",
+            Self::Transaction => "transaction",
+        }
+    }
+}
+
 /// The methods that entries may have, in the order in which a transaction does them (R4 http.html#trules).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Method {

@@ -14,7 +14,7 @@ use super::plan::{Reading, Step};
 use super::reads::Foreseen;
 use super::response::Answer;
 use super::target::Target;
-use super::{Outcome, access, patch, reads, replay};
+use super::{Outcome, access, audited, patch, reads, replay};
 use crate::actors::WriteError;
 use crate::api::conditional_create::contended;
 use crate::api::turns::Held;
@@ -203,6 +203,7 @@ async fn write(
     let provenance = call.provenance();
     let mut drafts: Vec<Draft> = Vec::new();
     let mut of_entry = Vec::new();
+    let mut touched = Vec::new();
     for index in order {
         let (Some(Step::Write(command)), Some(entry)) = (steps.get(index), entries.get(index)) else {
             continue;
@@ -212,6 +213,7 @@ async fn write(
             .map_err(|refusal| refused(refusal, entry, command.key()))?;
         if let Decision::Append(draft) = decision {
             of_entry.push((index, draft.key.clone(), draft.operation));
+            touched.push(draft.touches.clone());
             drafts.push(*draft);
         }
     }
@@ -247,6 +249,7 @@ async fn write(
         }
         Err(error) => return Err(Tried::Refused(error.into())),
     };
+    audited::wrote(call, &of_entry, &recorded, &touched);
     let last = recorded.last().map(|recorded| recorded.position);
     let recorded = of_entry
         .into_iter()
@@ -305,7 +308,8 @@ async fn answer(call: &Call, entries: &[Entry<'_>], done: Done) -> Result<Outcom
     };
     let mut answers = Vec::with_capacity(entries.len());
     for (index, (entry, step)) in entries.iter().zip(&steps).enumerate() {
-        answers.push(match step {
+        let is_written = written.recorded.contains_key(&index);
+        let answer = match step {
             Step::Nothing => Answer::new(StatusCode::NO_CONTENT),
             Step::Found(key) => unchanged(call, key, &written.current),
             Step::Patch(patching) => unchanged(call, &patching.key, &written.current),
@@ -322,7 +326,9 @@ async fn answer(call: &Call, entries: &[Entry<'_>], done: Done) -> Result<Outcom
                 Some(answer) => answer,
                 None => read(call, entry, (path, query), at).await,
             },
-        });
+        };
+        audited::note(call, entry, step, answer.status, (!is_written).then_some(&written.current));
+        answers.push(answer);
     }
     Ok((answers, written.last))
 }

@@ -120,6 +120,11 @@ impl Store {
         Ok(Database::new(&self.addresses.database, &options)?)
     }
 
+    /// The address of the database.
+    pub(super) fn database_address(&self) -> &str {
+        &self.addresses.database
+    }
+
     /// A connection to the stream's server.
     pub(super) async fn nats(&self) -> anyhow::Result<async_nats::Client> {
         let connecting =

@@ -9,11 +9,13 @@ use anamnesis_fhir::definitions::r4;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
+use super::audit::AuditSettings;
 use super::authentication;
 use super::problem::Problem;
 use super::settings::Settings;
 use super::sources::Read;
-use super::workspace::{RESERVED_NAMES, ServiceSettings, WorkspaceSettings};
+use super::workspace::{AUDIT, RESERVED_NAMES, ServiceSettings, WorkspaceSettings};
+use crate::audit::Networks;
 
 /// What is found wrong, by the path of the setting.
 #[derive(Debug, Default)]
@@ -168,6 +170,11 @@ fn of_workspace(name: &str, workspace: &WorkspaceSettings, public: &mut Public, 
         &[("replicas", feed.replicas), ("age_max_days", days), ("bytes_max", bytes)],
     );
     workspace.encryption.check(&format!("{path}.encryption"), findings);
+    of_audit(&format!("{path}.audit"), &workspace.audit, findings);
+    if workspace.services.contains_key(AUDIT) {
+        let message = format!("no service can be named `{AUDIT}`: the audit log is found there");
+        findings.add(format!("{path}.services.{AUDIT}"), message);
+    }
     for (name, service) in &workspace.services {
         let path = format!("{path}.services.{name}");
         of_service(&path, (name, service), workspace, findings);
@@ -182,6 +189,27 @@ fn of_workspace(name: &str, workspace: &WorkspaceSettings, public: &mut Public, 
             }
             None => {}
         }
+    }
+}
+
+fn of_audit(path: &str, audit: &AuditSettings, findings: &mut Findings) {
+    let alerts = &audit.alerts;
+    let days = usize::try_from(audit.retention_days).unwrap_or(usize::MAX);
+    findings.at_least_one(path, &[("retention_days", days)]);
+    findings.at_least_one(
+        &format!("{path}.alerts"),
+        &[("patients_max", alerts.patients_max), ("refused_max", alerts.refused_max)],
+    );
+    if let Err((place, error)) = Networks::parse(&audit.trusted_proxies) {
+        findings.add(format!("{path}.trusted_proxies[{place}]"), error.to_string());
+    }
+    if alerts.time_zone.parse::<chrono_tz::Tz>().is_err() {
+        let message = format!("`{}` is no time zone, such as Europe/Berlin", alerts.time_zone);
+        findings.add(format!("{path}.alerts.time_zone"), message);
+    }
+    if alerts.work_from_h >= alerts.work_until_h || alerts.work_until_h > 24 {
+        findings
+            .add(format!("{path}.alerts.work_from_h"), "must be before work_until_h, which is 24 at most");
     }
 }
 

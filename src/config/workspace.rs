@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::audit::AuditSettings;
 use super::authentication::{AuthenticationSettings, RoleAssignment};
 use super::azure::{CorsSettings, ExportSettings, GuideSettings};
 use super::encryption::EncryptionSettings;
@@ -22,6 +23,8 @@ use super::subscriptions::SubscriptionSettings;
 pub(super) const NAME_PATTERN: &str = "^[a-z][a-z0-9-]{0,62}$";
 /// Names that no workspace may have, because addresses of the server itself begin with them.
 pub(super) const RESERVED_NAMES: [&str; 2] = ["health", "metrics"];
+/// Where auditors find the audit log of a workspace, among its services: no service may be called so.
+pub(super) const AUDIT: &str = "audit";
 
 /// A workspace: services that share a log of events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -44,6 +47,17 @@ pub struct WorkspaceSettings {
     /// Who has which role, at all of its services.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub role_assignments: Vec<RoleAssignment>,
+    /// What is put on record of accesses.
+    pub audit: AuditSettings,
+}
+
+impl WorkspaceSettings {
+    /// Whether accesses are put on record: as it is said, else where clients of a service have to say who they are.
+    #[must_use]
+    pub fn is_audited(&self) -> bool {
+        let authenticates = || self.services.values().any(|own| own.authentication.is_configured());
+        self.audit.enabled.unwrap_or_else(authenticates)
+    }
 }
 
 impl Default for WorkspaceSettings {
@@ -56,6 +70,7 @@ impl Default for WorkspaceSettings {
             subscriptions: SubscriptionSettings::default(),
             authentication: AuthenticationSettings::default(),
             role_assignments: Vec::new(),
+            audit: AuditSettings::default(),
         }
     }
 }

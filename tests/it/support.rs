@@ -10,9 +10,11 @@ use actix_web::{App, HttpServer};
 use anamnesis::access::Gate;
 use anamnesis::actors::{ActorOptions, Compartments};
 use anamnesis::api::{self, ApiOptions, Service, Services};
+use anamnesis::audit::{Audit, Mode, Networks};
 use anamnesis::decide::Rules;
 use anamnesis::search_parameters::{FullText, Keeper, StoredParameters};
 use anamnesis::subscriptions::{Subscribing, SubscriptionOptions, Subscriptions};
+use anamnesis_audit::{AuditLog, AuditOptions};
 use anamnesis_engines::testing;
 use anamnesis_events::{Log, LogOptions};
 use anamnesis_projections::search::{SearchIndex, SearchProjection};
@@ -39,6 +41,8 @@ pub(crate) struct Setup {
     pub(crate) full_text: FullText,
     /// Who is let in; everybody where nothing is said.
     pub(crate) gate: Option<std::sync::Arc<Gate>>,
+    /// Whether accesses are put on record, and what becomes of those that cannot be.
+    pub(crate) audit: Option<(AuditOptions, Mode)>,
 }
 
 /// A running server.
@@ -55,6 +59,7 @@ pub(crate) struct Server {
     keeper: std::sync::Arc<Keeper>,
     terminology: Option<std::sync::Arc<Supervisor>>,
     pub(crate) subscriptions: Option<Subscriptions>,
+    pub(crate) audit: Option<AuditLog>,
     handle: actix_web::dev::ServerHandle,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -155,6 +160,9 @@ impl Server {
             terminology.stop().await;
         }
         self.log.close().await;
+        if let Some(audit) = &self.audit {
+            audit.close().await;
+        }
     }
 
     async fn start_on(url: String, mut setup: Setup) -> Server {
@@ -196,7 +204,16 @@ impl Server {
         if let Some(gate) = setup.gate {
             service = service.with_gate(gate);
         }
-        let services = Services::new(vec![service]);
+        let mut services = Services::new(vec![service]);
+        let audit = match setup.audit.take() {
+            Some((options, mode)) => Some((AuditLog::open(&url, "default", options).await.unwrap(), mode)),
+            None => None,
+        };
+        if let Some((log, mode)) = &audit {
+            let proxies = Networks::parse(&["127.0.0.1".to_owned()]).unwrap();
+            let audit = Audit::new(log.clone(), *mode, proxies);
+            services = services.with_audits([("default".to_owned(), audit)].into());
+        }
         let service = services.find("default", "fhir").unwrap().clone();
         let (address, handle, thread) = serve(services);
         let root = format!("http://{address}");
@@ -214,6 +231,7 @@ impl Server {
             keeper,
             terminology,
             subscriptions,
+            audit: audit.map(|(log, _)| log),
             handle,
             thread: Some(thread),
         }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "these are tests")]
 
 mod accounts;
+mod audit;
 mod config;
 mod crashes;
 mod encryption;

@@ -153,6 +153,7 @@ fn bundle(call: &Call, record: &Record<'_>, links: &[Link], entries: &[Entry], i
     let mut page = Page::new(&head, capacity);
     for Entry { event, is_referenced } in entries {
         debug_assert!(event.operation != Operation::Delete, "what was deleted is in no record");
+        call.access.finds(event);
         let mode = if *is_referenced { r#"{"mode":"include"}"# } else { r#"{"mode":"match"}"# };
         let body = record.asked.subset.of(&event.payload);
         page.entry(Some(&call.full_url(&event.key)), Some(&body), &[("search", mode)]);
