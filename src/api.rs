@@ -12,6 +12,7 @@ mod audit_trail;
 mod audited;
 mod binary;
 mod body;
+mod bounds;
 mod call;
 mod capabilities;
 pub(crate) mod conditional_create;

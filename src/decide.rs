@@ -3,6 +3,7 @@
 //! [`decide`] is the whole of it. What it needs to know of the world is in its arguments: the [`Command`] (with
 //! ids already given), the [`Current`] version of the resource, and the [`Rules`] of the service.
 
+pub mod bounds;
 pub mod candidate;
 pub mod check;
 pub mod conditional;
@@ -21,9 +22,11 @@ use std::sync::Arc;
 
 use anamnesis_events::{Draft, Erases, Event, Identifier, Kind, Operation, Position, ResourceKey, Version};
 use anamnesis_fhir::search::custom::Fault;
+use bounds::Within;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
+pub use bounds::{Act, Bounds};
 pub use candidate::Candidate;
 pub use check::Check;
 pub use precondition::Expected;
@@ -91,6 +94,16 @@ pub struct Provenance {
     pub agent: Arc<str>,
     /// Where it comes from or why.
     pub source: Option<Arc<str>>,
+    /// What the writer may reach; `None` for everything.
+    pub bounds: Option<Arc<dyn Bounds>>,
+}
+
+impl Provenance {
+    /// Of somebody whom nothing bounds.
+    #[must_use]
+    pub fn of(agent: Arc<str>) -> Self {
+        Self { agent, source: None, bounds: None }
+    }
 }
 
 /// How a service treats the versions of a type (AHDS versioning policy).
@@ -182,6 +195,8 @@ pub enum Decision {
     Unchanged,
     /// Nothing: what the client wants deleted is not there.
     Absent,
+    /// The same, and nothing is to be told of what is there: it is out of the client's reach.
+    Hidden,
 }
 
 /// Why a command is refused. Refusals say nothing of the resource's content.
@@ -236,6 +251,15 @@ pub enum Refusal {
         "R4 defines this search parameter: it cannot be deleted, but disabled by SearchParameter/$status"
     )]
     OfR4,
+    /// The bounds of the writer are against it.
+    #[error("the token does not allow this: {0}")]
+    OutOfBounds(&'static str),
+    /// Nothing is there that the writer may change, or it is out of reach: which of the two, nobody is told.
+    #[error(
+        "there is no resource of this type and id that the token may change, and with it none is made under an id of the \
+         client's"
+    )]
+    OutOfReach,
     /// What is recorded cannot be read again.
     #[error("the recorded version cannot be read")]
     Unreadable,
@@ -251,6 +275,13 @@ pub fn decide(
     rules: &Rules,
     provenance: &Provenance,
 ) -> Result<Decision, Refusal> {
+    let mut current = current;
+    if let Some(bounds) = &provenance.bounds {
+        match bounds::within(&**bounds, command, current, rules)? {
+            Within::Current(within) => current = within,
+            Within::Hidden => return hidden(command),
+        }
+    }
     if let Command::Create { candidate, .. } | Command::Update { candidate, .. } = command
         && candidate.is_checked
     {
@@ -271,6 +302,15 @@ pub fn decide(
         }
         Command::Purge { key, expected } => purge::decide(key, expected, current, provenance),
     }
+}
+
+/// What becomes of a delete of what is out of reach: the same as of what never was.
+fn hidden(command: &Command) -> Result<Decision, Refusal> {
+    match command {
+        Command::Delete { expected, .. } | Command::Purge { expected, .. } => expected.check(None)?,
+        Command::Create { .. } | Command::Update { .. } => return Err(Refusal::OutOfReach),
+    }
+    Ok(Decision::Hidden)
 }
 
 /// The end of a resource, in the compartment where it lives.

@@ -136,6 +136,12 @@ impl Grant {
         }
     }
 
+    /// Names what it allows: the same for tokens that allow the same.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        format!("{:?}", self.restrictions)
+    }
+
     /// Whether this may be done to some resources of a type, or with `None` of any type.
     #[must_use]
     pub fn allows(&self, letter: Letter, resource_type: Option<&str>) -> bool {

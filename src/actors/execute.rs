@@ -35,7 +35,10 @@ pub(super) async fn execute(
             };
             let decision = match decide_safely(&surroundings, &work, current.as_deref()) {
                 // Not checked by the log, so only a fresh version can be the ground for it.
-                Ok(Decision::Unchanged | Decision::Absent) | Err(WriteError::Refused(_)) if !is_fresh => {
+                Ok(Decision::Unchanged | Decision::Absent | Decision::Hidden)
+                | Err(WriteError::Refused(_))
+                    if !is_fresh =>
+                {
                     continue;
                 }
                 other => other?,
@@ -46,6 +49,7 @@ pub(super) async fn execute(
                 (Decision::Unchanged, Some(current)) => return Ok(Outcome::Unchanged(current)),
                 (Decision::Unchanged, None) => return Err(WriteError::Refused(Refusal::Unreadable)),
                 (Decision::Absent, current) => return Ok(Outcome::Absent(current)),
+                (Decision::Hidden, _) => return Ok(Outcome::Absent(None)),
             };
             newest = None;
             let (operation, home, touches) = (draft.operation, draft.home.clone(), draft.touches.clone());

@@ -94,7 +94,7 @@ fn restless() -> ActorOptions {
 }
 
 fn provenance() -> Provenance {
-    Provenance { agent: Arc::from("test"), source: None }
+    Provenance::of(Arc::from("test"))
 }
 
 fn put(id: &str, number: u32) -> Command {

@@ -133,6 +133,9 @@ pub(super) async fn read(call: &Call, key: &ResourceKey, position: Position) -> 
     let Some(event) = event.filter(|event| !event.is_gone()) else {
         return Err(unreadable(call, key, position).await?);
     };
+    if !call.can_read(&event).await? {
+        return Err(missing(position));
+    }
     let answer = read::answer(call, &event).map_err(|failure| failure.at_position(position))?;
     Ok(Answer { position: Some(position), ..answer })
 }
@@ -151,6 +154,10 @@ pub(super) fn erased_since() -> Issue {
 /// Why there is nothing to be read of then: 410 where the resource is there still and its version of then is not. Of what
 /// was erased altogether not even that it was there is told.
 async fn unreadable(call: &Call, key: &ResourceKey, position: Position) -> Result<Failure, Failure> {
+    if !call.is_unbounded() {
+        // Whose it was cannot be told any more.
+        return Ok(missing(position));
+    }
     let then = call.service.log.current_at(key, position).await?;
     let was_there = then.is_some_and(|event| is_erased_since(&event, position));
     let now = call.service.compartments.reads().current(key.clone()).await?;

@@ -8,6 +8,7 @@ use anamnesis_events::{Position, ResourceKey, Version};
 use anamnesis_fhir::json::Document;
 use anamnesis_projections::search::SearchIndex;
 
+use super::bounds::Bounds;
 use super::idempotency::Once;
 use super::negotiate::{self, Prefer};
 use super::provenance::{self, Sent};
@@ -17,7 +18,7 @@ use super::turns::Held;
 use crate::access::Principal;
 use crate::actors::{Kept, Outcome, Terms, WriteError};
 use crate::audit::Access;
-use crate::decide::{Command, Expected, Provenance};
+use crate::decide::{self, Command, Expected, Provenance};
 use crate::error::Failure;
 
 /// A request to a FHIR service, from HTTP or from an entry of a bundle. By default a GET of somebody who may do nothing.
@@ -95,6 +96,8 @@ pub struct Call {
     pub(crate) service: Arc<Service>,
     /// Who asks.
     pub(crate) principal: Arc<Principal>,
+    /// What its scopes leave of the resources; `None` where it has none.
+    pub(crate) bounds: Option<Arc<Bounds>>,
     pub(crate) query: Query,
     pub(crate) conditions: Conditions,
     /// Of a write with an idempotency key.
@@ -164,7 +167,8 @@ impl Call {
 
     /// Who writes, for the event.
     pub(crate) fn provenance(&self) -> Provenance {
-        writer(&self.principal)
+        let bounds = self.bounds.clone().map(|bounds| bounds as Arc<dyn decide::Bounds>);
+        Provenance { bounds, ..writer(&self.principal) }
     }
 
     /// Carries out a command, once where the request has an idempotency key.
@@ -221,5 +225,5 @@ impl Call {
 
 /// Who writes, for the event: the subject alone, since a name has no place in a log that is never changed.
 fn writer(principal: &Principal) -> Provenance {
-    Provenance { agent: principal.subject.clone(), source: None }
+    Provenance::of(principal.subject.clone())
 }

@@ -41,8 +41,9 @@ pub(crate) async fn create(
         let found = ResourceKey::new(resource_type.clone(), found);
         let current = call.service.compartments.reads().current(found.clone()).await?;
         let current = current.map(|event| Current::from(&*event));
-        // What was deleted since it was found matches no more.
-        if let Some(current) = current.filter(|current| !current.deleted) {
+        // What was deleted since it was found, or has come out of reach, matches no more.
+        let shown = |current: &Current| !current.deleted && call.sees_current(&found, current);
+        if let Some(current) = current.filter(shown) {
             return Ok(write::found(call, &found, &current));
         }
     }

@@ -7,6 +7,7 @@ use anamnesis_fhir::json::{Document, Limits, Value};
 use anamnesis_projections::search::SearchMatch;
 
 use super::call::Call;
+use crate::access::scope::Letter;
 use crate::error::Failure;
 
 /// The events of matches, in the order of these. One that contains several of them is read once.
@@ -18,6 +19,11 @@ pub(super) async fn fetch(call: &Call, found: &[SearchMatch]) -> Result<Vec<Even
     positions.sort_unstable();
     positions.dedup();
     let events = call.service.compartments.reads().fetch(positions).await?;
+    // The index has asked its rows already. This is no filter: it would be too late for what is counted and inferred.
+    debug_assert!(
+        events.iter().all(|event| event.erased.is_some() || call.sees(Letter::Search, event)),
+        "a search shows what can be seen"
+    );
     let of = |found: &SearchMatch| {
         let at = events.binary_search_by_key(&found.position, |event| event.position).ok()?;
         events.get(at).cloned()

@@ -78,6 +78,7 @@ pub(crate) async fn matches_in_turn(
     let criteria = sorted(criteria);
     if let Some(identifier) = one_identifier(resource_type, &criteria)
         && !is_hidden(call, resource_type)
+        && knows_all(call, resource_type)
     {
         let mut ids = call.service.log.find_identifier(resource_type, &identifier).await?;
         ids.truncate(count_max.max(2));
@@ -141,6 +142,11 @@ fn is_hidden(call: &Call, resource_type: &str) -> bool {
     let hidden = call.service.search.as_ref().map(|index| index.hidden());
     let identifier = SearchRegistry::r4().get(resource_type, "identifier");
     hidden.zip(identifier).is_some_and(|(hidden, identifier)| hidden.contains(identifier.url()))
+}
+
+/// Whether whoever asks may know of every resource of a type; the log's identifiers are of all.
+fn knows_all(call: &Call, resource_type: &str) -> bool {
+    call.restriction().is_none_or(|restriction| restriction.has_all(resource_type))
 }
 
 /// The identifier that criteria consist of, if they are one: `identifier=system|value`, not a list, no modifier, of a

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::http::{Method, StatusCode, header};
 
 use super::answer::Answer;
+use super::bounds::Bounds;
 use super::call::{Body, Call, Request};
 use super::interaction::{self, Interaction};
 use super::operation::Invocation;
@@ -30,14 +31,18 @@ pub async fn dispatch(service: &Arc<Service>, request: Request) -> Result<Answer
 
 /// [`dispatch`] where the path has been read already.
 pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request) -> Result<Answer, Failure> {
-    if request.principal.grant.is_some() {
-        return Err(Failure::forbidden("This server does not bound requests to scopes yet."));
-    }
     let found = interaction::find(&request.method, &place);
     request.access.by(&request.principal);
     audited::note_interaction(&request.access, found, &place, (&request.path, &request.query));
     let query = Query::parse(&request.query)?;
     access::check_request(service, &request, &place, &query)?;
+    let bounds = match &request.principal.grant {
+        Some(grant) => Some(Bounds::of(grant, service, &request.base)?),
+        None => None,
+    };
+    if let (Some(bounds), Some(interaction)) = (&bounds, found) {
+        bounds.check(interaction, &place, request.conditions.if_none_exist.is_some())?;
+    }
     let (request, once) = match found {
         Some(interaction) if interaction.is_write() => idempotency::once(service, request).await?,
         _ => (request, None),
@@ -51,6 +56,7 @@ pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request
     let mut call = Call {
         service: service.clone(),
         principal: request.principal,
+        bounds,
         query,
         conditions: request.conditions,
         once,

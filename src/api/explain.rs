@@ -48,9 +48,10 @@ pub(super) fn refuse(call: &Call) -> Result<(), Failure> {
 /// # Errors
 /// 403 for web pages, entries of bundles, and where it is turned off; those of the search.
 pub(super) async fn answer(call: &Call, scope: &Scope) -> Result<Answer, Failure> {
-    if !(call.explicable && call.service.options.explain) {
+    // Plans tell of what others have.
+    if !(call.explicable && call.service.options.explain && call.is_unbounded()) {
         return Err(Failure::forbidden(
-            "_explain is for operators: not in bundles, not for web pages, and not where search.explain is off.",
+            "_explain is for operators: not in bundles, not for web pages, not with scopes, and not where search.explain is off.",
         ));
     }
     let options = options(call)?;

@@ -17,6 +17,7 @@ use super::call::Call;
 use super::page::{Head, Link, Page};
 use super::query::{self, GENERAL};
 use super::read;
+use crate::access::scope::Letter;
 use crate::clock;
 use crate::error::{Failure, FailureKind, Issue, IssueCode, outcome};
 
@@ -43,15 +44,19 @@ pub(crate) async fn of_instance(call: &Call, key: ResourceKey) -> Result<Answer,
     let made = page(call, HistoryScope::Instance(key.clone()), &path).await?;
     if made.is_empty {
         match made.as_of {
-            Some(position)
-                if call.service.log.current_at(&key, position).await?.is_none_or(|e| e.is_gone()) =>
-            {
-                return Err(as_of::missing(position));
+            Some(position) => {
+                let then = call.service.log.current_at(&key, position).await?;
+                let then = then.filter(|event| !event.is_gone()).ok_or_else(|| as_of::missing(position))?;
+                if !call.can_read(&then).await? {
+                    return Err(as_of::missing(position));
+                }
             }
-            Some(_) => {}
             None => {
                 let current = call.service.compartments.reads().current(key).await?;
-                current.filter(|event| !event.is_gone()).ok_or_else(read::missing)?;
+                let current = current.filter(|event| !event.is_gone()).ok_or_else(read::missing)?;
+                if !call.can_read(&current).await? {
+                    return Err(read::missing());
+                }
             }
         }
     }
@@ -96,6 +101,11 @@ async fn page(call: &Call, scope: HistoryScope, path: &str) -> Result<Made, Fail
         range.before_position = range.before_position.into_iter().chain([position.next()]).min();
     }
     let here = format!("{}{path}/_history", call.base);
+    if counts && !knows_all(call, &scope) {
+        return Err(Failure::forbidden(
+            "Versions are not counted for tokens with scopes: each is seen by itself.",
+        ));
+    }
     if counts {
         let total = call.service.log.history_count(scope, range).await?;
         let links = [Link { relation: "self", url: url(call, &here, &applied, None) }];
@@ -104,18 +114,17 @@ async fn page(call: &Call, scope: HistoryScope, path: &str) -> Result<Made, Fail
     }
     let count = range.limit;
     range.limit = count + 1;
-    let HistoryPage { mut events, is_cut } = call.service.log.history(scope.clone(), range).await?;
+    let found = seen(call, &scope, range, count).await?;
+    let Found { events, has_more, last } = found;
     let mut holes = match as_of {
         Some(position) if !events.is_empty() => {
             call.service.log.has_erased_since(scope, range, position).await?.then(as_of::erased_since)
         }
         _ => None,
     };
-    let has_more = is_cut || events.len() > count;
-    events.truncate(count);
     let mut links = vec![Link { relation: "self", url: url(call, &here, &applied, call.query.get("_page")) }];
-    if let (true, Some(last)) = (has_more, events.last()) {
-        let page = last.position.to_string();
+    if let (true, Some(last)) = (has_more, last) {
+        let page = last.to_string();
         links.push(Link { relation: "next", url: url(call, &here, &applied, Some(&page)) });
     }
     let capacity = events.iter().map(|event| event.payload.len() + 384).sum();
@@ -126,6 +135,54 @@ async fn page(call: &Call, scope: HistoryScope, path: &str) -> Result<Made, Fail
         entry(&mut bundle, call, event, holes.take());
     }
     Ok(Made { bundle: bundle.finish(), is_empty: events.is_empty(), as_of })
+}
+
+/// Whether whoever asks can read all that there is of a history. Those of a type or of all are for nobody else.
+fn knows_all(call: &Call, scope: &HistoryScope) -> bool {
+    match (&call.bounds, scope) {
+        (Some(bounds), HistoryScope::Instance(key)) => bounds.has_all(Letter::Read, &key.resource_type),
+        _ => true,
+    }
+}
+
+/// Versions of a page.
+struct Found {
+    events: Vec<Event>,
+    has_more: bool,
+    /// Behind which position the next page begins.
+    last: Option<Position>,
+}
+
+/// The next versions, at most `count`; where each has to be tested whether it can be seen, there may be fewer, and none only
+/// where there are no more.
+async fn seen(
+    call: &Call,
+    scope: &HistoryScope,
+    mut range: HistoryRange,
+    count: usize,
+) -> Result<Found, Failure> {
+    loop {
+        let HistoryPage { mut events, is_cut } = call.service.log.history(scope.clone(), range).await?;
+        let has_more = is_cut || events.len() > count;
+        events.truncate(count);
+        let last = events.last().map(|event| event.position);
+        if !call.is_unbounded() {
+            let mut seen = Vec::with_capacity(events.len());
+            for event in events {
+                if call.can_read(&event).await? {
+                    seen.push(event);
+                }
+            }
+            events = seen;
+        }
+        if !events.is_empty() || !has_more || last.is_none() {
+            return Ok(Found { events, has_more, last });
+        }
+        match range.ascending {
+            true => range.after_position = last,
+            false => range.before_position = last,
+        }
+    }
 }
 
 /// One version: a delete has no resource, but says so in its request (R4 http.html section 3.1.0.9).

@@ -59,7 +59,12 @@ pub(super) async fn once(service: &Service, request: Request) -> Result<(Request
     let principal = &request.principal;
     let of_token = principal.issuer.as_deref().into_iter().chain(principal.client.as_deref());
     let parts = [service.name.as_str(), &principal.subject, &text].into_iter().chain(of_token);
-    let hash: [u8; 32] = parts.fold(hash, part).finalize().into();
+    let mut hash = parts.fold(hash, part);
+    if let Some(grant) = &principal.grant {
+        // Nor is what one token may see told to another one.
+        hash = part(hash, &grant.fingerprint());
+    }
+    let hash: [u8; 32] = hash.finalize().into();
     let (short, _) = hash.split_first_chunk::<16>().unwrap_or((&[0; 16], &[]));
     let key = Uuid::from_bytes(*short);
     let (request, fingerprint) = if body(&request).len() <= service.options.inline_bytes_max {

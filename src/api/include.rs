@@ -16,6 +16,7 @@ use anamnesis_projections::search::{
 use super::call::Call;
 use super::contained;
 use super::search::refuse_strangers;
+use crate::access::scope::Letter;
 use crate::error::{Failure, Issue, IssueCode};
 
 /// Included resources of one page of matches, in all its portions. Whoever needs more takes smaller pages.
@@ -171,16 +172,35 @@ impl<'a> Drawing<'a> {
                 break;
             }
             let positions = self.call.service.log.positions_of(some, self.at).await?;
+            let mut versions = Vec::with_capacity(some.len());
             for ((key, _), position) in some.iter().zip(positions) {
                 let resource_type =
                     definitions::r4().resource_types().iter().find(|name| ***name == *key.resource_type);
                 let (Some(position), Some(resource_type)) = (position, resource_type) else { continue };
-                if all.len() < count_max && self.given.insert((key.clone(), position)) {
-                    all.push(SearchMatch { position, resource_type, id: key.id.clone(), contained: None });
+                versions.push(SearchMatch { position, resource_type, id: key.id.clone(), contained: None });
+            }
+            for version in self.can_be_seen(versions).await? {
+                let key = ResourceKey::new(version.resource_type, version.id.as_str());
+                if all.len() < count_max && self.given.insert((key, version.position)) {
+                    all.push(version);
                 }
             }
         }
         Ok(())
+    }
+
+    /// The versions that can be seen. They do not come out of the index, which asks its own rows.
+    async fn can_be_seen(&self, versions: Vec<SearchMatch>) -> Result<Vec<SearchMatch>, Failure> {
+        if self.call.is_unbounded() {
+            return Ok(versions);
+        }
+        let mut seen = HashSet::new();
+        for some in versions.chunks(BODIES_MAX) {
+            let events = fetch(self.call, some).await?;
+            let events = events.iter().filter(|event| self.call.sees(Letter::Search, event));
+            seen.extend(events.map(|event| event.position));
+        }
+        Ok(versions.into_iter().filter(|version| seen.contains(&version.position)).collect())
     }
 
     /// What is wanted because of what was drawn in.

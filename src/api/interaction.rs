@@ -4,9 +4,11 @@ use actix_web::http::Method;
 use anamnesis_events::ResourceKey;
 
 use super::access::Needs;
+use super::bounds::{self, Obeys};
 use super::operation::{Level, Operation};
 use super::route::Place;
 use crate::access::Action;
+use crate::access::scope::Letter;
 
 /// Something that a client can do (R4 http.html).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +71,26 @@ impl Interaction {
             Self::Operation(operation) => operation.needs(method),
             // What is in no row is not served.
             _ => TABLE.iter().find(|row| row.interaction == self).map_or(Needs::NOBODY, |row| row.needs),
+        }
+    }
+
+    /// How it obeys scopes.
+    pub(super) fn obeys(self) -> Obeys {
+        use Letter::{Create, Delete, Read, Search, Update};
+        match self {
+            Self::Read | Self::VersionRead | Self::HistoryOfInstance => Obeys::Clause(&[Read]),
+            Self::SearchSystem | Self::SearchType | Self::SearchCompartment => Obeys::Clause(&[Search]),
+            Self::Create => Obeys::Clause(&[Create]),
+            Self::Update | Self::Patch => Obeys::Clause(&[Update]),
+            Self::Delete => Obeys::Clause(&[Delete]),
+            Self::ConditionalUpdate | Self::ConditionalPatch => Obeys::Clause(&[Search, Update]),
+            Self::ConditionalDelete => Obeys::Clause(&[Search, Delete]),
+            // The log has no clause: a history of many resources is all of it.
+            Self::HistoryOfType | Self::HistoryOfSystem => Obeys::Whole(&[Read]),
+            Self::Transaction | Self::Batch => Obeys::Entries,
+            Self::Capabilities => Obeys::Nothing,
+            Self::ReindexStatus | Self::ReindexCancel => Obeys::Whole(bounds::ALL),
+            Self::Operation(operation) => operation.obeys,
         }
     }
 

@@ -12,9 +12,11 @@ use futures::future::LocalBoxFuture;
 
 use super::access::Needs;
 use super::answer::Answer;
+use super::bounds::{self, Obeys};
 use super::call::{Body, Call};
 use super::operations;
 use crate::access::Action;
+use crate::access::scope::Letter;
 use crate::error::Failure;
 
 /// One operation.
@@ -41,6 +43,8 @@ pub(super) struct Operation {
     pub(super) needs: Needs,
     /// The same for the methods by which it acts.
     pub(super) needs_to_act: Needs,
+    /// How it obeys scopes.
+    pub(super) obeys: Obeys,
     /// Carries it out.
     pub(super) run: Run,
 }
@@ -93,6 +97,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         acts_by: &[],
         needs: Needs::Nothing,
         needs_to_act: Needs::NOBODY,
+        obeys: Obeys::Nothing,
         run: operations::versions::run,
     },
     Operation {
@@ -107,6 +112,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         acts_by: &[],
         needs: READ,
         needs_to_act: Needs::NOBODY,
+        obeys: Obeys::Clause(&[Letter::Read, Letter::Search]),
         run: operations::everything::run,
     },
     Operation {
@@ -121,6 +127,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         acts_by: &[],
         needs: SEARCH,
         needs_to_act: Needs::NOBODY,
+        obeys: Obeys::Clause(&[Letter::Search]),
         run: operations::includes::run,
     },
     Operation {
@@ -135,6 +142,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         acts_by: &[],
         needs: SEARCH,
         needs_to_act: Needs::NOBODY,
+        obeys: Obeys::Clause(&[Letter::Search]),
         run: operations::lastn::run,
     },
     Operation {
@@ -149,6 +157,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         acts_by: &[],
         needs: SEARCH,
         needs_to_act: Needs::NOBODY,
+        obeys: Obeys::Clause(&[Letter::Search]),
         run: operations::docref::run,
     },
     Operation {
@@ -163,6 +172,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         acts_by: &[],
         needs: SEARCH,
         needs_to_act: Needs::NOBODY,
+        obeys: Obeys::Whole(&[Letter::Read, Letter::Search]),
         run: operations::member_match::run,
     },
     terminology(
@@ -217,6 +227,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         acts_by: &[],
         needs: Needs::all(&[Action::Import]),
         needs_to_act: Needs::NOBODY,
+        obeys: Obeys::Whole(bounds::ALL),
         run: operations::import::run,
     },
     terminology(
@@ -239,6 +250,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         acts_by: &[],
         needs: Needs::all(&[Action::ResourceValidate]),
         needs_to_act: Needs::NOBODY,
+        obeys: Obeys::Nothing,
         run: operations::validate::run,
     },
     Operation {
@@ -253,6 +265,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         acts_by: &[],
         needs: READ,
         needs_to_act: Needs::NOBODY,
+        obeys: Obeys::Whole(&[Letter::Read, Letter::Search]),
         run: operations::subscription_status::run,
     },
     Operation {
@@ -267,6 +280,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         acts_by: &[Method::POST, Method::PUT],
         needs: SEARCH,
         needs_to_act: Needs::all(&[Action::SearchParameter]),
+        obeys: Obeys::Whole(bounds::ALL),
         run: operations::parameter_status::run,
     },
     Operation {
@@ -281,6 +295,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         acts_by: &[Method::POST],
         needs: REINDEX,
         needs_to_act: REINDEX,
+        obeys: Obeys::Whole(bounds::ALL),
         run: operations::reindex::run,
     },
     Operation {
@@ -295,6 +310,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         acts_by: &[],
         needs: READ,
         needs_to_act: Needs::NOBODY,
+        obeys: Obeys::Whole(&[Letter::Read, Letter::Search]),
         run: operations::subscription_events::run,
     },
     Operation {
@@ -309,6 +325,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         acts_by: &[],
         needs: Needs::all(&[Action::HardDelete]),
         needs_to_act: Needs::NOBODY,
+        obeys: Obeys::Clause(&[Letter::Delete]),
         run: operations::purge_history::run,
     },
 ];
@@ -343,6 +360,7 @@ const fn terminology(
         acts_by: &[],
         needs: READ,
         needs_to_act: Needs::NOBODY,
+        obeys: Obeys::Nothing,
         run,
     }
 }

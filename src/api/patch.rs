@@ -65,6 +65,7 @@ pub(super) async fn once(
     let current = call.service.compartments.reads().current(key.clone()).await;
     let current =
         current.map_err(|error| failed(error.into()))?.map(|event| Arc::new(Current::from(&*event)));
+    let current = call.patchable(key, current);
     let meta_history = parameters::meta_history(&call.query).map_err(failed)?;
     let command = match command(call, key, patch, current, (expected, meta_history)).await {
         Err(Refused::By(PatchRefusal::Refused(refusal @ Refusal::VersionMismatch { .. }))) => {

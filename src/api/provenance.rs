@@ -118,6 +118,7 @@ pub(super) async fn submit(
         let draft = match decide::decide(command, current.as_deref(), rules, &call.provenance())? {
             Decision::Append(draft) => *draft,
             Decision::Absent => return Ok(Outcome::Absent(current)),
+            Decision::Hidden => return Ok(Outcome::Absent(None)),
             Decision::Unchanged => {
                 return current.map(Outcome::Unchanged).ok_or(WriteError::Refused(Refusal::Unreadable));
             }

@@ -20,7 +20,8 @@ pub(crate) async fn read(call: &Call, key: &ResourceKey) -> Result<Answer, Failu
     }
     if let Some(position) = call.at {
         let then = call.service.log.current_at(key, position).await?;
-        return answer(call, &then.filter(|event| !event.is_gone()).ok_or_else(missing)?);
+        let then = then.filter(|event| !event.is_gone()).ok_or_else(missing)?;
+        return if call.can_read(&then).await? { answer(call, &then) } else { Err(missing()) };
     }
     answer(call, &*newest(call, key).await?)
 }
@@ -32,7 +33,9 @@ pub(crate) async fn read(call: &Call, key: &ResourceKey) -> Result<Answer, Failu
 async fn newest(call: &Call, key: &ResourceKey) -> Result<Arc<Event>, Failure> {
     let event = call.service.compartments.reads().current(key.clone()).await?;
     // Of what was erased not even that it was there is told (AHDS answers 404 after a hard delete).
-    event.filter(|event| !event.is_gone()).ok_or_else(missing)
+    let event = event.filter(|event| !event.is_gone()).ok_or_else(missing)?;
+    // What is out of reach was never there either.
+    if call.can_read(&event).await? { Ok(event) } else { Err(missing()) }
 }
 
 /// The newest version of a resource that is there.

@@ -389,6 +389,7 @@ fn options(call: &Call) -> ParseOptions {
         date_equals: call.service.options.date_equals,
         count_default: call.service.options.page_size,
         count_max: call.service.options.page_size_max,
+        restriction: call.restriction(),
         ..ParseOptions::at(clock::now())
     }
 }

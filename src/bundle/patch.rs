@@ -71,8 +71,8 @@ pub(super) async fn carried_out(
     let mut current = current.into_iter();
     for (entry, step) in entries.iter().zip(&mut steps) {
         let Some(Patching { key, expected, patch, meta_history }) = patching(step) else { continue };
-        let command =
-            api::patch::command(call, key, patch, current.next().flatten(), (expected, *meta_history)).await;
+        let current = call.patchable(key, current.next().flatten());
+        let command = api::patch::command(call, key, patch, current, (expected, *meta_history)).await;
         let key = key.clone();
         *step = Step::Write(command.map_err(|refused| match refused {
             Refused::By(PatchRefusal::Refused(refusal)) => transaction::refused(refusal, entry, &key),

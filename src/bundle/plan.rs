@@ -295,7 +295,11 @@ fn target(entry: &Entry<'_>, new_id: &str, found: Option<&Matched>) -> Result<Pl
         }
         (Method::Put, Target::Conditional(kind, _)) => {
             match conditional::update(ids, body_id(entry).as_deref())? {
-                ConditionalUpdate::Create => Planned::Put(key(kind, new_id)?, expected, unless_held(), false),
+                ConditionalUpdate::Create => {
+                    // Under an id of the server's, as one that stands for itself.
+                    let is_new = !expected.is_condition();
+                    Planned::Put(key(kind, new_id)?, expected, unless_held(), is_new)
+                }
                 ConditionalUpdate::CreateAs(id) => {
                     Planned::Put(key(kind, &id)?, expected.or_unmatched(), unless_held(), false)
                 }

@@ -189,11 +189,11 @@ async fn write(
     steps: &[Step],
     held: &Arc<Held>,
 ) -> Result<Written, Tried> {
-    let current = load(call, steps).await.map_err(|error| Tried::Refused(error.into()))?;
+    let mut current = load(call, steps).await.map_err(|error| Tried::Refused(error.into()))?;
     for (entry, step) in entries.iter().zip(steps) {
-        // What a condition found may have been deleted since.
+        // What a condition found may have been deleted since, or have come out of reach.
         if let Step::Found(key) = step
-            && current.get(key).is_none_or(|current| current.deleted)
+            && current.get(key).is_none_or(|current| current.deleted || !call.sees_current(key, current))
         {
             return Err(Tried::moved(entry, key));
         }
@@ -211,10 +211,15 @@ async fn write(
         let known = current.get(command.key()).map(AsRef::as_ref);
         let decision = decide(command, known, call.service.compartments.rules(), &provenance)
             .map_err(|refusal| refused(refusal, entry, command.key()))?;
-        if let Decision::Append(draft) = decision {
-            of_entry.push((index, draft.key.clone(), draft.operation));
-            touched.push(draft.touches.clone());
-            drafts.push(*draft);
+        match decision {
+            Decision::Append(draft) => {
+                of_entry.push((index, draft.key.clone(), draft.operation));
+                touched.push(draft.touches.clone());
+                drafts.push(*draft);
+            }
+            // No answer may tell of it.
+            Decision::Hidden => drop(current.remove(command.key())),
+            Decision::Unchanged | Decision::Absent => {}
         }
     }
     let Some(home) = busiest_home(&drafts) else {

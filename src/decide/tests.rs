@@ -38,7 +38,7 @@ fn when(command: &Command, current: Option<&Current>) -> Result<Decision, Refusa
 }
 
 fn when_rules(command: &Command, current: Option<&Current>, rules: &Rules) -> Result<Decision, Refusal> {
-    decide(command, current, rules, &Provenance { agent: Arc::from("test"), source: None })
+    decide(command, current, rules, &Provenance::of(Arc::from("test")))
 }
 
 fn draft(decision: Result<Decision, Refusal>) -> Draft {

@@ -40,6 +40,8 @@ impl From<Refusal> for Failure {
             Refusal::OfR4 => {
                 Self::new(FailureKind::NotAllowed, IssueCode::NotSupported, text).allowing("GET, HEAD, PUT")
             }
+            Refusal::OutOfBounds(_) => Self::forbidden(text),
+            Refusal::OutOfReach => Self::not_found(text),
             Refusal::Unreadable => Self::internal(),
         }
     }

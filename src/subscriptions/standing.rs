@@ -34,7 +34,7 @@ pub(super) async fn write(context: &Context, id: &str, version: Version, payload
     let candidate = Arc::new(Candidate::new(key, document, bases).unchecked());
     let expected = Expected::Versions(vec![version]);
     let command = Command::Update { candidate, expected, unless_held: Vec::new() };
-    let provenance = Provenance { agent: Arc::from(AGENT), source: None };
+    let provenance = Provenance::of(Arc::from(AGENT));
     match context.compartments.submit(command, provenance).await {
         Ok(_) => {
             tracing::info!(subscription = %id, status = change.status.code(), "A subscription has another status.")

@@ -120,7 +120,7 @@ async fn append(server: &Server, id: &str, text_bytes: usize) -> JoinHandle<()> 
     let document = Document::parse(observation(id, text_bytes).to_string(), &Limits::default()).unwrap();
     let candidate = Arc::new(Candidate::new(ResourceKey::new("Observation", id), document, &[]));
     let command = Command::Create { candidate, unless_held: Vec::new() };
-    let provenance = Provenance { agent: "test".into(), source: None };
+    let provenance = Provenance::of("test".into());
     let Ok(Decision::Append(draft)) = decide(&command, None, &Rules::default(), &provenance) else {
         panic!("nothing to append");
     };

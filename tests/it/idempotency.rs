@@ -318,7 +318,7 @@ fn the_actors_of_another_server_know_the_key() {
             let document = Document::parse(PATIENT, &Limits::default()).unwrap();
             let candidate = Arc::new(Candidate::new(ResourceKey::new("Patient", id), document, &[]));
             let command = Command::Create { candidate, unless_held: Vec::new() };
-            let provenance = Provenance { agent: Arc::from("test"), source: None };
+            let provenance = Provenance::of(Arc::from("test"));
             let once = Idempotency { key: Uuid::from_u128(1), fingerprint: [1; 32], note: vec![] };
             let node = node.clone();
             async move { node.submit_on(command, provenance, Terms { idempotency: Some(once), kept: None }).await }

@@ -35,7 +35,7 @@ fn restless(log: &Log) -> Compartments {
 }
 
 fn provenance() -> Provenance {
-    Provenance { agent: Arc::from("test"), source: None }
+    Provenance::of(Arc::from("test"))
 }
 
 /// What became of writes, by the mark that each carries.

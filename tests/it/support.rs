@@ -132,7 +132,8 @@ fn serve(
 }
 
 impl Server {
-    async fn start(setup: Setup) -> Server {
+    /// A server on a database of its own; whoever asks for it stops it.
+    pub(crate) async fn start(setup: Setup) -> Server {
         let url = testing::postgres().await.fresh_database().await;
         Self::start_on(url, setup).await
     }

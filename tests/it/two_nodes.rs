@@ -15,7 +15,7 @@ fn node(log: &Log) -> Compartments {
 }
 
 fn provenance() -> Provenance {
-    Provenance { agent: Arc::from("test"), source: None }
+    Provenance::of(Arc::from("test"))
 }
 
 async fn put(node: &Compartments, number: u32, expected: Expected) -> Result<Outcome, WriteError> {

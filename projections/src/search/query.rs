@@ -30,7 +30,7 @@ use super::include::Include;
 use super::page::PageToken;
 use super::restriction::Restriction;
 use super::span::DateEquals;
-pub(crate) use seen::{seen, types_of};
+pub(crate) use seen::{is_understood, seen, types_of};
 pub(crate) use sort::{SortBy, SortKey, kinds_by_name};
 
 /// Results on a page where `_count` is not given (as Azure Health Data Services has it).

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::evaluate::{Evaluator, Subject};
 use super::index::SearchIndex;
-use super::query::{Catalogue, ParseOptions, seen};
+use super::query::{Catalogue, ParseOptions, is_understood, seen};
 use super::restriction::Restriction;
 
 /// What somebody can see, as a test of versions of resources. It is the test that the index makes of its rows, so that what
@@ -34,6 +34,15 @@ impl Sight {
     #[must_use]
     pub fn restriction(&self) -> &Arc<Restriction> {
         &self.restriction
+    }
+
+    /// A type of which something could be seen by criteria that are not understood, so that it is not; `None` where all are.
+    #[must_use]
+    pub fn not_understood(&self) -> Option<&str> {
+        let types = self.restriction.types();
+        let mut of_criteria =
+            types.filter(|name| self.restriction.of(name).iter().any(|visible| !visible.criteria.is_empty()));
+        of_criteria.find(|name| !is_understood(&self.catalogue, self.log, &self.options, name))
     }
 
     /// Whether this version of a resource can be seen. What cannot be taken apart cannot.

@@ -62,6 +62,14 @@ pub(in super::super) async fn search(
     if &*owner.resource_type != KIND {
         return Err(unsupported("_asOf is understood by compartments of patients only."));
     }
+    if let Some(bounds) = &call.bounds
+        && bounds.owner().is_some_and(|own| *own != owner.to_string())
+    {
+        // How much there is to be looked through would tell of another patient.
+        return Err(Failure::forbidden(
+            "With _asOf, the token is for the compartment of its own patient only.",
+        ));
+    }
     let index = call.index()?;
     let asked = Asked::read(call)?;
     let scope = Scope::Compartment {

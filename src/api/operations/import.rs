@@ -189,7 +189,7 @@ async fn write(
         let command = Command::Update { candidate, expected, unless_held: Vec::new() };
         match decide(&command, before.as_deref(), rules, &call.provenance()).map_err(WriteError::Refused)? {
             Decision::Append(draft) => drafts.push(*draft),
-            Decision::Unchanged | Decision::Absent => {}
+            Decision::Unchanged | Decision::Absent | Decision::Hidden => {}
         }
     }
     let Some(home) = drafts.first().map(|draft| draft.home.clone()) else { return Ok(Written::Nothing) };

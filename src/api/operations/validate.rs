@@ -208,7 +208,12 @@ async fn deletion(call: &Call, level: &Level) -> Result<Vec<Issue>, Failure> {
     };
     let event = call.service.compartments.reads().current(key.clone()).await?;
     // Of what was erased nothing is told: it never was.
-    Ok(vec![match event.filter(|event| !event.is_gone()) {
+    let event = event.filter(|event| !event.is_gone());
+    let event = match event {
+        Some(event) if call.can_read(&event).await? => Some(event),
+        _ => None,
+    };
+    Ok(vec![match event {
         None => Issue::error(IssueCode::NotFound, "There is no resource of this type and id."),
         Some(event) if event.operation == Written::Delete => {
             Issue::information("The resource is deleted already; another delete changes nothing.")

@@ -7,6 +7,7 @@ use anamnesis_events::ResourceKey;
 use anamnesis_fhir::json::{Document, Limits, Value};
 use anamnesis_projections::search::{ListItems, SearchQuery};
 
+use crate::access::scope::Letter;
 use crate::api::call::Call;
 use crate::error::Failure;
 
@@ -25,13 +26,12 @@ pub(super) async fn asked_for(
     // One after the other: each may be as large as a body can be.
     for id in query.lists() {
         let key = ResourceKey::new("List", id.as_str());
-        let payload = match position {
-            Some(position) => call.service.log.current_at(&key, position).await?.map(|event| event.payload),
-            None => {
-                let event = call.service.compartments.reads().current(key).await?;
-                event.map(|event| event.payload.clone())
-            }
+        let event = match position {
+            Some(position) => call.service.log.current_at(&key, position).await?.map(std::sync::Arc::new),
+            None => call.service.compartments.reads().current(key).await?,
         };
+        let seen = event.filter(|event| call.sees(Letter::Search, event));
+        let payload = seen.map(|event| event.payload.clone());
         if let Some(payload) = payload.filter(|payload| !payload.is_empty()) {
             let document = Document::parse(payload.to_vec(), &Limits::default())?;
             lists.insert(id.clone(), items(id, document.root()));

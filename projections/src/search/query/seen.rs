@@ -23,6 +23,13 @@ pub(crate) fn seen(catalogue: &Catalogue, log: i16, options: &ParseOptions, type
     Seen { standing: clause.standing(types), contained: vec![clause.contained()] }
 }
 
+/// Whether all criteria by which something of a type can be seen are understood.
+pub(crate) fn is_understood(catalogue: &Catalogue, log: i16, options: &ParseOptions, name: &str) -> bool {
+    let Some(restriction) = options.restriction.as_deref() else { return true };
+    let clause = Clause { catalogue, log, options, restriction };
+    restriction.of(name).iter().all(|visible| clause.visible(name, visible).is_some())
+}
+
 /// The types with these numbers.
 pub(crate) fn types_of(kinds: &[i32]) -> Vec<&'static str> {
     let kinds: HashSet<i32> = kinds.iter().copied().collect();

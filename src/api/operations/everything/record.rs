@@ -9,6 +9,7 @@ use super::asked::Asked;
 use super::care_dates;
 use super::references::{self, References};
 use super::token::Place;
+use crate::access::scope::Letter;
 use crate::api::call::Call;
 use crate::api::{as_of, read};
 use crate::error::{Failure, Issue, IssueCode};
@@ -114,7 +115,7 @@ impl<'a> Record<'a> {
         }
         // Of what was erased nothing is shown, as if it had not been there.
         for event in &mut found {
-            *event = event.take().filter(|event| !event.is_gone());
+            *event = event.take().filter(|event| !event.is_gone() && self.call.sees(Letter::Search, event));
         }
         Ok(found)
     }
@@ -188,7 +189,8 @@ impl<'a> Record<'a> {
         self.is_erased |= events.iter().any(|event| {
             as_of::is_erased_since(event, self.at) && self.asked.wants(&event.key.resource_type)
         });
-        let events = events.into_iter().filter(|event| !event.is_gone()).collect();
+        let is_shown = |event: &Event| !event.is_gone() && self.call.sees(Letter::Search, event);
+        let events = events.into_iter().filter(is_shown).collect();
         Ok(Some(Scanned { events, last }))
     }
 
