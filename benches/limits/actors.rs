@@ -218,7 +218,7 @@ impl Bench {
 }
 
 fn provenance() -> Provenance {
-    Provenance { agent: Arc::from("bench"), source: None }
+    Provenance::of(Arc::from("bench"))
 }
 
 fn update(key: ResourceKey, text: String, version: Option<u32>) -> anyhow::Result<Command> {

@@ -111,12 +111,11 @@ fn changed(
 ) -> Result<(), Refusal> {
     admit(bounds, Act::Update, candidate)?;
     let before = touched(&candidate.key, before, rules)?;
-    let is_kept = |one: &String| candidate.placement.touches.contains(one);
-    let was_there = |one: &String| before.contains(one);
-    let others = |touches: &[String], known: &dyn Fn(&String) -> bool| {
-        others_of(bounds, touches).iter().all(|one| known(one))
-    };
-    match others(&before, &is_kept) && others(&candidate.placement.touches, &was_there) {
+    let (mut before, mut after) =
+        (others_of(bounds, &before), others_of(bounds, &candidate.placement.touches));
+    before.sort();
+    after.sort();
+    match before == after {
         true => Ok(()),
         false => Err(Refusal::OutOfBounds(OTHERS)),
     }

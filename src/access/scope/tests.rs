@@ -117,7 +117,7 @@ fn there_are_bounds() {
     let many: Vec<String> = (0..=SCOPES_MAX).map(|at| format!("{many}{at}")).collect();
     assert_eq!(Scopes::parse(&many.join(" ")), Err(ScopeError::TooMany));
     assert_eq!(Scopes::parse(&" ".repeat(SCOPES_LENGTH_MAX + 1)), Err(ScopeError::TooMany));
-    let arguments = vec!["code=x"; ARGUMENTS_MAX + 1].join("&");
+    let arguments = ["code=x"; ARGUMENTS_MAX + 1].join("&");
     assert_eq!(Scopes::parse(&format!("patient/Observation.r?{arguments}")), Err(ScopeError::Arguments(1)));
 }
 
