@@ -5,11 +5,13 @@ mod actors;
 mod audit;
 mod banner;
 mod engines;
+mod guard;
 mod health;
 mod listen;
 mod live;
 mod packages;
 mod parts;
+mod reload;
 mod routes;
 mod signals;
 mod subscriptions;
@@ -27,15 +29,17 @@ use actix_web::{App, HttpServer, web};
 use anyhow::Context;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::api::tell;
-use crate::config::Settings;
+use crate::api::{self, Guard, tell};
+use crate::config::{ClientCertificate, Settings, Sources, TlsSettings};
 use crate::telemetry::{Metrics, observe};
+use crate::tls::{Tls, TlsFiles};
 
 pub use health::{Check, Condition, Health};
 pub use parts::{Addresses, Parts};
 pub use routes::configure_routes;
 
 pub(crate) use engines::{PrivateEngines, exposed};
+use reload::Reloading;
 use signals::Signals;
 
 /// How often figures are folded (see [`Metrics::fold`]).
@@ -58,17 +62,21 @@ pub struct Surroundings {
 ///
 /// # Errors
 /// A part cannot be started, or the server ends although nobody asked for that.
-pub fn run(settings: Settings, surroundings: Surroundings) -> anyhow::Result<()> {
+pub fn run(settings: Settings, sources: Sources, surroundings: Surroundings) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("io")
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(serve(settings, surroundings))
+    runtime.block_on(serve(settings, sources, surroundings))
 }
 
 /// The life of a server, from its settings to its ordered end.
-async fn serve(settings: Settings, surroundings: Surroundings) -> anyhow::Result<()> {
+async fn serve(settings: Settings, sources: Sources, surroundings: Surroundings) -> anyhow::Result<()> {
+    // As the port: a certificate that cannot be used is told before anything has been started.
+    let tls = settings.http.tls.as_ref().map(tls).transpose()?;
+    let guard = Guard::new(guard::options(&settings));
+    let reloading = Reloading::listen(sources, guard.clone(), tls.clone())?;
     // The port first: when it is taken, the reason is told before anything has been started.
     let listener = listen::bind(settings.listen)?;
     let address = listener.local_addr().context("cannot tell the own address")?;
@@ -87,10 +95,10 @@ async fn serve(settings: Settings, surroundings: Surroundings) -> anyhow::Result
             return Ok(());
         }
     };
-    let server = http(&parts, listener)?;
+    let server = http(&parts, listener, guard, tls.as_deref())?;
     let handle = server.handle();
     banner::show(&parts, address);
-    let outcome = run_until_told(server, &handle, &mut signals, &parts).await;
+    let outcome = run_until_told(server, &handle, (&mut signals, reloading), &parts).await;
     let stop = async {
         if timeout(PARTS_STOP_WITHIN, parts.close()).await.is_err() {
             tracing::warn!(seconds = PARTS_STOP_WITHIN.as_secs(), "a part did not stop in time");
@@ -105,14 +113,22 @@ async fn serve(settings: Settings, surroundings: Surroundings) -> anyhow::Result
 }
 
 /// The HTTP server on its own workers, each with a runtime of its own.
-fn http(parts: &Arc<Parts>, listener: std::net::TcpListener) -> anyhow::Result<Server> {
+fn http(
+    parts: &Arc<Parts>,
+    listener: std::net::TcpListener,
+    guard: Guard,
+    tls: Option<&Tls>,
+) -> anyhow::Result<Server> {
     let http = parts.settings().http.clone();
     let data = web::Data::from(Arc::clone(parts));
+    let guard = web::Data::new(guard);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(data.clone())
+            .app_data(guard.clone())
             .wrap(Compress::default())
             .wrap(from_fn(tell))
+            .wrap(from_fn(api::guard))
             .wrap(from_fn(observe))
             .configure(|routes| configure_routes(routes, &data))
     });
@@ -120,11 +136,26 @@ fn http(parts: &Arc<Parts>, listener: std::net::TcpListener) -> anyhow::Result<S
         .workers(http.workers)
         .max_connections(http.connections_max.div_ceil(http.workers))
         .keep_alive(keep_alive(http.keep_alive_s))
+        .client_request_timeout(Duration::from_secs(http.header_timeout_s))
+        .tls_handshake_timeout(Duration::from_secs(http.header_timeout_s))
         .shutdown_timeout(http.shutdown_grace_s)
-        .disable_signals()
-        .listen(listener)
-        .context("cannot answer HTTP")?;
-    Ok(server.run())
+        .disable_signals();
+    let server = match tls {
+        None => server.listen(listener),
+        Some(tls) => server.listen_rustls_0_23(listener, tls.config()?),
+    };
+    Ok(server.context("cannot answer HTTP")?.run())
+}
+
+/// TLS as it is configured.
+fn tls(settings: &TlsSettings) -> anyhow::Result<Arc<Tls>> {
+    let files = TlsFiles {
+        certificate: settings.certificate.clone(),
+        key: settings.key.clone(),
+        client_ca: settings.client_ca.clone(),
+        client_required: settings.client_certificate == ClientCertificate::Required,
+    };
+    Ok(Arc::new(Tls::open(files)?))
 }
 
 /// How long connections stay open between requests.
@@ -140,7 +171,7 @@ fn keep_alive(seconds: u64) -> KeepAlive {
 async fn run_until_told(
     server: Server,
     handle: &ServerHandle,
-    signals: &mut Signals,
+    (signals, mut reloading): (&mut Signals, Reloading),
     parts: &Parts,
 ) -> anyhow::Result<()> {
     tokio::pin!(server);
@@ -160,7 +191,9 @@ async fn run_until_told(
                 tracing::info!(signal, "stopping; once more to stop at once");
                 break;
             }
+            () = reloading.asked() => reloading.reload(parts).await,
             _ = fold.tick() => {
+                reloading.certificates().await;
                 parts.measure();
                 parts.metrics().fold();
             }

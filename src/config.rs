@@ -14,6 +14,8 @@ mod feed;
 mod fhir;
 mod http;
 mod inherit;
+mod limits;
+mod live;
 mod log;
 mod names;
 mod problem;
@@ -23,6 +25,7 @@ mod secret;
 mod settings;
 mod sources;
 mod subscriptions;
+mod tls;
 mod tree;
 mod workspace;
 
@@ -36,6 +39,8 @@ pub use encryption::{EncryptionSettings, KeyServiceSettings};
 pub use feed::{FeedBody, FeedSettings};
 pub use fhir::{FhirSettings, UnknownProfile, ValidationSetting, VersioningPolicy, VersioningSettings};
 pub use http::HttpSettings;
+pub use limits::LimitSettings;
+pub use live::{Live, Reloaded};
 pub use log::{LogFormat, LogSettings};
 pub use problem::Problem;
 pub use schema::schema;
@@ -44,6 +49,7 @@ pub use secret::Secret;
 pub use settings::{DatabaseSettings, EngineSettings, NatsSettings, Settings};
 pub use sources::{Overrides, Sources};
 pub use subscriptions::{SubscriptionSettings, TopicSettings, TopicWrite};
+pub use tls::{ClientCertificate, TlsSettings};
 pub use workspace::{ServiceKind, ServiceSettings, WorkspaceSettings};
 
 /// Why the settings cannot be used.
@@ -84,6 +90,12 @@ impl Settings {
         } else {
             Err(ConfigError::Wrong(read.problems))
         }
+    }
+
+    /// The scheme of the server's own addresses.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.http.tls.is_some() { "https" } else { "http" }
     }
 
     /// Whether every request for data is authenticated: every service has an authority.

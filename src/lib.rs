@@ -26,3 +26,4 @@ pub mod search_parameters;
 pub mod subscriptions;
 pub mod synth;
 pub mod telemetry;
+pub mod tls;

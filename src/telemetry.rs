@@ -4,6 +4,7 @@ mod metrics;
 mod requests;
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
@@ -25,6 +26,12 @@ pub enum TelemetryError {
     StartedBefore,
 }
 
+/// Changes what is logged.
+type SetFilter = Box<dyn Fn(EnvFilter) -> bool + Send + Sync>;
+
+/// What [`start`] leaves for [`set_filter`].
+static FILTER: OnceLock<SetFilter> = OnceLock::new();
+
 /// Starts logging to standard error, once per process.
 ///
 /// # Errors
@@ -32,9 +39,31 @@ pub enum TelemetryError {
 pub fn start(settings: &LogSettings) -> Result<(), TelemetryError> {
     let filter = EnvFilter::builder().parse(&settings.filter)?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match settings.format {
-        LogFormat::Plain => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).try_init(),
+    let (set, started): (SetFilter, _) = match settings.format {
+        LogFormat::Plain => {
+            let lines = lines.with_ansi(std::io::stderr().is_terminal()).with_target(false);
+            let lines = lines.with_filter_reloading();
+            let handle = lines.reload_handle();
+            (Box::new(move |filter| handle.reload(filter).is_ok()), lines.try_init())
+        }
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_current_span(true).with_filter_reloading();
+            let handle = lines.reload_handle();
+            (Box::new(move |filter| handle.reload(filter).is_ok()), lines.try_init())
+        }
     };
-    started.map_err(|_| TelemetryError::StartedBefore)
+    started.map_err(|_| TelemetryError::StartedBefore)?;
+    FILTER.set(set).map_err(|_| TelemetryError::StartedBefore)
+}
+
+/// Logs something else from now on, where logging was started.
+///
+/// # Errors
+/// The filter cannot be understood.
+pub fn set_filter(filter: &str) -> Result<(), TelemetryError> {
+    let filter = EnvFilter::builder().parse(filter)?;
+    match FILTER.get() {
+        Some(set) if !set(filter) => Err(TelemetryError::StartedBefore),
+        _ => Ok(()),
+    }
 }

@@ -145,8 +145,8 @@ pub(super) fn answer(request: &HttpRequest, outcome: Result<(StatusCode, Value),
     respond(outcome, &RequestIds::given_to(request), style)
 }
 
-/// An operator is told the reason, other than a client that searches.
+/// The reason stands in the log: it may hold text of a statement, which no answer does.
 pub(super) fn failed(error: &ProjectionError) -> Failure {
     tracing::error!(%error, "an operator's request failed");
-    Failure::unavailable(format!("The projection cannot be reached now: {error}."))
+    Failure::unavailable("The projection cannot be reached now; the log of the server says why.")
 }

@@ -220,6 +220,7 @@ async fn read(
     parameters: &[(String, String)],
     options: ParseOptions,
 ) -> Result<(SearchQuery, Vec<SearchIssue>), Failure> {
+    call.service.options.complexity.check(parameters)?;
     let (query, issues) = read_once(call, index, scope, parameters, options.clone()).await?;
     let lists = lists::asked_for(call, &query).await?;
     if lists.values().all(|items| items.deleted.is_empty()) {

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::body::Arriving;
 use super::capabilities::Stated;
+use super::complexity::Complexity;
 use super::large::Large;
 use super::turns::Turns;
 use super::validation::ValidationOptions;
@@ -55,6 +56,8 @@ pub struct ApiOptions {
     pub explain: bool,
     /// What is checked when resources are written.
     pub validation: ValidationOptions,
+    /// How much one search may ask for.
+    pub complexity: Complexity,
     /// The address that clients know the service by, without a last slash; from the request's `Host` where not set.
     pub public_url: Option<String>,
 }
@@ -76,6 +79,7 @@ impl Default for ApiOptions {
             refuse_unknown: false,
             explain: true,
             validation: ValidationOptions::default(),
+            complexity: Complexity::default(),
             public_url: None,
         }
     }

@@ -10,7 +10,7 @@ use super::Parts;
 /// Tells that the server is ready: to a person on standard output, to machines as a log line.
 pub(super) fn show(parts: &Parts, address: SocketAddr) {
     let settings = parts.settings();
-    let base = base_of(address);
+    let base = base_of(settings.scheme(), address);
     if settings.log.format == LogFormat::Json {
         tracing::info!(address = %base, "ready");
         return;
@@ -57,13 +57,13 @@ fn row(name: &str, value: &str) -> String {
 }
 
 /// The address that a client on this machine uses.
-fn base_of(address: SocketAddr) -> String {
+fn base_of(scheme: &str, address: SocketAddr) -> String {
     let host = match address {
         _ if address.ip().is_unspecified() => "127.0.0.1".to_owned(),
         SocketAddr::V4(address) => address.ip().to_string(),
         SocketAddr::V6(address) => format!("[{}]", address.ip()),
     };
-    format!("http://{host}:{}", address.port())
+    format!("{scheme}://{host}:{}", address.port())
 }
 
 /// An address without its password. One that cannot be read is not shown.
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_address_shown_is_one_that_a_client_can_use() {
-        assert_eq!(base_of("0.0.0.0:80".parse().unwrap()), "http://127.0.0.1:80");
-        assert_eq!(base_of("[::1]:8080".parse().unwrap()), "http://[::1]:8080");
+        assert_eq!(base_of("http", "0.0.0.0:80".parse().unwrap()), "http://127.0.0.1:80");
+        assert_eq!(base_of("https", "[::1]:8080".parse().unwrap()), "https://[::1]:8080");
     }
 }

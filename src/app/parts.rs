@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::actors::Memory;
 use crate::api::{Arriving, Large};
-use crate::config::Settings;
+use crate::config::{Live, Settings};
 use crate::telemetry::Metrics;
 
 use super::access::{self, Authorities};
@@ -31,6 +31,7 @@ impl std::fmt::Debug for Addresses {
 /// Everything that requests need, shared by all HTTP workers.
 pub struct Parts {
     settings: Settings,
+    live: Live,
     addresses: Addresses,
     metrics: Metrics,
     health: Health,
@@ -85,7 +86,8 @@ impl Parts {
         let services =
             services.with_gates(gates).with_audits(workspaces.iter().filter_map(Workspace::audit).collect());
         let health = Health::new(checks);
-        Ok(Parts { settings, addresses, metrics, health, workspaces, services })
+        let live = Live::new(settings.clone());
+        Ok(Parts { settings, live, addresses, metrics, health, workspaces, services })
     }
 
     /// Closes the parts when no request comes in any more: actors, log, relay, projections.
@@ -106,7 +108,13 @@ impl Parts {
         &self.services
     }
 
-    /// The settings of the server.
+    /// The settings that hold now, some of which change while the server runs.
+    #[must_use]
+    pub fn live(&self) -> &Live {
+        &self.live
+    }
+
+    /// The settings that the server was started with.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings

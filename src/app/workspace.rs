@@ -19,7 +19,7 @@ use super::live::Live;
 use super::parts::{Addresses, Shared};
 use super::subscriptions;
 use crate::actors::{ActorOptions, Compartments};
-use crate::api::{ApiOptions, Checked, Service, ValidationOptions};
+use crate::api::{ApiOptions, Checked, Complexity, Service, ValidationOptions};
 use crate::audit::Audit;
 use crate::clock;
 use crate::config::{
@@ -275,7 +275,7 @@ pub(super) fn date_equals(settings: &SearchSettings) -> DateEquals {
 
 /// The address of a service where no other one is configured.
 pub(super) fn local_address(workspace: &str, name: &str, settings: &Settings) -> String {
-    format!("http://{}/{workspace}/{name}", settings.listen)
+    format!("{}://{}/{workspace}/{name}", settings.scheme(), settings.listen)
 }
 
 /// The settings of a service that decide about writes, without checks.
@@ -327,6 +327,12 @@ fn service(
         date_equals: date_equals(&own.search),
         refuse_unknown: own.search.unknown_parameter == UnknownParameter::Refuse,
         explain: own.search.explain,
+        complexity: Complexity {
+            criteria_max: own.search.criteria_max,
+            values_max: own.search.values_max,
+            links_max: own.search.links_max,
+            includes_max: own.search.includes_max,
+        },
         public_url,
         ..ApiOptions::default()
     };

@@ -14,6 +14,8 @@ use crate::telemetry;
 /// Every setting can also stand in the configuration file or in the environment, as ANAMNESIS_ and its name
 /// (ANAMNESIS_DATABASE_URL, ANAMNESIS_HTTP_WORKERS …). Flags win over the environment, which wins over the file.
 ///
+/// SIGHUP reads the configuration again and takes over what can change while the server runs.
+///
 /// Ctrl-C or SIGTERM stops the server in order; a second one stops it at once, which loses nothing either.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -52,7 +54,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<()> {
         path: sources.variable("PATH"),
         runtime: sources.variable("XDG_RUNTIME_DIR").map(Into::into),
     };
-    app::run(settings, surroundings)
+    app::run(settings, sources, surroundings)
 }
 
 impl Arguments {

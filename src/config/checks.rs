@@ -113,8 +113,15 @@ fn of_server(settings: &Settings, findings: &mut Findings) {
             ("workers", http.workers),
             ("connections_max", http.connections_max),
             ("bodies_bytes_max", http.bodies_bytes_max),
+            ("url_bytes_max", http.url_bytes_max),
+            ("headers_max", http.headers_max),
+            ("header_bytes_max", http.header_bytes_max),
+            ("header_timeout_s", usize::try_from(http.header_timeout_s).unwrap_or(usize::MAX)),
         ],
     );
+    if let Some(tls) = &http.tls {
+        tls.check(findings);
+    }
     if http.body_bytes_max > http.bodies_bytes_max {
         findings.add("http.body_bytes_max", "must not be larger than http.bodies_bytes_max");
     }
@@ -170,6 +177,7 @@ fn of_workspace(name: &str, workspace: &WorkspaceSettings, public: &mut Public, 
         &[("replicas", feed.replicas), ("age_max_days", days), ("bytes_max", bytes)],
     );
     workspace.encryption.check(&format!("{path}.encryption"), findings);
+    workspace.limits.check(&format!("{path}.limits"), findings);
     of_audit(&format!("{path}.audit"), &workspace.audit, findings);
     if workspace.services.contains_key(AUDIT) {
         let message = format!("no service can be named `{AUDIT}`: the audit log is found there");
@@ -236,6 +244,10 @@ fn of_service(
         findings.add(format!("{path}.fhir.versioning.types.{name}"), message);
     }
     authentication::of_service(path, service, findings);
+    findings.at_least_one(
+        &format!("{path}.search"),
+        &[("criteria_max", service.search.criteria_max), ("values_max", service.search.values_max)],
+    );
     let (own, shared) = (&service.search, &workspace.search);
     let index = [
         ("chain_depth_max", own.chain_depth_max == shared.chain_depth_max),

@@ -16,6 +16,16 @@ pub struct SearchSettings {
     pub unknown_parameter: UnknownParameter,
     /// Links of a chain (`subject.organization.name` has two), reverse ones included. Each may be a search of its own.
     pub chain_depth_max: usize,
+    /// Criteria of one search; beyond it 400.
+    #[schemars(range(min = 1))]
+    pub criteria_max: usize,
+    /// Alternatives of one criterion (`a,b,c`); beyond it 400.
+    #[schemars(range(min = 1))]
+    pub values_max: usize,
+    /// Links of all chained criteria and `_has` of one search together; beyond it 400.
+    pub links_max: usize,
+    /// `_include` and `_revinclude` of one search; beyond it 400.
+    pub includes_max: usize,
     /// Whether `_explain` tells operators how a search is done.
     pub explain: bool,
     /// Whether the words of texts are indexed, for `_text` and `_content`: some 13 bytes for each different word of a resource.
@@ -34,6 +44,11 @@ impl Default for SearchSettings {
             date_equals,
             unknown_parameter,
             chain_depth_max: 4,
+            // Far from what people and generated forms ask for, and near to what one statement still answers well.
+            criteria_max: 64,
+            values_max: 2000,
+            links_max: 24,
+            includes_max: 64,
             explain: true,
             full_text: None,
         }

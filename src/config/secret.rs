@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -110,6 +111,11 @@ pub(super) fn read(node: &Node, outside: &Outside) -> Result<String, String> {
     }
 }
 
+/// Whether everybody on this machine can read a file.
+pub(super) fn others_can_read(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|about| about.permissions().mode() & READABLE_BY_OTHERS != 0)
+}
+
 fn from_variable(name: &str, outside: &Outside) -> Result<String, String> {
     let found = outside.environment.iter().find(|(variable, _)| variable == name);
     let (_, value) = found.ok_or_else(|| format!("the variable {name} is not set"))?;
@@ -125,7 +131,7 @@ fn from_file(path: &str, node: &Node, outside: &Outside) -> Result<String, Strin
     if about.len() > FILE_BYTES_MAX {
         return Err(format!("{path} is larger than {FILE_BYTES_MAX} bytes"));
     }
-    if about.permissions().mode() & READABLE_BY_OTHERS != 0 {
+    if others_can_read(path.as_ref()) {
         let message =
             format!("everybody on this machine can read {path}; take the right away: chmod o-r {path}");
         outside.warnings.borrow_mut().push(Problem::new(node.place.clone(), message));

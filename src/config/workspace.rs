@@ -15,6 +15,7 @@ use super::azure::{CorsSettings, ExportSettings, GuideSettings};
 use super::encryption::EncryptionSettings;
 use super::feed::FeedSettings;
 use super::fhir::FhirSettings;
+use super::limits::LimitSettings;
 use super::search::SearchSettings;
 use super::subscriptions::SubscriptionSettings;
 
@@ -47,6 +48,8 @@ pub struct WorkspaceSettings {
     /// Who has which role, at all of its services.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub role_assignments: Vec<RoleAssignment>,
+    /// How many requests it takes.
+    pub limits: LimitSettings,
     /// What is put on record of accesses.
     pub audit: AuditSettings,
 }
@@ -70,6 +73,7 @@ impl Default for WorkspaceSettings {
             subscriptions: SubscriptionSettings::default(),
             authentication: AuthenticationSettings::default(),
             role_assignments: Vec::new(),
+            limits: LimitSettings::default(),
             audit: AuditSettings::default(),
         }
     }

@@ -44,6 +44,7 @@ mod full;
 mod full_text;
 mod gone;
 mod group;
+mod guard;
 mod history;
 mod hostile;
 mod idempotency;

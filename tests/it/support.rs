@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use actix_web::{App, HttpServer};
 use anamnesis::access::Gate;
 use anamnesis::actors::{ActorOptions, Compartments};
-use anamnesis::api::{self, ApiOptions, Service, Services};
+use anamnesis::api::{self, ApiOptions, Guard, GuardOptions, Service, Services};
 use anamnesis::audit::{Audit, Mode, Networks};
 use anamnesis::decide::Rules;
 use anamnesis::search_parameters::{FullText, Keeper, StoredParameters};
@@ -41,6 +41,8 @@ pub(crate) struct Setup {
     pub(crate) full_text: FullText,
     /// Who is let in; everybody where nothing is said.
     pub(crate) gate: Option<std::sync::Arc<Gate>>,
+    /// What stands before the service.
+    pub(crate) guard: GuardOptions,
     /// Whether accesses are put on record, and what becomes of those that cannot be.
     pub(crate) audit: Option<(AuditOptions, Mode)>,
 }
@@ -102,14 +104,17 @@ where
 /// Serves HTTP on a thread of its own until the handle stops it.
 fn serve(
     services: Services,
+    guard: Guard,
 ) -> (std::net::SocketAddr, actix_web::dev::ServerHandle, std::thread::JoinHandle<()>) {
     let (sender, receiver) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || {
         actix_web::rt::System::new().block_on(async move {
             let server = HttpServer::new(move || {
                 App::new()
+                    .app_data(actix_web::web::Data::new(guard.clone()))
                     .wrap(actix_web::middleware::Compress::default())
                     .wrap(actix_web::middleware::from_fn(api::tell))
+                    .wrap(actix_web::middleware::from_fn(api::guard))
                     .wrap(actix_web::middleware::from_fn(anamnesis::telemetry::observe))
                     .configure(api::configure(services.clone()))
                     .default_service(actix_web::web::to(api::not_found))
@@ -216,7 +221,7 @@ impl Server {
             services = services.with_audits([("default".to_owned(), audit)].into());
         }
         let service = services.find("default", "fhir").unwrap().clone();
-        let (address, handle, thread) = serve(services);
+        let (address, handle, thread) = serve(services, Guard::new(setup.guard));
         let root = format!("http://{address}");
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let base = format!("{root}/default/fhir");

@@ -16,11 +16,13 @@ mod rebuild;
 mod record;
 mod refusals;
 mod reindex;
+mod reload;
 mod replay;
 mod stopping;
 mod subscriptions;
 #[expect(dead_code, reason = "the tests that kill at random use more of it")]
 mod support;
 mod terminology;
+mod tls;
 mod verify;
 mod workspaces;

@@ -8,7 +8,7 @@ use crate::config::schema::{Leaf, leaves};
 const PAGE: &str = include_str!("../../../docs/configuration.md");
 
 /// Files, and whether a server can start with them.
-const SAMPLES: [(&str, bool); 40] = [
+const SAMPLES: [(&str, bool); 44] = [
     ("", true),
     ("data = 'x'", true),
     ("data = 7", false),
@@ -49,6 +49,10 @@ const SAMPLES: [(&str, bool); 40] = [
         "workspaces = { a = { services = { b = { kind = 'fhir', corsConfiguration = { maxAge = 5 } } } } }",
         true,
     ),
+    ("limits = { requests_per_second = 5, requests_burst = 9 }", true),
+    ("workspaces = { a = { limits = { client_concurrent_max = 0 } } }", false),
+    ("http = { tls = { certificate = '/nonexistent' } }", false),
+    ("search = { criteria_max = 5, links_max = 0 }", true),
     ("database = { url = 'postgresql://u@h/d' }", true),
     ("database = { url = { vault = 'x' } }", false),
     ("subscriptions = { topics = { 'http://a' = { resource = 'Patient', on = ['create'] } } }", true),
