@@ -40,7 +40,7 @@ class Authority:
         self.secure.socket = context.wrap_socket(self.secure.socket, server_side=True)
         for server in (self.plain, self.secure):
             threading.Thread(target=server.serve_forever, daemon=True).start()
-        self.host = f"localhost:{self.secure.server_address[1]}"
+        self.host = f"https://localhost:{self.secure.server_address[1]}"
         self.address = f"http://127.0.0.1:{self.plain.server_address[1]}/{TENANT}"
 
     def make_certificate(self):

@@ -65,6 +65,8 @@ class AzureIdentity(unittest.TestCase):
         server = subprocess.Popen(
             [os.environ["ANAMNESIS_PROGRAM"], "serve", "--config", settings, "--listen", f"127.0.0.1:{port}",
              "--data", folder / "data"],
+            # What the other tests are told is no setting of a server.
+            env={name: value for name, value in os.environ.items() if not name.startswith("ANAMNESIS_")},
             stdout=log, stderr=log,
         )
         cls.addClassCleanup(server.wait)
@@ -73,7 +75,7 @@ class AzureIdentity(unittest.TestCase):
             try:
                 if requests.get(f"{cls.base}/metadata", timeout=5).ok:
                     return
-            except requests.ConnectionError:
+            except requests.RequestException:
                 pass
             if server.poll() is not None:
                 break
