@@ -18,6 +18,7 @@ mod serve;
 mod store;
 mod synth;
 mod terminology;
+mod token;
 mod verify;
 
 use std::process::ExitCode;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use reqwest::header::HeaderMap;
 use serde_json::Value;
 use url::Url;
 
@@ -27,6 +28,8 @@ pub struct Request {
     pub follow: bool,
     /// Further parameters of `$events`.
     pub filters: Vec<(&'static str, String)>,
+    /// Headers of every request, such as an access token.
+    pub headers: HeaderMap,
 }
 
 /// Why reading ended before its end.
@@ -55,6 +58,7 @@ pub async fn read(mut request: Request, mut each: impl FnMut(&str, &Value) -> bo
     let client = reqwest::Client::builder()
         .read_timeout(SILENCE_MAX)
         .connect_timeout(PAUSE_MAX)
+        .default_headers(std::mem::take(&mut request.headers))
         .build()
         .map_err(|error| FeedError::Lost(error.to_string()))?;
     let mut pause = PAUSE_MIN;

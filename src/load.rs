@@ -25,6 +25,7 @@ mod verify;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use reqwest::header::HeaderMap;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -59,6 +60,8 @@ pub struct Options {
     pub retries: u32,
     /// Read back every resource and compare it with what was sent.
     pub verify: bool,
+    /// Headers of every request, such as an access token.
+    pub headers: HeaderMap,
 }
 
 /// What has been done so far, or in the end.

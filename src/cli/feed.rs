@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use url::Url;
 
 use super::output;
+use super::token::Token;
 use crate::feed::{self, FeedError, Request};
 
 /// Print the change feed of a workspace, from any position
@@ -19,6 +20,9 @@ pub(super) struct Arguments {
     /// The address of the workspace
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080/default", value_hint = ValueHint::Url)]
     workspace: Url,
+
+    #[command(flatten)]
+    token: Token,
 
     /// The first position wanted
     #[arg(long, value_name = "POSITION", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
@@ -63,6 +67,7 @@ async fn print(arguments: Arguments) -> anyhow::Result<()> {
         to: arguments.to,
         follow: arguments.follow,
         filters,
+        headers: arguments.token.headers()?,
     };
     let (mut interrupts, mut terminations) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::output;
+use super::token::Token;
 use crate::clock;
 use crate::load::{self, CONCURRENCY_DEFAULT, Failure, Observer, Options, RETRIES_DEFAULT, Source, Summary};
 
@@ -59,13 +60,16 @@ pub(super) struct Arguments {
     /// Write everything that failed to this file, one JSON object a line
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     report: Option<PathBuf>,
+
+    #[command(flatten)]
+    token: Token,
 }
 
 impl Arguments {
     /// One file, and everything else as it is unless told otherwise.
-    pub(super) fn of_file(file: PathBuf, server: Url) -> Self {
+    pub(super) fn of_file(file: PathBuf, server: Url, token: Token) -> Self {
         let (concurrency, retries) = (CONCURRENCY_DEFAULT as u64, RETRIES_DEFAULT);
-        Self { paths: vec![file], server, concurrency, retries, verify: false, report: None }
+        Self { paths: vec![file], server, concurrency, retries, verify: false, report: None, token }
     }
 }
 
@@ -80,6 +84,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<()> {
         concurrency: usize::try_from(arguments.concurrency)?,
         retries: arguments.retries,
         verify: arguments.verify,
+        headers: arguments.token.headers()?,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut display = Display::new(report);

@@ -7,6 +7,8 @@ use reqwest::Method;
 use serde_json::Value;
 use url::Url;
 
+use super::token::Token;
+
 /// How long connecting may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// How long an answer may take: un-parking a hundred resources beside much writing.
@@ -27,11 +29,12 @@ pub(super) enum Answer {
 }
 
 impl Operator {
-    pub(super) fn new(workspace: Url) -> anyhow::Result<Self> {
+    pub(super) fn new(workspace: Url, token: &Token) -> anyhow::Result<Self> {
         if !matches!(workspace.scheme(), "http" | "https") || workspace.cannot_be_a_base() {
             bail!("--workspace: {workspace} is not an http or https address");
         }
         let client = reqwest::Client::builder().connect_timeout(CONNECT_WITHIN).timeout(ANSWER_WITHIN);
+        let client = client.default_headers(token.headers()?);
         Ok(Self { client: client.build().context("cannot speak HTTP")?, workspace })
     }
 

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand, ValueHint};
+use reqwest::header::HeaderMap;
 use url::Url;
 
 use super::output;
+use super::token::Token;
 use crate::packages::{HttpTarget, Package, install, missing};
 
 /// Refused resources that are listed of one package.
@@ -39,6 +41,9 @@ struct Install {
     /// The base address of the FHIR service
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080/default/fhir", value_hint = ValueHint::Url)]
     server: Url,
+
+    #[command(flatten)]
+    token: Token,
 }
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -49,11 +54,11 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<()> {
     // All are read before anything is written: a file that is no package stops the command.
     let packages = arguments.files.iter().map(|file| Package::read(file)).collect::<Result<Vec<_>, _>>()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(install_all(&packages, &arguments.server))
+    runtime.block_on(install_all(&packages, &arguments.server, arguments.token.headers()?))
 }
 
-async fn install_all(packages: &[Package], server: &Url) -> anyhow::Result<()> {
-    let target = HttpTarget::new(server).context("cannot speak HTTP")?;
+async fn install_all(packages: &[Package], server: &Url, headers: HeaderMap) -> anyhow::Result<()> {
+    let target = HttpTarget::new(server, headers).context("cannot speak HTTP")?;
     let mut present = target.installed().await.context("the server cannot be reached")?;
     present.extend(packages.iter().map(|package| package.name.clone()));
     let mut refused = 0;

@@ -8,6 +8,7 @@ use url::Url;
 
 use super::operator::{Operator, number, text};
 use super::output;
+use super::token::Token;
 
 /// Show the events that the search index or the terminology could not take, or offer them again
 ///
@@ -20,6 +21,9 @@ pub(super) struct Arguments {
     /// The address of the workspace
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080/default", value_hint = ValueHint::Url)]
     workspace: Url,
+
+    #[command(flatten)]
+    token: Token,
 
     /// The projection: all where none is given; to offer events again, the search index
     #[arg(long, value_name = "NAME")]
@@ -51,7 +55,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let operator = Operator::new(arguments.workspace.clone())?;
+    let operator = Operator::new(arguments.workspace.clone(), &arguments.token)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match (&arguments.unpark, arguments.unpark_all) {

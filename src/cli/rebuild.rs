@@ -12,6 +12,7 @@ use url::Url;
 use super::operator::{Answer, Operator, number, text};
 use super::output;
 use super::progress::Progress;
+use super::token::Token;
 use crate::clock;
 
 /// How often the server is asked how far it is.
@@ -33,6 +34,9 @@ pub(super) struct Arguments {
     /// The address of the workspace
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080/default", value_hint = ValueHint::Url)]
     workspace: Url,
+
+    #[command(flatten)]
+    token: Token,
 
     /// Let it take the place even where it could not take resources that the present one has taken
     #[arg(long, conflicts_with = "cancel")]
@@ -66,7 +70,7 @@ impl Name {
 }
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let operator = Operator::new(arguments.workspace.clone())?;
+    let operator = Operator::new(arguments.workspace.clone(), &arguments.token)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(rebuild(&operator, &arguments))
 }

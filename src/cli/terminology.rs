@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueHint};
 use url::Url;
 
+use super::token::Token;
 use super::{load, output};
 use crate::load::code_system::{Naming, Split, split};
 
@@ -54,6 +55,9 @@ struct LoadArguments {
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080/default/fhir", value_hint = ValueHint::Url)]
     server: Url,
 
+    #[command(flatten)]
+    token: Token,
+
     /// Only write the fragments
     #[arg(long)]
     split_only: bool,
@@ -68,7 +72,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<()> {
     if arguments.split_only {
         return Ok(());
     }
-    load::run(load::Arguments::of_file(fragments.clone(), arguments.server))?;
+    load::run(load::Arguments::of_file(fragments.clone(), arguments.server, arguments.token))?;
     std::fs::remove_file(&fragments).with_context(|| fragments.display().to_string())
 }
 

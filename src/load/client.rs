@@ -66,6 +66,7 @@ impl Client {
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(ANSWER_TIMEOUT)
             .pool_max_idle_per_host(options.concurrency)
+            .default_headers(options.headers.clone())
             .user_agent(concat!("anamnesis-load/", env!("CARGO_PKG_VERSION")));
         if is_loopback(&options.server) {
             // No proxy reaches this machine's own addresses.

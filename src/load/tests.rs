@@ -40,6 +40,7 @@ fn options(server: &str, directory: &Path) -> Options {
         concurrency: 2,
         retries: 2,
         verify: false,
+        headers: reqwest::header::HeaderMap::new(),
     }
 }
 

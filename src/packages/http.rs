@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use serde_json::Value;
 use url::Url;
 
@@ -29,13 +29,13 @@ pub struct HttpTarget {
 }
 
 impl HttpTarget {
-    /// The service at an address.
+    /// The service at an address; the headers, such as an access token, are those of every request.
     ///
     /// # Errors
     /// No HTTP can be spoken here at all.
-    pub fn new(server: &Url) -> Result<Self, reqwest::Error> {
-        let client =
-            reqwest::Client::builder().connect_timeout(CONNECT_WITHIN).timeout(ANSWER_WITHIN).build()?;
+    pub fn new(server: &Url, headers: HeaderMap) -> Result<Self, reqwest::Error> {
+        let client = reqwest::Client::builder().connect_timeout(CONNECT_WITHIN).timeout(ANSWER_WITHIN);
+        let client = client.default_headers(headers).build()?;
         Ok(Self { client, server: server.as_str().trim_end_matches('/').to_owned() })
     }
 

@@ -254,3 +254,38 @@ fn a_token_of_entra_is_taken_as_it_is() {
         drop(authority);
     });
 }
+
+#[test]
+fn the_commands_bring_a_token() {
+    use anamnesis::feed::{FeedError, Request, read};
+    use reqwest::header::{AUTHORIZATION, HeaderMap};
+    guarded(async |server, authority, key| {
+        let made = bearer(&key.sign(&authority.claims("FHIR Data Contributor")));
+        let headers = [("Authorization", &*made), FHIR];
+        server.send("PUT", "/Patient/a", &headers, r#"{"resourceType":"Patient","id":"a"}"#).await;
+        for (role, is_allowed) in
+            [(Some("Auditor"), true), (Some("FHIR Data Contributor"), false), (None, false)]
+        {
+            let mut headers = HeaderMap::new();
+            if let Some(role) = role {
+                let line = bearer(&key.sign(&authority.claims(role)));
+                headers.insert(AUTHORIZATION, line.parse().unwrap());
+            }
+            let workspace = format!("{}/default", server.root).parse().unwrap();
+            let request =
+                Request { workspace, from: 1, to: None, follow: false, filters: Vec::new(), headers };
+            let mut lines = 0;
+            let ended = read(request, |_, _| {
+                lines += 1;
+                true
+            });
+            let ended = ended.await;
+            match is_allowed {
+                true => assert!(ended.is_ok() && lines == 1, "{role:?}: {ended:?}"),
+                false => {
+                    assert!(matches!(ended, Err(FeedError::Refused(_))) && lines == 0, "{role:?}: {ended:?}")
+                }
+            }
+        }
+    });
+}

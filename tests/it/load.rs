@@ -30,6 +30,7 @@ async fn load_all(server: &Server, directory: &Path) -> Summary {
         concurrency: 8,
         retries: 3,
         verify: true,
+        headers: reqwest::header::HeaderMap::new(),
     };
     let mut failures = Failures::default();
     let summary = load(&options, &mut failures, &CancellationToken::new()).await.unwrap();

@@ -5,6 +5,7 @@ use std::io::Write;
 use anamnesis::packages::{HttpTarget, Package, install};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::support::test;
@@ -47,7 +48,7 @@ fn profile(version: &str, min: u32) -> Value {
 #[test]
 fn a_package_is_installed_once_and_its_profiles_count() {
     test(|server| async move {
-        let target = HttpTarget::new(&server.base.parse().unwrap()).unwrap();
+        let target = HttpTarget::new(&server.base.parse().unwrap(), HeaderMap::new()).unwrap();
         let guide = json!({"resourceType": "ImplementationGuide", "id": "g", "url": "http://example.org/g", "version": "1",
             "name": "G", "status": "active", "packageId": "org.example", "fhirVersion": ["4.0.1"]});
         let broken = json!({"resourceType": "ValueSet", "url": "http://example.org/v", "status": "nonsense"});
