@@ -31,7 +31,7 @@ pub struct HttpSettings {
     /// The longest address with its query, in bytes; beyond it 414. Longer searches are sent as forms.
     #[schemars(range(min = 1))]
     pub url_bytes_max: usize,
-    /// Lines of headers; beyond it 431. The library refuses more than 96 by itself, with 400.
+    /// Lines of headers; beyond it 431. The library refuses more than 96 by itself, with a bare 431.
     #[schemars(range(min = 1))]
     pub headers_max: usize,
     /// Bytes of all headers; beyond it 431.

@@ -109,9 +109,7 @@ fn each_interaction_is_on_record_with_its_code_and_whose_data_it_was() {
             found.sort_unstable();
             assert_eq!(found, case.patients, "{method} {path}");
             assert_eq!((record.kind, record.service.as_str()), (Kind::Rest, "fhir"), "{method} {path}");
-            // Nobody has asked yet who it is where a path means nothing.
-            let agent = if case.told.0.is_empty() { "" } else { "anonymous" };
-            assert_eq!(&*record.agent.subject, agent, "{method} {path}");
+            assert_eq!(&*record.agent.subject, "anonymous", "{method} {path}");
             assert_eq!(record.agent.address.as_deref(), Some("127.0.0.1"));
             assert_eq!(record.correlation, answer.header("x-correlation-id"));
             if matches!(record.action, Action::U | Action::D) {

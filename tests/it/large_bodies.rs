@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anamnesis::api::{ApiOptions, Arriving, Large};
+use anamnesis::api::{ApiOptions, Arriving, GuardOptions, Large};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -149,7 +149,8 @@ fn who_sends_too_much_is_told_the_bound_of_what_he_sends() {
 /// A bound of the HTTP library, which answers by itself.
 #[test]
 fn more_headers_than_the_library_takes_are_a_bare_431() {
-    test(|server| async move {
+    let guard = GuardOptions { headers_max: 200, ..GuardOptions::default() };
+    test_with(Setup { guard, ..Setup::default() }, |server| async move {
         for (count, status) in [(95, "200"), (96, "431")] {
             let mut stream =
                 tokio::net::TcpStream::connect(server.root.trim_start_matches("http://")).await.unwrap();
