@@ -190,14 +190,7 @@ async fn write(
     held: &Arc<Held>,
 ) -> Result<Written, Tried> {
     let mut current = load(call, steps).await.map_err(|error| Tried::Refused(error.into()))?;
-    for (entry, step) in entries.iter().zip(steps) {
-        // What a condition found may have been deleted since, or have come out of reach.
-        if let Step::Found(key) = step
-            && current.get(key).is_none_or(|current| current.deleted || !call.sees_current(key, current))
-        {
-            return Err(Tried::moved(entry, key));
-        }
-    }
+    check_found(call, entries, steps, &current)?;
     let mut order: Vec<usize> = (0..steps.len()).collect();
     order.sort_by_key(|index| entries.get(*index).map(|entry| entry.method));
     let provenance = call.provenance();
@@ -262,6 +255,23 @@ async fn write(
         .map(|((index, key, operation), r)| (index, (key, operation, r)))
         .collect();
     Ok(Written { recorded, current, last })
+}
+
+/// What a condition found may have been deleted since, or have come out of reach.
+fn check_found(
+    call: &Call,
+    entries: &[Entry<'_>],
+    steps: &[Step],
+    current: &HashMap<ResourceKey, Arc<Current>>,
+) -> Result<(), Tried> {
+    for (entry, step) in entries.iter().zip(steps) {
+        if let Step::Found(key) = step
+            && current.get(key).is_none_or(|current| current.deleted || !call.sees_current(key, current))
+        {
+            return Err(Tried::moved(entry, key));
+        }
+    }
+    Ok(())
 }
 
 /// A refusal with its entry. Where the version was that of a condition's match or of a patch, it is looked for again.

@@ -7,7 +7,7 @@ use anamnesis::api::{ApiOptions, Arriving, GuardOptions, Large};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{Answer, FHIR, Hold, Server, Setup, eventually, in_time, test, test_with};
+use crate::support::{Answer, FHIR, Hold, Server, Setup, eventually, in_time, test_with};
 
 /// White space, which makes a body large and no more than that.
 fn padding() -> String {

@@ -211,14 +211,9 @@ impl Server {
             service = service.with_gate(gate);
         }
         let mut services = Services::new(vec![service]);
-        let audit = match setup.audit.take() {
-            Some((options, mode)) => Some((AuditLog::open(&url, "default", options).await.unwrap(), mode)),
-            None => None,
-        };
-        if let Some((log, mode)) = &audit {
-            let proxies = Networks::parse(&["127.0.0.1".to_owned()]).unwrap();
-            let audit = Audit::new(log.clone(), *mode, proxies);
-            services = services.with_audits([("default".to_owned(), audit)].into());
+        let audit = audit(setup.audit.take(), &url).await;
+        if let Some((_, audit)) = &audit {
+            services = services.with_audits([("default".to_owned(), audit.clone())].into());
         }
         let service = services.find("default", "fhir").unwrap().clone();
         let (address, handle, thread) = serve(services, Guard::new(setup.guard));
@@ -302,6 +297,14 @@ impl Server {
     pub(crate) async fn events(&self) -> u64 {
         self.log.head().await.unwrap().get()
     }
+}
+
+/// The audit log of a server that keeps one. It trusts proxies on its own machine.
+async fn audit(options: Option<(AuditOptions, Mode)>, url: &str) -> Option<(AuditLog, Audit)> {
+    let (options, mode) = options?;
+    let log = AuditLog::open(url, "default", options).await.unwrap();
+    let proxies = Networks::parse(&["127.0.0.1".to_owned()]).unwrap();
+    Some((log.clone(), Audit::new(log, mode, proxies)))
 }
 
 /// The projection of stored terminology, where it is wanted.
