@@ -28,13 +28,16 @@ const BESIDE: [(&str, &str, &[Sent]); 14] = [
 ];
 
 /// What a workspace has beside its services.
-const OF_WORKSPACE: [(&str, &str); 6] = [
+const OF_WORKSPACE: [(&str, &str); 9] = [
     ("GET", "/$actors"),
     ("GET", "/$events"),
     ("GET", "/$projections"),
     ("POST", "/$rebuild"),
     ("DELETE", "/$rebuild"),
     ("POST", "/$unpark"),
+    ("GET", "/audit/AuditEvent"),
+    ("GET", "/audit/AuditEvent/1"),
+    ("GET", "/audit/$verify"),
 ];
 
 /// The column headings of the table, with their roles.
