@@ -28,14 +28,15 @@ pub struct Draft {
     /// Which bodies of earlier versions it takes away.
     pub erases: Erases,
     /// The version that this write makes. The resource must stand at the version before it; version 1
-    /// means that it must never have existed. A purge makes none: the resource must stand at this version.
+    /// means that it must never have existed. A purge, a hold and its release make none: the resource must stand at this
+    /// version.
     pub version: Version,
     /// The compartment that the resource lives in, such as `Patient/1` or `Organization/~17`.
     pub home: String,
     /// Every compartment that is concerned, also those that the resource leaves by this write. The home
     /// is added if it is missing.
     pub touches: Vec<String>,
-    /// The whole resource as it will be served; empty for a delete and a purge.
+    /// The whole resource as it will be served, and what is to be known of a hold; empty for all others.
     pub payload: Vec<u8>,
     /// Where in the payload [`STAMP_PLACEHOLDER`] stands, in bytes.
     pub stamp_at: Option<usize>,
@@ -48,6 +49,13 @@ pub struct Draft {
     pub agent: Arc<str>,
     /// Where it comes from or why.
     pub source: Option<Arc<str>>,
+}
+
+impl Draft {
+    /// Whether its event says of the home compartment what may be written there from then on.
+    pub(crate) fn guards(&self) -> bool {
+        Kind::of(self.operation, self.erases).is_some_and(Kind::guards)
+    }
 }
 
 /// Drafts that are recorded together or not at all, at consecutive positions.
@@ -106,7 +114,12 @@ pub(crate) fn check(group: &Group) -> Result<(), AppendError> {
     if group.idempotency.as_ref().is_some_and(|idempotency| idempotency.note.len() > NOTE_BYTES_MAX) {
         return Err(AppendError::Invalid { index: 0, reason: "the note to its idempotency key is too long" });
     }
+    let is_alone = group.drafts.len() == 1 && group.idempotency.is_none();
     for (index, draft) in group.drafts.iter().enumerate() {
+        if draft.guards() && !is_alone {
+            let reason = "what says what may be written in a compartment must be alone in its group";
+            return Err(AppendError::Invalid { index, reason });
+        }
         check_counts(index, draft)?;
         check_draft(draft).map_err(|reason| AppendError::Invalid { index, reason })?;
     }
@@ -144,10 +157,11 @@ fn check_draft(draft: &Draft) -> Result<(), &'static str> {
     if Kind::of(draft.operation, draft.erases).is_none() {
         return Err("there is no kind of event that does this and erases so much");
     }
-    let has_body = matches!(draft.operation, Operation::Create | Operation::Update);
-    let is_bare = draft.payload.is_empty() && draft.identifiers.is_empty();
-    if !(has_body || is_bare) {
-        return Err("a delete or a purge has neither a payload nor identifiers");
+    if !(draft.operation.has_body() || draft.payload.is_empty()) {
+        return Err("only creates, updates and holds have a payload");
+    }
+    if !(matches!(draft.operation, Operation::Create | Operation::Update) || draft.identifiers.is_empty()) {
+        return Err("only creates and updates have identifiers");
     }
     if draft.payload.len() > crate::codec::PAYLOAD_BYTES_MAX {
         return Err("the payload is too large");

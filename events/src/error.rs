@@ -1,5 +1,7 @@
 //! What can go wrong with the log: refusals that a writer branches on, and failures.
 
+use chrono::{DateTime, Utc};
+
 use crate::keys::MasterKeyError;
 use crate::{Position, Version};
 
@@ -31,6 +33,27 @@ pub enum AppendError {
         index: usize,
         /// What is in the way.
         kind: ConflictKind,
+    },
+    /// The draft takes something away from a compartment on which there is a legal hold, or places a second one; nothing
+    /// was recorded.
+    #[error("draft {index} takes away what is under a legal hold since {since}")]
+    Held {
+        /// The draft, from 0.
+        index: usize,
+        /// When the hold was recorded.
+        since: DateTime<Utc>,
+    },
+    /// The draft touches a compartment whose purge has begun and not ended; nothing was recorded.
+    #[error("draft {index} touches a compartment that is being purged")]
+    Purging {
+        /// The draft, from 0.
+        index: usize,
+    },
+    /// The draft ends a purge or a hold that there is not; nothing was recorded.
+    #[error("draft {index} ends what has not begun")]
+    NotBegun {
+        /// The draft, from 0.
+        index: usize,
     },
     /// The group's idempotency key stands for another request; nothing was recorded.
     #[error("the idempotency key was used for another request")]

@@ -11,8 +11,12 @@ pub enum Operation {
     Update,
     /// The end of a resource; its versions stay readable unless the event says otherwise.
     Delete,
-    /// No version of the resource: what it was before its current version is taken away.
+    /// No version of the resource: what was recorded before is taken away.
     Purge,
+    /// No version of the resource: nothing of its compartment may be taken away from now on.
+    Hold,
+    /// No version of the resource: what was held is held no longer.
+    Release,
 }
 
 /// Which earlier bodies of its resource an event takes away when it is appended.
@@ -25,22 +29,32 @@ pub enum Erases {
     Previous,
     /// Those of all versions before the one that is current from then on.
     Earlier,
+    /// Those that are left of events whose home is its own, of whatever resource.
+    Home,
 }
 
 impl Operation {
-    /// The word that stands in the envelope and in feed subjects: `create`, `update`, `delete` or `purge`.
+    /// The word that stands in the envelope and in feed subjects: `create`, `update`, `delete`, `purge`,
+    /// `hold` or `release`.
     pub const fn name(self) -> &'static str {
         match self {
             Operation::Create => "create",
             Operation::Update => "update",
             Operation::Delete => "delete",
             Operation::Purge => "purge",
+            Operation::Hold => "hold",
+            Operation::Release => "release",
         }
     }
 
     /// Whether it makes a version of its resource.
     pub const fn makes_version(self) -> bool {
-        !matches!(self, Operation::Purge)
+        matches!(self, Operation::Create | Operation::Update | Operation::Delete)
+    }
+
+    /// Whether its event has a body: the resource, or what is to be known of a hold.
+    pub const fn has_body(self) -> bool {
+        matches!(self, Operation::Create | Operation::Update | Operation::Hold)
     }
 }
 
@@ -75,11 +89,19 @@ pub enum Kind {
     ResourceErased,
     /// The bodies of all versions before the current one were taken away; the resource stays as it is.
     HistoryErased,
+    /// The purge of a compartment has begun: until it has ended nothing is written there but what takes away.
+    PurgeBegun,
+    /// The purge of a compartment has ended: no body is left of it, and its data key was destroyed.
+    CompartmentPurged,
+    /// Nothing of the compartment may be taken away from now on; the body says why.
+    LegalHoldPlaced,
+    /// What was held may be taken away again.
+    LegalHoldReleased,
 }
 
 impl Kind {
     /// Every kind that this program knows.
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 11] = [
         Kind::ResourceCreated,
         Kind::ResourceUpdated,
         Kind::ResourceDeleted,
@@ -87,6 +109,10 @@ impl Kind {
         Kind::ResourceWithdrawn,
         Kind::ResourceErased,
         Kind::HistoryErased,
+        Kind::PurgeBegun,
+        Kind::CompartmentPurged,
+        Kind::LegalHoldPlaced,
+        Kind::LegalHoldReleased,
     ];
 
     /// The kind of event that records an operation which erases so much; `None` where there is none.
@@ -99,6 +125,10 @@ impl Kind {
             (Operation::Delete, Erases::Previous) => Some(Kind::ResourceWithdrawn),
             (Operation::Delete, Erases::Earlier) => Some(Kind::ResourceErased),
             (Operation::Purge, Erases::Earlier) => Some(Kind::HistoryErased),
+            (Operation::Purge, Erases::Nothing) => Some(Kind::PurgeBegun),
+            (Operation::Purge, Erases::Home) => Some(Kind::CompartmentPurged),
+            (Operation::Hold, Erases::Nothing) => Some(Kind::LegalHoldPlaced),
+            (Operation::Release, Erases::Nothing) => Some(Kind::LegalHoldReleased),
             _ => None,
         }
     }
@@ -113,6 +143,10 @@ impl Kind {
             Kind::ResourceWithdrawn => "ResourceWithdrawn",
             Kind::ResourceErased => "ResourceErased",
             Kind::HistoryErased => "HistoryErased",
+            Kind::PurgeBegun => "PurgeBegun",
+            Kind::CompartmentPurged => "CompartmentPurged",
+            Kind::LegalHoldPlaced => "LegalHoldPlaced",
+            Kind::LegalHoldReleased => "LegalHoldReleased",
         }
     }
 
@@ -130,7 +164,11 @@ impl Kind {
             | Kind::ResourceReplaced
             | Kind::ResourceWithdrawn
             | Kind::ResourceErased
-            | Kind::HistoryErased => 1,
+            | Kind::HistoryErased
+            | Kind::PurgeBegun
+            | Kind::CompartmentPurged
+            | Kind::LegalHoldPlaced
+            | Kind::LegalHoldReleased => 1,
         }
     }
 
@@ -140,14 +178,30 @@ impl Kind {
             Kind::ResourceCreated => Operation::Create,
             Kind::ResourceUpdated | Kind::ResourceReplaced => Operation::Update,
             Kind::ResourceDeleted | Kind::ResourceWithdrawn | Kind::ResourceErased => Operation::Delete,
-            Kind::HistoryErased => Operation::Purge,
+            Kind::HistoryErased | Kind::PurgeBegun | Kind::CompartmentPurged => Operation::Purge,
+            Kind::LegalHoldPlaced => Operation::Hold,
+            Kind::LegalHoldReleased => Operation::Release,
         }
     }
 
-    /// Which earlier bodies of its resource the event took away.
+    /// Whether it says of its home compartment what may be written there from then on.
+    pub const fn guards(self) -> bool {
+        matches!(
+            self,
+            Kind::PurgeBegun | Kind::CompartmentPurged | Kind::LegalHoldPlaced | Kind::LegalHoldReleased
+        )
+    }
+
+    /// Which earlier bodies the event took away.
     pub const fn erases(self) -> Erases {
         match self {
-            Kind::ResourceCreated | Kind::ResourceUpdated | Kind::ResourceDeleted => Erases::Nothing,
+            Kind::ResourceCreated
+            | Kind::ResourceUpdated
+            | Kind::ResourceDeleted
+            | Kind::PurgeBegun
+            | Kind::LegalHoldPlaced
+            | Kind::LegalHoldReleased => Erases::Nothing,
+            Kind::CompartmentPurged => Erases::Home,
             Kind::ResourceReplaced | Kind::ResourceWithdrawn => Erases::Previous,
             Kind::ResourceErased | Kind::HistoryErased => Erases::Earlier,
         }
@@ -163,6 +217,10 @@ impl Kind {
             Kind::ResourceWithdrawn => 5,
             Kind::ResourceErased => 6,
             Kind::HistoryErased => 7,
+            Kind::PurgeBegun => 8,
+            Kind::CompartmentPurged => 9,
+            Kind::LegalHoldPlaced => 10,
+            Kind::LegalHoldReleased => 11,
         }
     }
 

@@ -10,12 +10,14 @@ pub(crate) mod decide;
 mod erase;
 mod erased;
 mod existing;
+mod guard;
 mod history;
 mod holder;
 mod measures;
 mod migrate;
 mod packed;
 mod poll;
+mod purge;
 mod read;
 mod recent;
 mod remember;
@@ -54,6 +56,7 @@ pub use self::data_keys::{KeyStatus, SealedStep};
 pub(crate) use self::erased::ErasedAt;
 pub use self::history::{HistoryPage, HistoryRange, HistoryScope, Period};
 pub use self::packed::Packed;
+pub use self::purge::{Hold, Mentions, OpenPurge, PurgeError, PurgeReport, PurgeRequest};
 pub use self::read::READ_EVENTS_MAX;
 pub use self::standing::{HeadsPlace, Stand};
 pub use self::stored::Stored;
@@ -181,6 +184,7 @@ impl Log {
             known,
             partitioned_until: 0,
             session: None,
+            is_guarded: false,
             given_up: false,
         };
         let (poller, statistics, forgetter) = (log.poller(), log.statistics(), log.forgetter());

@@ -212,8 +212,8 @@ pub(crate) fn request_of(event: &Event) -> (&'static str, String, &'static str) 
         }
         Operation::Create => ("PUT", key.to_string(), "201"),
         Operation::Update => ("PUT", key.to_string(), "200"),
-        // No purge is shown to anybody.
-        Operation::Delete | Operation::Purge => ("DELETE", key.to_string(), "204"),
+        // What makes no version is shown to nobody.
+        Operation::Delete | Operation::Purge | Operation::Hold | Operation::Release => ("DELETE", key.to_string(), "204"),
     }
 }
 

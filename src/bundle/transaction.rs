@@ -357,7 +357,10 @@ pub(super) fn recorded_answer(
     let (status, text) = match operation {
         Operation::Create => (StatusCode::CREATED, "The resource was created."),
         Operation::Update => (StatusCode::OK, "The resource was updated."),
-        Operation::Delete | Operation::Purge => (StatusCode::NO_CONTENT, "The resource was deleted."),
+        // What makes no version and is not a purge does not come with a bundle.
+        Operation::Delete | Operation::Purge | Operation::Hold | Operation::Release => {
+            (StatusCode::NO_CONTENT, "The resource was deleted.")
+        }
     };
     // Nothing to show, or nothing left: what was answered the first time may have been erased since.
     let is_delete = recorded.payload.is_empty();

@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use super::{Faults, Positions};
 use crate::log::ring::Ring;
 use crate::log::row;
-use crate::{Event, LogError, Operation, Position, Transaction, Version, envelope};
+use crate::{Event, LogError, Position, Transaction, Version, envelope};
 
 /// The columns behind those of the event, in a row of the walk: the version that the event says was before it.
 const PREVIOUS_VERSION: usize = 19;
@@ -184,8 +184,7 @@ impl Chain {
             let reason = format!("another event follows the same version, that at {previous}");
             self.faults.add(event.position, reason);
         }
-        let has_body = matches!(event.operation, Operation::Create | Operation::Update);
-        if !has_body && !event.payload.is_empty() {
+        if !event.operation.has_body() && !event.payload.is_empty() {
             self.faults.add(event.position, format!("it is a {}, but has a body", event.operation));
         }
         Ok(())

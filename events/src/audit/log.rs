@@ -126,8 +126,11 @@ async fn begin(log: &Log, range: &Range, faults: &mut Faults) -> Result<Option<[
 }
 
 /// Whether a body is left of those that the event `e` erases, by the numbers of the kinds: all before it, all before the
-/// one that it names, or the one before it.
-const LEFT: &str = "EXISTS (
+/// one that it names, or the one before it; of a purged compartment all before it, of whatever resource.
+const LEFT: &str = "CASE WHEN e.kind = 9 THEN EXISTS (
+    SELECT FROM anamnesis.event AS one WHERE one.log = $1 AND one.seq < e.seq
+        AND hashtext(one.home) = hashtext(e.home) AND one.home = e.home AND one.payload <> '')
+    ELSE EXISTS (
     WITH RECURSIVE walk (seq, prev_seq, is_there) AS (
         SELECT one.seq, one.prev_seq, e.kind <> 7 AND one.payload IS NOT NULL
         FROM anamnesis.event AS one WHERE one.log = $1 AND one.seq = e.prev_seq
@@ -136,19 +139,19 @@ const LEFT: &str = "EXISTS (
             SELECT * FROM anamnesis.event AS one
             WHERE one.log = $1 AND one.seq = w.prev_seq LIMIT 1) AS o
         WHERE e.kind IN (6, 7))
-    SELECT FROM walk WHERE is_there)";
+    SELECT FROM walk WHERE is_there) END";
 
 async fn read(log: &Log, after: Position, until: Position) -> Result<Vec<Row>, LogError> {
     let statement = format!(
         "SELECT {COLUMNS}, p.version, p.resource_type, p.id,
-             CASE WHEN e.kind IN (4, 5, 6, 7) THEN {LEFT} END, b.rightly
+             CASE WHEN e.kind IN (4, 5, 6, 7, 9) THEN {LEFT} END, b.rightly
          FROM anamnesis.event AS e
          LEFT JOIN LATERAL (
              SELECT one.version, one.resource_type, one.id FROM anamnesis.event AS one
              WHERE one.log = $1 AND one.seq = e.prev_seq LIMIT 1) AS p ON true
          LEFT JOIN LATERAL (
-             SELECT one.kind IN (4, 5, 6, 7) AND one.seq > e.seq
-                 AND one.resource_type = e.resource_type AND one.id = e.id AS rightly
+             SELECT one.seq > e.seq AND (one.kind = 9 AND one.home = e.home OR one.kind IN (4, 5, 6, 7)
+                 AND one.resource_type = e.resource_type AND one.id = e.id) AS rightly
              FROM anamnesis.event AS one
              WHERE one.log = $1 AND one.seq = e.erased_by LIMIT 1) AS b ON true
          WHERE e.log = $1 AND e.seq > $2 AND e.seq <= $3 ORDER BY e.seq"

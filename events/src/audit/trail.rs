@@ -180,7 +180,7 @@ async fn has_later(
              UNION ALL
              SELECT l.seq FROM anamnesis.link AS l
              WHERE l.log = $1 AND l.compartment = $5 AND l.seq > $2 AND l.seq <= $3) AS wanted {}
-         WHERE e.resource_type = $6 AND e.id = $7 AND e.kind <> 7 LIMIT 1",
+         WHERE e.resource_type = $6 AND e.id = $7 AND e.kind < 7 LIMIT 1",
         event_at("wanted.seq")
     );
     let (name, id): (&str, &str) = (&key.resource_type, &key.id);
@@ -194,7 +194,7 @@ async fn has_later(
 async fn scan(log: &Log, key: &ResourceKey, until: Position) -> Result<Vec<Link>, LogError> {
     let statement = "SELECT e.seq, e.version, e.prev_seq FROM anamnesis.event AS e
          WHERE e.log = $1 AND e.seq <= $2 AND hashtext(e.resource_type) = hashtext($3) AND e.resource_type = $3
-             AND e.id = $4 AND e.kind <> 7
+             AND e.id = $4 AND e.kind < 7
          ORDER BY e.seq LIMIT $5";
     let (name, id): (&str, &str) = (&key.resource_type, &key.id);
     let (number, until) = (log.number(), until.to_sql());

@@ -15,13 +15,14 @@ use tokio_util::sync::CancellationToken;
 use super::batch::{Done, Pending, Prepared, Storing, prepare};
 use super::connection::Connector;
 use super::data_keys::DataKeys;
-use super::decide::{Wanted, decide};
+use super::decide::{Recorded, Wanted, decide};
+use super::guard;
 use super::measures::Measures;
 use super::migrate::ensure_partitions;
 use super::recent::Recent;
 use super::transaction::{Session, Tail};
 use crate::codec::Encoder;
-use crate::{AppendError, Group, LogError, LogOptions, Position, error};
+use crate::{AppendError, Draft, Group, LogError, LogOptions, Position, error};
 
 /// First wait before connecting again; doubles up to the longest.
 const BACK_OFF: Duration = Duration::from_millis(10);
@@ -47,6 +48,8 @@ pub(crate) struct Appender {
     /// How far the partitions reach, as far as this appender knows.
     pub(crate) partitioned_until: i64,
     pub(crate) session: Option<Session>,
+    /// Whether there were guards on compartments when it looked last: then it asks for those of each batch.
+    pub(crate) is_guarded: bool,
     /// Whether the last batch was given up: the next ones get one attempt each until one succeeds, so that
     /// those who wait behind each other are told soon.
     pub(crate) given_up: bool,
@@ -103,12 +106,19 @@ impl Appender {
         first: Pending,
         queue: &mut mpsc::Receiver<Pending>,
     ) -> (Vec<Pending>, Option<Pending>) {
+        // What others of the batch are judged by must not change within it.
+        if guards(&first) {
+            return (vec![first], None);
+        }
         let (mut events, mut bytes) = (first.group.drafts.len(), first.bytes);
         let mut batch = vec![first];
         while let Ok(next) = queue.try_recv() {
             events += next.group.drafts.len();
             bytes += next.bytes;
-            if events > self.options.batch_events_max || bytes > self.options.batch_bytes_max {
+            if guards(&next)
+                || events > self.options.batch_events_max
+                || bytes > self.options.batch_bytes_max
+            {
                 return (batch, Some(next));
             }
             batch.push(next);
@@ -187,10 +197,7 @@ impl Appender {
             Some(session) => session,
             None => self.open_session().await?,
         };
-        let mut wanted = Wanted::of(batch.iter().map(|pending| &pending.group));
-        wanted.data_keys = keys_of(batch);
-        let known = self.known.map_or(Position::ZERO, |tail| tail.position);
-        let (tail, recorded) = self.timed(session.begin(known, wanted)).await.map_err(Failure::Retry)?;
+        let (tail, mut recorded) = self.begin(&session, batch).await?;
         self.check(tail)?;
         self.known = tail;
         if !recorded.destroyed_keys.is_empty() {
@@ -199,6 +206,8 @@ impl Appender {
             self.replace_keys(batch, &recorded.destroyed_keys).await?;
             return Err(Failure::Retry("a data key was destroyed meanwhile".to_owned()));
         }
+        guard::keep_held(batch, &recorded.guards);
+        recorded.refused = guard::refused(batch, &recorded.guards);
         let position = tail.map_or(Position::ZERO, |tail| tail.position);
         let verdict = decide(&recorded, position, batch.iter().map(|pending| &pending.group));
         if verdict.tail == position {
@@ -231,6 +240,28 @@ impl Appender {
         }
         self.session = Some(session);
         Ok(prepared)
+    }
+
+    /// Takes the lock and reads what the batch is to be compared with; a second time where there are guards now that were not
+    /// asked for.
+    async fn begin(
+        &mut self,
+        session: &Session,
+        batch: &[Pending],
+    ) -> Result<(Option<Tail>, Recorded), Failure> {
+        let known = self.known.map_or(Position::ZERO, |tail| tail.position);
+        loop {
+            let asks = self.is_guarded || batch.iter().any(guards);
+            let mut wanted = Wanted::of(batch.iter().map(|pending| &pending.group));
+            wanted.data_keys = keys_of(batch);
+            wanted.compartments = if asks { guard::wanted(batch) } else { Vec::new() };
+            let (tail, recorded) = self.timed(session.begin(known, wanted)).await.map_err(Failure::Retry)?;
+            self.is_guarded = recorded.is_guarded;
+            if asks || !recorded.is_guarded {
+                return Ok((tail, recorded));
+            }
+            self.timed(session.rollback()).await.map_err(Failure::Retry)?;
+        }
     }
 
     /// Gets the groups that were to be sealed with destroyed keys others.
@@ -352,6 +383,11 @@ impl Appender {
 /// violation and program limit): the transaction is certainly rolled back.
 fn is_refusal(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.code().starts_with(class)))
+}
+
+/// Whether a group changes what may be written in a compartment.
+fn guards(pending: &Pending) -> bool {
+    pending.group.drafts.iter().any(Draft::guards)
 }
 
 /// The compartments for whose data keys a group asks: those of the drafts with a body.

@@ -159,7 +159,7 @@ impl Log {
             &kinds(|operation| operation == Operation::Delete),
             &behind.to_sql(),
             &limit,
-            // Of a purge no version came: what stood before it stands.
+            // Of these no version came: what stood before them stands.
             &kinds(|operation| !operation.makes_version()),
         ];
         let rows = self.query(&statement, &parameters).await?;

@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::decide::{Lost, NotWritten, Span, Verdict, Won, compartment_key, resource_key, without};
 use super::erase::Erasure;
+use super::guard::{self, Guarded};
 use super::transaction::{Tail, Writes};
 use crate::codec::{CodecError, Encoder};
 use crate::seal::{DataKey, Place, SealError};
@@ -96,6 +97,11 @@ pub(crate) fn prepare(
             Err(not_written) => {
                 prepared.answers.push(match not_written {
                     NotWritten::Lost(Lost { index, kind }) => Err(AppendError::Conflict { index, kind }),
+                    NotWritten::Guarded(index, why) => Err(match why {
+                        Guarded::Held(since) => AppendError::Held { index, since },
+                        Guarded::Purging => AppendError::Purging { index },
+                        Guarded::NotBegun => AppendError::NotBegun { index },
+                    }),
                     NotWritten::Repeated(span) => Ok(Done::Before(span)),
                     NotWritten::KeyReused => Err(AppendError::KeyReused),
                 });
@@ -120,6 +126,9 @@ pub(crate) fn prepare(
                 payload: event.payload.clone(),
                 replayed: false,
             });
+            if let Some(change) = guard::change(&verdict.guards, draft, (won.position, event.recorded_at)) {
+                prepared.writes.guards.push(change, won.position);
+            }
             for compartment in event.touches.iter().skip(1) {
                 prepared.writes.links.push(won.position.to_sql(), compartment_key(compartment));
             }

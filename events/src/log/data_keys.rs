@@ -205,6 +205,13 @@ impl DataKeys {
         self.cache().forget(numbers);
     }
 
+    /// Forgets the key of a compartment, which was destroyed.
+    pub(crate) fn forget_of(&self, compartment: &str) {
+        let known = self.cache().of_compartments(&[compartment_key(compartment)], Instant::now());
+        let numbers: Vec<u32> = known.iter().map(|(_, key)| key.number()).collect();
+        self.forget(&numbers);
+    }
+
     /// Forgets keys when their time is over, also where nobody asks for any.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let Some(encryption) = &self.0.encryption else { return };

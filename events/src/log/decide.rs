@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::guard::{Guarded, Guards};
 use crate::{ConflictKind, Draft, Group, Idempotency, Identifier, Operation, Position, ResourceKey, Version};
 
 /// Where a resource stands, as the decision needs it.
@@ -31,6 +32,12 @@ pub(crate) struct Recorded {
     pub(crate) requests: HashMap<Uuid, Request>,
     /// Those of the data keys that were destroyed.
     pub(crate) destroyed_keys: Vec<u32>,
+    /// Whether there are guards on any compartments of the log.
+    pub(crate) is_guarded: bool,
+    /// Those on the compartments that were asked for.
+    pub(crate) guards: Guards,
+    /// The groups that guards are against, by their places in the batch: which draft, and why.
+    pub(crate) refused: HashMap<usize, (usize, Guarded)>,
 }
 
 /// What a batch has to be compared with.
@@ -44,6 +51,8 @@ pub(crate) struct Wanted {
     pub(crate) requests: Vec<Uuid>,
     /// The data keys that the groups are to be sealed with.
     pub(crate) data_keys: Vec<i32>,
+    /// The compartments whose guards are to be known; none where there are no guards.
+    pub(crate) compartments: Vec<Uuid>,
 }
 
 /// A request that was recorded under an idempotency key.
@@ -65,6 +74,8 @@ pub(crate) struct Span {
 pub(crate) enum NotWritten {
     /// A draft conflicts.
     Lost(Lost),
+    /// A guard is against the draft with this place.
+    Guarded(usize, Guarded),
     /// The request was recorded before, here.
     Repeated(Span),
     /// The idempotency key stands for another request.
@@ -93,6 +104,8 @@ pub(crate) struct Verdict {
     pub(crate) moved: Vec<(ResourceKey, HeadState, HeadState)>,
     /// The last position given out.
     pub(crate) tail: Position,
+    /// The guards as they were.
+    pub(crate) guards: Guards,
 }
 
 /// Judges the groups. `tail` is the log's last position.
@@ -103,11 +116,15 @@ pub(crate) fn decide<'a>(
 ) -> Verdict {
     let mut batch =
         Batch { recorded, heads: HashMap::new(), holders: HashMap::new(), requests: HashMap::new() };
-    let mut verdict = Verdict { tail, ..Verdict::default() };
-    for group in groups {
+    let mut verdict = Verdict { tail, guards: recorded.guards.clone(), ..Verdict::default() };
+    for (place, group) in groups.enumerate() {
         // Before the heads: a request that was recorded has moved them itself.
         if let Some(repeated) = group.idempotency.as_ref().and_then(|key| batch.recognise(key)) {
             verdict.groups.push(Err(repeated));
+            continue;
+        }
+        if let Some((index, why)) = recorded.refused.get(&place) {
+            verdict.groups.push(Err(NotWritten::Guarded(*index, *why)));
             continue;
         }
         let mut trial = Trial { batch: &batch, heads: HashMap::new(), holders: HashMap::new() };

@@ -6,7 +6,7 @@
 use uuid::Uuid;
 
 use super::Log;
-use super::decide::resource_key;
+use super::decide::{compartment_key, resource_key};
 use super::ring::Placed;
 use super::row::event_at;
 use crate::{AppendError, ConflictKind, Erases, Group, LogError, Position, ResourceKey, Version, envelope};
@@ -22,6 +22,8 @@ pub(crate) struct Erasure {
     pub(crate) draft: usize,
     /// Whose body it is.
     pub(crate) position: Position,
+    /// The key of the compartment that its event was at home in.
+    pub(crate) home: Uuid,
     pub(crate) commitment: [u8; 32],
 }
 
@@ -29,6 +31,10 @@ impl Log {
     /// What the group erases. Nothing for a draft whose resource stands elsewhere than the draft expects: its group is
     /// refused, or was recorded before.
     pub(super) async fn erasures(&self, group: &Group) -> Result<Vec<Erasure>, AppendError> {
+        if let Some(draft) = group.drafts.iter().find(|draft| draft.erases == Erases::Home) {
+            // Such a draft is alone in its group.
+            return self.left_at_home(&draft.home).await;
+        }
         let erasing = group.drafts.iter().enumerate().filter(|(_, draft)| draft.erases != Erases::Nothing);
         let (mut drafts, mut keys, mut whole): (Vec<usize>, Vec<Uuid>, Vec<bool>) = Default::default();
         for (index, draft) in erasing {
@@ -68,6 +74,22 @@ impl Log {
             }
         }
         self.commit_to(&found).await.map_err(unavailable)
+    }
+
+    /// All bodies that are left of a compartment. What is written there meanwhile is refused by the append: while a
+    /// compartment is purged, nothing is.
+    async fn left_at_home(&self, home: &str) -> Result<Vec<Erasure>, AppendError> {
+        let unavailable = |error: LogError| AppendError::Unavailable(error.to_string());
+        let statement = "SELECT seq FROM anamnesis.event WHERE log = $1
+            AND hashtext(home) = hashtext($2) AND home = $2 AND payload <> '' ORDER BY seq LIMIT $3";
+        let limit = i64::try_from(ERASED_MAX.saturating_add(1)).unwrap_or(i64::MAX);
+        let rows = self.query(statement, &[&self.inner.number, &home, &limit]).await.map_err(unavailable)?;
+        if rows.len() > ERASED_MAX {
+            return Err(AppendError::TooMany { index: 0, what: "versions to be erased", limit: ERASED_MAX });
+        }
+        let found: Result<Vec<(usize, Position)>, LogError> =
+            rows.iter().map(|row| Ok((0, Position::from_sql(row.try_get(0)?)))).collect();
+        self.commit_to(&found.map_err(unavailable)?).await.map_err(unavailable)
     }
 
     /// The newest event of each resource and, where all are wanted, those of the versions before, newest first.
@@ -115,7 +137,7 @@ impl Log {
             rest = later;
             let wanted: Vec<i64> = now.iter().map(|(_, position)| position.to_sql()).collect();
             let statement = format!(
-                "SELECT wanted.n, e.seq, e.payload, e.resource_type, e.id, e.version FROM unnest($2::bigint[]) WITH ORDINALITY AS wanted (seq, n) {}",
+                "SELECT wanted.n, e.seq, e.payload, e.resource_type, e.id, e.version, e.home FROM unnest($2::bigint[]) WITH ORDINALITY AS wanted (seq, n) {}",
                 event_at("wanted.seq")
             );
             let rows = self.query(&statement, &[&self.inner.number, &wanted]).await?;
@@ -131,7 +153,8 @@ impl Log {
                 let place = usize::try_from(ordinal.saturating_sub(1)).ok().and_then(|at| now.get(at));
                 let Some((draft, _)) = place else { continue };
                 let commitment = envelope::commitment(&body);
-                erasures.push(Erasure { draft: *draft, position, commitment });
+                let home = compartment_key(row.try_get(6)?);
+                erasures.push(Erasure { draft: *draft, position, home, commitment });
             }
         }
         Ok(erasures)

@@ -238,8 +238,8 @@ impl Log {
     }
 }
 
-/// What a history shows: by the numbers of the kinds neither `ResourceErased` nor `HistoryErased`.
-const READABLE: &str = "AND e.payload IS NOT NULL AND e.kind NOT IN (6, 7)";
+/// What a history shows: by the numbers of the kinds neither `ResourceErased` nor what makes no version.
+const READABLE: &str = "AND e.payload IS NOT NULL AND e.kind < 6";
 
 /// Exclusive bounds, and the position at which a version has to be current unless it came later.
 struct Bounds {

@@ -5,13 +5,14 @@ use deadpool_postgres::Client;
 use crate::LogError;
 
 /// The steps of the schema, in order. A step that was released is never edited.
-const MIGRATIONS: [(i32, &str); 6] = [
+const MIGRATIONS: [(i32, &str); 7] = [
     (1, include_str!("../../migrations/0001_log.sql")),
     (2, include_str!("../../migrations/0002_idempotency.sql")),
     (3, include_str!("../../migrations/0003_smaller.sql")),
     (4, include_str!("../../migrations/0004_holders.sql")),
     (5, include_str!("../../migrations/0005_erasure.sql")),
     (6, include_str!("../../migrations/0006_encryption.sql")),
+    (7, include_str!("../../migrations/0007_purges.sql")),
 ];
 
 /// Serialises migrations of all processes; an arbitrary number that nobody else uses.

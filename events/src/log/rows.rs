@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::decide::HeadState;
 use super::erase::Erasure;
+use super::guard::Change;
 use super::holder;
 use crate::{Event, Idempotency, Position, Recorded};
 
@@ -109,6 +110,47 @@ impl ErasedRows {
     pub(crate) fn parameters(&self) -> Parameters<'_> {
         let columns: [Sql<'_>; 3] = [&self.seq, &self.commitment, &self.erased_by];
         (!self.is_empty()).then(|| columns.to_vec())
+    }
+}
+
+/// Guards that change: at most one in a batch, because such a draft is alone in its own.
+#[derive(Default)]
+pub(crate) struct GuardRows {
+    compartment: Vec<Uuid>,
+    purge: Vec<Option<i64>>,
+    hold: Vec<Option<i64>>,
+    held_at: Vec<Option<DateTime<Utc>>>,
+    /// The compartments whose data keys are destroyed, and by which events.
+    keyless: Vec<Uuid>,
+    destroyed_by: Vec<i64>,
+}
+
+impl GuardRows {
+    /// A guard that changes with the event at a position.
+    pub(crate) fn push(&mut self, change: Change, at: Position) {
+        self.compartment.push(change.compartment);
+        self.purge.push(change.after.purge.map(Position::to_sql));
+        self.hold.push(change.after.hold.map(|(position, _)| position.to_sql()));
+        self.held_at.push(change.after.hold.map(|(_, since)| since));
+        if change.destroys_key {
+            self.keyless.push(change.compartment);
+            self.destroyed_by.push(at.to_sql());
+        }
+    }
+
+    pub(crate) fn parameters(&self) -> Parameters<'_> {
+        (!self.compartment.is_empty()).then(|| {
+            let columns: [Sql<'_>; 4] = [&self.compartment, &self.purge, &self.hold, &self.held_at];
+            columns.to_vec()
+        })
+    }
+
+    /// Those of the keys that are destroyed.
+    pub(crate) fn key_parameters(&self) -> Parameters<'_> {
+        (!self.keyless.is_empty()).then(|| {
+            let columns: [Sql<'_>; 2] = [&self.keyless, &self.destroyed_by];
+            columns.to_vec()
+        })
     }
 }
 

@@ -16,13 +16,14 @@ use uuid::Uuid;
 
 use super::connection::Connector;
 use super::decide::{HeadState, Recorded, Request, Span, Wanted};
+use super::guard::Guard;
 use super::holder;
 use super::rows::{
-    ErasedRows, EventRows, HeadRows, IdentifierRows, LinkRows, RequestRows, Sql, identifiers_of,
+    ErasedRows, EventRows, GuardRows, HeadRows, IdentifierRows, LinkRows, RequestRows, Sql, identifiers_of,
 };
 use crate::{Position, ResourceKey, Version};
 
-const LOCK: &str = "SELECT 1 FROM anamnesis.log WHERE log = $1 FOR UPDATE";
+const LOCK: &str = "SELECT guarded FROM anamnesis.log WHERE log = $1 FOR UPDATE";
 const TAIL: &str = "SELECT seq, hash, recorded_at FROM anamnesis.event
     WHERE log = $1 AND seq >= $2 ORDER BY seq DESC LIMIT 1";
 const HASH: &str = "SELECT hash FROM anamnesis.event WHERE log = $1 AND seq = $2";
@@ -40,6 +41,9 @@ const EVENTS: &str = "INSERT INTO anamnesis.event (log, seq, recorded_at, prev_s
     SELECT $1, * FROM unnest($2::bigint[], $3::timestamptz[], $4::bigint[], $5::integer[], $6::integer[],
         $7::integer[], $8::smallint[], $9::smallint[], $10::uuid[], $11::text[], $12::text[], $13::text[],
         $14::text[], $15::text[], $16::text[], $17::bytea[], $18::bytea[])";
+/// What may be written in compartments.
+const GUARDS: &str = "SELECT compartment, purge_seq, hold_seq, held_at
+    FROM anamnesis.compartment_guard WHERE log = $1 AND compartment = ANY ($2)";
 /// After the events: the table takes this only because of an event of the same transaction.
 const ERASED: &str = "UPDATE anamnesis.event AS e
     SET payload = NULL, commitment = gone.commitment, erased_by = gone.erased_by
@@ -66,6 +70,13 @@ const IDENTIFIERS_LEFT: &str = "DELETE FROM anamnesis.identifier AS i
     WHERE i.log = $1 AND i.key = ANY ($2) AND i.key = gone.key AND i.id = gone.id";
 const IDENTIFIERS_TAKEN: &str = "INSERT INTO anamnesis.identifier (log, key, id)
     SELECT $1, * FROM unnest($2::uuid[], $3::bytea[])";
+const GUARDS_NEW: &str = "SELECT anamnesis.set_guard($1, g.compartment, g.purge, g.hold, g.held)
+    FROM unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::timestamptz[]) AS g (compartment, purge, hold, held)";
+/// `set_guard` and this are under the log's lock, as every append is that may seal something with the key.
+const KEYS_DESTROYED: &str = "UPDATE anamnesis.data_key AS k
+    SET wrapped = NULL, destroyed_at = now(), destroyed_by = gone.seq
+    FROM unnest($2::uuid[], $3::bigint[]) AS gone (compartment, seq)
+    WHERE k.log = $1 AND k.compartment = gone.compartment AND k.wrapped IS NOT NULL";
 
 const REQUESTS_NEW: &str = "INSERT INTO anamnesis.idempotency
         (log, key, fingerprint, first_seq, events, recorded_at, note)
@@ -91,6 +102,7 @@ pub(crate) struct Writes {
     pub(crate) identifiers_left: IdentifierRows,
     pub(crate) identifiers_taken: IdentifierRows,
     pub(crate) requests: RequestRows,
+    pub(crate) guards: GuardRows,
 }
 
 /// The appender's own connection with its prepared statements. Dropped after any failure: what is open
@@ -118,6 +130,9 @@ struct Statements {
     requests: Statement,
     requests_new: Statement,
     destroyed_keys: Statement,
+    guards: Statement,
+    guards_new: Statement,
+    keys_destroyed: Statement,
 }
 
 impl Drop for Session {
@@ -145,6 +160,9 @@ impl Session {
             requests: client.prepare(REQUESTS).await?,
             requests_new: client.prepare(REQUESTS_NEW).await?,
             destroyed_keys: client.prepare(DESTROYED_KEYS).await?,
+            guards: client.prepare(GUARDS).await?,
+            guards_new: client.prepare(GUARDS_NEW).await?,
+            keys_destroyed: client.prepare(KEYS_DESTROYED).await?,
         };
         Ok(Session { log, client, driver, statements })
     }
@@ -158,7 +176,7 @@ impl Session {
     ) -> Result<(Option<Tail>, Recorded), Error> {
         let (client, statements, log) = (&self.client, &self.statements, &self.log);
         let known = known.to_sql();
-        let Wanted { heads: keys, required_free, requests, data_keys } = wanted;
+        let Wanted { heads: keys, required_free, requests, data_keys, compartments } = wanted;
         let wanted: Vec<Uuid> = keys.keys().copied().collect();
         let only_log: [Sql<'_>; 1] = [log];
         let from_known: [Sql<'_>; 2] = [log, &known];
@@ -172,19 +190,24 @@ impl Session {
         let of_data_keys: [Sql<'_>; 2] = [log, &data_keys];
         let destroyed_keys: OptionFuture<_> =
             (!data_keys.is_empty()).then(|| client.query(&statements.destroyed_keys, &of_data_keys)).into();
-        let (begun, locked, tail, heads, holders, known_requests, destroyed_keys) = futures::join!(
+        let of_compartments: [Sql<'_>; 2] = [log, &compartments];
+        let guards: OptionFuture<_> =
+            (!compartments.is_empty()).then(|| client.query(&statements.guards, &of_compartments)).into();
+        let (begun, locked, tail, heads, holders, known_requests, destroyed_keys, guards) = futures::join!(
             client.batch_execute("BEGIN"),
             client.query_one(&statements.lock, &only_log),
             client.query_opt(&statements.tail, &from_known),
             client.query(&statements.heads, &of_keys),
             holders,
             known_requests,
-            destroyed_keys
+            destroyed_keys,
+            guards
         );
         begun?;
-        locked?;
+        let is_guarded = locked?.try_get(0)?;
         let tail = tail?.map(|row| tail_of(&row)).transpose()?;
-        let mut recorded = Recorded { heads: heads_of(&heads?, keys)?, ..Recorded::default() };
+        let mut recorded =
+            Recorded { heads: heads_of(&heads?, keys)?, is_guarded, ..Recorded::default() };
         for row in holders.transpose()?.unwrap_or_default() {
             recorded.holders.entry(row.try_get(0)?).or_default().push(holder::from_bytes(row.try_get(1)?));
         }
@@ -193,6 +216,9 @@ impl Session {
         }
         for row in destroyed_keys.transpose()?.unwrap_or_default() {
             recorded.destroyed_keys.extend(u32::try_from(row.try_get::<_, i32>(0)?));
+        }
+        for row in guards.transpose()?.unwrap_or_default() {
+            recorded.guards.insert(row.try_get(0)?, guard_of(&row)?);
         }
         Ok((tail, recorded))
     }
@@ -209,6 +235,8 @@ impl Session {
             (&statements.identifiers_left, writes.identifiers_left.parameters()),
             (&statements.identifiers_taken, writes.identifiers_taken.parameters()),
             (&statements.requests_new, writes.requests.parameters()),
+            (&statements.guards_new, writes.guards.parameters()),
+            (&statements.keys_destroyed, writes.guards.key_parameters()),
         ];
         steps.extend(writes.heads_moved.iter().map(|(versions, heads)| {
             let parameters = heads.parameters().map(|mut parameters| {
@@ -279,6 +307,16 @@ fn request_of(row: &Row) -> Result<Request, Error> {
     let events = u32::try_from(row.try_get::<_, i32>(3)?).unwrap_or(0);
     // A fingerprint of another length is not that of any request: the key is refused.
     Ok(Request { fingerprint: fingerprint.try_into().unwrap_or([0; 32]), span: Span { first, events } })
+}
+
+/// A row of [`GUARDS`].
+fn guard_of(row: &Row) -> Result<Guard, Error> {
+    let position = |number: i64| Position::from_sql(number);
+    let hold: Option<i64> = row.try_get(2)?;
+    Ok(Guard {
+        purge: row.try_get::<_, Option<i64>>(1)?.map(position),
+        hold: hold.map(position).zip(row.try_get(3)?),
+    })
 }
 
 fn heads_of(

@@ -37,6 +37,8 @@ mod paused;
 #[cfg(test)]
 mod proxy;
 #[cfg(test)]
+mod purge;
+#[cfg(test)]
 mod races;
 #[cfg(test)]
 mod relay;

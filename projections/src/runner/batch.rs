@@ -101,7 +101,8 @@ impl<'a, R> Batch<'a, R> {
 /// What an event erases: of a purge the version that it names stays.
 fn erases(event: &Event, is_parked: bool) -> Option<Erasing> {
     let kind = event.kind.erases();
-    if kind == Erases::Nothing {
+    // What is left at the end of a purge is no version of a resource: those have gone by events of their own.
+    if matches!(kind, Erases::Nothing | Erases::Home) {
         return None;
     }
     let named = event.previous?;
