@@ -7,6 +7,7 @@
 mod access;
 mod convert;
 mod outcome;
+mod purge;
 
 use std::borrow::Cow;
 
@@ -41,6 +42,8 @@ pub enum FailureKind {
     PreconditionFailed,
     /// 413: the body or the result is too large.
     TooLarge,
+    /// 423: a legal hold or a purge is in the way.
+    Locked,
     /// 422: the request contradicts an earlier one.
     Unprocessable,
     /// 415: the body is of a kind that is not taken.
@@ -69,6 +72,7 @@ impl FailureKind {
             Self::Gone => StatusCode::GONE,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Locked => StatusCode::LOCKED,
             Self::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
             Self::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,

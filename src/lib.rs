@@ -21,6 +21,7 @@ pub mod group;
 pub mod load;
 pub mod packages;
 pub mod profiles;
+pub mod purges;
 pub mod reads;
 pub mod search_parameters;
 pub mod subscriptions;

@@ -35,6 +35,8 @@ pub enum Action {
     SearchParameter,
     /// Operations over many resources at once.
     BulkOperator,
+    /// Place and release legal holds, and see why they stand.
+    LegalHold,
     /// Act within the scopes of a SMART token, and only within them.
     Smart,
     /// Read DICOM studies.
@@ -66,7 +68,7 @@ pub enum Action {
 }
 
 /// All actions with their names.
-const NAMED: [(Action, &str); 28] = [
+const NAMED: [(Action, &str); 29] = [
     (Action::ReadById, "readById"),
     (Action::Search, "search"),
     (Action::Create, "create"),
@@ -81,6 +83,7 @@ const NAMED: [(Action, &str); 28] = [
     (Action::Import, "import"),
     (Action::SearchParameter, "searchParameter"),
     (Action::BulkOperator, "bulkOperator"),
+    (Action::LegalHold, "legalHold"),
     (Action::Smart, "smart"),
     (Action::DicomRead, "dicomRead"),
     (Action::DicomWrite, "dicomWrite"),

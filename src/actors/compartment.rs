@@ -45,6 +45,11 @@ pub(super) struct Forget {
     pub(super) share: Share,
 }
 
+/// Forgets everything that is cached: it was erased.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct ForgetAll;
+
 /// Where an answer goes; counts the work as under way until it is dropped.
 pub(super) struct Reply<T> {
     pub(super) sender: oneshot::Sender<Result<T, WriteError>>,
@@ -190,6 +195,15 @@ impl Handler<Forget> for Compartment {
             self.cache.forget(key, &self.surroundings.memory);
         }
         drop(forget.share);
+        self.report();
+    }
+}
+
+impl Handler<ForgetAll> for Compartment {
+    type Result = ();
+
+    fn handle(&mut self, _all: ForgetAll, _context: &mut Context<Self>) {
+        self.cache.clear(&self.surroundings.memory);
         self.report();
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::arbiters::Arbiters;
-use super::compartment::{Compartment, Forget, Reply, Submit, SubmitGroup};
+use super::compartment::{Compartment, Forget, ForgetAll, Reply, Submit, SubmitGroup};
 use super::memory::{ACTOR_BYTES, Memory, Part, Share};
 use super::resident::{Counts, Gauge, UnderWay};
 use super::rest::sweep;
@@ -283,6 +283,13 @@ impl Compartments {
     /// Takes an actor that has ended out of the registry, unless it was replaced already.
     fn remove_dead(&self, home: &str, dead: &Slot) {
         self.0.actors.remove_if(home, |_, slot| Arc::ptr_eq(&slot.gauge, &dead.gauge));
+    }
+
+    /// Tells the actor of a compartment, where it is resident, to forget what it has in its cache: it was erased.
+    pub fn forget_all(&self, home: &str) {
+        if let Some(address) = self.0.actors.get(home).map(|slot| slot.address.clone()) {
+            let _full_or_gone = address.try_send(ForgetAll);
+        }
     }
 
     /// Tells resident actors, but the one that wrote, to forget replaced versions. Best effort: a stale cache is safe.

@@ -213,7 +213,9 @@ pub(crate) fn request_of(event: &Event) -> (&'static str, String, &'static str) 
         Operation::Create => ("PUT", key.to_string(), "201"),
         Operation::Update => ("PUT", key.to_string(), "200"),
         // What makes no version is shown to nobody.
-        Operation::Delete | Operation::Purge | Operation::Hold | Operation::Release => ("DELETE", key.to_string(), "204"),
+        Operation::Delete | Operation::Purge | Operation::Hold | Operation::Release => {
+            ("DELETE", key.to_string(), "204")
+        }
     }
 }
 

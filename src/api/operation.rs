@@ -328,6 +328,30 @@ pub(super) const OPERATIONS: &[Operation] = &[
         obeys: Obeys::Clause(&[Letter::Delete]),
         run: operations::purge_history::run,
     },
+    of_patients(
+        "$purge",
+        "fhir/$purge",
+        "urn:anamnesis:operation:purge",
+        &[Method::POST],
+        Needs::all(&[Action::HardDelete, Action::BulkOperator]),
+        operations::purge::run,
+    ),
+    of_patients(
+        "$legal-hold",
+        "fhir/$legal-hold",
+        "urn:anamnesis:operation:legal-hold",
+        &[Method::GET, Method::POST],
+        Needs::all(&[Action::LegalHold]),
+        operations::legal_hold::run,
+    ),
+    of_patients(
+        "$legal-hold-release",
+        "fhir/$legal-hold-release",
+        "urn:anamnesis:operation:legal-hold-release",
+        &[Method::POST],
+        Needs::all(&[Action::LegalHold]),
+        operations::legal_hold::release,
+    ),
 ];
 
 const READ: Needs = Needs::all(&[Action::ReadById, Action::Search]);
@@ -361,6 +385,32 @@ const fn terminology(
         needs: READ,
         needs_to_act: Needs::NOBODY,
         obeys: Obeys::Nothing,
+        run,
+    }
+}
+
+/// What is done with all that belongs to a patient: for who may reach everything.
+const fn of_patients(
+    name: &'static str,
+    label: &'static str,
+    definition: &'static str,
+    methods: &'static [Method],
+    needs: Needs,
+    run: Run,
+) -> Operation {
+    Operation {
+        name,
+        label,
+        definition,
+        on_system: false,
+        on_types: Types::None,
+        on_instances: Types::Only(&["Patient"]),
+        methods,
+        writes: true,
+        acts_by: &[],
+        needs,
+        needs_to_act: Needs::NOBODY,
+        obeys: Obeys::Whole(bounds::ALL),
         run,
     }
 }

@@ -21,6 +21,7 @@ use crate::actors::Compartments;
 use crate::audit::Audit;
 use crate::error::Failure;
 use crate::profiles::StoredProfiles;
+use crate::purges::Purges;
 use crate::search_parameters::{Keeper, StoredParameters};
 use crate::subscriptions::Subscriptions;
 
@@ -112,6 +113,8 @@ pub struct Service {
     pub(crate) parameters: Arc<StoredParameters>,
     /// Keeps them in step with the index.
     pub(crate) keeper: Option<Arc<Keeper>>,
+    /// Who purges patients, if anybody does.
+    pub(crate) purges: Option<Arc<Purges>>,
     /// Who notifies subscribers, if anybody does.
     pub(crate) subscriptions: Option<Subscriptions>,
     /// Keeps clients with the same criteria apart.
@@ -136,6 +139,7 @@ impl Service {
             profiles,
             parameters,
             keeper: None,
+            purges: None,
             workspace: workspace.into(),
             name: name.into(),
             log,
@@ -191,6 +195,21 @@ impl Service {
     pub fn with_keeper(mut self, keeper: Arc<Keeper>) -> Self {
         self.keeper = Some(keeper);
         self
+    }
+
+    /// The same with somebody who purges patients.
+    #[must_use]
+    pub fn with_purges(mut self, purges: Arc<Purges>) -> Self {
+        self.purges = Some(purges);
+        self
+    }
+
+    /// Who purges patients.
+    ///
+    /// # Errors
+    /// 503 where there is nobody.
+    pub(crate) fn purges(&self) -> Result<&Purges, Failure> {
+        self.purges.as_deref().ok_or_else(|| Failure::unavailable("This service purges nothing now."))
     }
 
     /// The same with subscriptions.

@@ -28,6 +28,7 @@ use crate::config::{
 };
 use crate::decide::{Rules, Versioning};
 use crate::encryption;
+use crate::purges::Purges;
 use crate::search_parameters::{FullText, Keeper, StoredParameters};
 use crate::subscriptions::Subscriptions;
 
@@ -45,6 +46,7 @@ pub(super) struct Workspace {
     terminology: Arc<Supervisor>,
     subscriptions: Option<Subscriptions>,
     keeper: Arc<Keeper>,
+    purges: Arc<Purges>,
     auditing: Option<Auditing>,
 }
 
@@ -110,6 +112,10 @@ impl Workspace {
             let service = service.with_terminology(definitions.clone()).with_projection(terminology.clone());
             services.push(service.with_subscriptions(serving));
         }
+        let purges =
+            Purges::start(&log, services.iter().map(|service| service.compartments.clone()).collect());
+        let services: Vec<Service> =
+            services.into_iter().map(|service| service.with_purges(purges.clone())).collect();
         let first = workspace.services.keys().next().map_or("fhir", String::as_str);
         let relay = Relay::start(log.clone(), client, relay_options(name, first, &workspace.feed));
         let relay_status = relay.status();
@@ -122,6 +128,7 @@ impl Workspace {
             terminology,
             subscriptions,
             keeper,
+            purges,
             auditing,
         })
     }
@@ -178,6 +185,7 @@ impl Workspace {
         if let Some(subscriptions) = &self.subscriptions {
             subscriptions.stop().await;
         }
+        self.purges.stop().await;
         for service in &self.services {
             service.compartments.stop();
         }

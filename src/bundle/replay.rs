@@ -91,6 +91,10 @@ pub(super) fn note(
 /// The log cannot be read.
 pub(super) async fn answers(call: &Call, remembered: Remembered) -> Result<Outcome, Failure> {
     let Remembered { note, events, .. } = remembered;
+    if note.is_empty() {
+        let text = "What this request has recorded was erased since, and with it what would be answered.";
+        return Err(Failure::new(FailureKind::Gone, IssueCode::Deleted, text));
+    }
     let noted: Vec<Noted> = serde_json::from_slice(&note).map_err(|error| {
         tracing::error!(%error, "The note to an idempotency key cannot be read.");
         Failure::internal()

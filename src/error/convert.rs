@@ -8,7 +8,7 @@ use anamnesis_fhir::validate;
 use anamnesis_fhir::xml::{Unwritable, XmlError, XmlErrorKind};
 use anamnesis_projections::{ProjectionError, search};
 
-use super::{Failure, FailureKind, Issue, IssueCode, Severity};
+use super::{Failure, FailureKind, Issue, IssueCode, Severity, purge};
 use crate::actors::WriteError;
 use crate::decide::Refusal;
 use crate::decide::conditional::ConditionalRefusal;
@@ -140,6 +140,8 @@ impl From<AppendError> for Failure {
             AppendError::Conflict { kind: ConflictKind::IdentifierTaken { .. }, .. } => Self::precondition(
                 "Another resource of this type has come to hold the identifier of the criteria.",
             ),
+            AppendError::Held { since, .. } => purge::held(*since),
+            AppendError::Purging { .. } => purge::purging(),
             AppendError::KeyReused => Self::new(
                 FailureKind::Unprocessable,
                 IssueCode::BusinessRule,

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::support::{FHIR, Server, Setup, test, test_with};
 
 /// In no dictionary, and in nothing that the server writes by itself.
-const MARKER: &str = "Quxxzymborski";
+pub(crate) const MARKER: &str = "Quxxzymborski";
 
 fn patient(id: &str, family: &str) -> String {
     json!({"resourceType": "Patient", "id": id, "name": [{"family": family}],
@@ -33,7 +33,7 @@ async fn kinds(server: &Server) -> Vec<Kind> {
 }
 
 /// The marker in any column of any table, in any body of the log, and in what the feed tells.
-async fn assert_nothing_is_left(server: &Server) {
+pub(crate) async fn assert_nothing_is_left(server: &Server) {
     // The index follows the log by a moment.
     let head = server.log.head().await.unwrap();
     server.projection.active().wait_for(head, std::time::Duration::from_secs(60)).await.unwrap();

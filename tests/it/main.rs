@@ -62,6 +62,7 @@ mod passivation;
 mod patch;
 mod patch_bundle;
 mod provenance;
+mod purge;
 mod races;
 mod read;
 mod reads;

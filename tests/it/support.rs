@@ -12,6 +12,7 @@ use anamnesis::actors::{ActorOptions, Compartments};
 use anamnesis::api::{self, ApiOptions, Guard, GuardOptions, Service, Services};
 use anamnesis::audit::{Audit, Mode, Networks};
 use anamnesis::decide::Rules;
+use anamnesis::purges::Purges;
 use anamnesis::search_parameters::{FullText, Keeper, StoredParameters};
 use anamnesis::subscriptions::{Subscribing, SubscriptionOptions, Subscriptions};
 use anamnesis_audit::{AuditLog, AuditOptions};
@@ -59,6 +60,7 @@ pub(crate) struct Server {
     pub(crate) client: reqwest::Client,
     pub(crate) projection: std::sync::Arc<Supervisor>,
     keeper: std::sync::Arc<Keeper>,
+    purges: std::sync::Arc<Purges>,
     terminology: Option<std::sync::Arc<Supervisor>>,
     pub(crate) subscriptions: Option<Subscriptions>,
     pub(crate) audit: Option<AuditLog>,
@@ -159,6 +161,7 @@ impl Server {
         if let Some(subscriptions) = &self.subscriptions {
             subscriptions.stop().await;
         }
+        self.purges.stop().await;
         self.compartments.stop();
         self.keeper.stop().await;
         self.projection.stop().await;
@@ -194,11 +197,13 @@ impl Server {
         setup.rules.checks.extend(subscribing.as_ref().map(Subscribing::check));
         setup.rules.checks.push(parameters.check());
         let compartments = Compartments::start(log.clone(), setup.rules, setup.actors).unwrap();
+        let purges = Purges::start(&log, vec![compartments.clone()]);
         let (terminology, definitions) = terminology(setup.terminology, &database, &log).await;
         let service = Service::new("default", "fhir", log.clone(), compartments.clone(), setup.api);
         let service = service.with_search(index).with_projection(projection.clone());
         let mut service =
             service.with_terminology(definitions).with_parameters(parameters).with_keeper(keeper.clone());
+        service = service.with_purges(purges.clone());
         if let Some(terminology) = &terminology {
             service = service.with_projection(terminology.clone());
         }
@@ -230,6 +235,7 @@ impl Server {
             client,
             projection,
             keeper,
+            purges,
             terminology,
             subscriptions,
             audit: audit.map(|(log, _)| log),

@@ -115,9 +115,7 @@ impl Appender {
         while let Ok(next) = queue.try_recv() {
             events += next.group.drafts.len();
             bytes += next.bytes;
-            if guards(&next)
-                || events > self.options.batch_events_max
-                || bytes > self.options.batch_bytes_max
+            if guards(&next) || events > self.options.batch_events_max || bytes > self.options.batch_bytes_max
             {
                 return (batch, Some(next));
             }

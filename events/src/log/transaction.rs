@@ -206,8 +206,7 @@ impl Session {
         begun?;
         let is_guarded = locked?.try_get(0)?;
         let tail = tail?.map(|row| tail_of(&row)).transpose()?;
-        let mut recorded =
-            Recorded { heads: heads_of(&heads?, keys)?, is_guarded, ..Recorded::default() };
+        let mut recorded = Recorded { heads: heads_of(&heads?, keys)?, is_guarded, ..Recorded::default() };
         for row in holders.transpose()?.unwrap_or_default() {
             recorded.holders.entry(row.try_get(0)?).or_default().push(holder::from_bytes(row.try_get(1)?));
         }

@@ -188,7 +188,8 @@ async fn a_hold_refuses_what_takes_away_and_lets_writes_go_on() {
     let other_node = open(&database).await;
     fill(&log).await;
     let held = append(&log, mark(Operation::Hold, Erases::Nothing, 1)).await;
-    let is_held = |error: &AppendError| matches!(error, AppendError::Held { since, .. } if *since == held.recorded_at);
+    let is_held =
+        |error: &AppendError| matches!(error, AppendError::Held { since, .. } if *since == held.recorded_at);
     for node in [&log, &other_node] {
         for draft in [
             erase(key("a"), 3),
@@ -203,7 +204,10 @@ async fn a_hold_refuses_what_takes_away_and_lets_writes_go_on() {
             assert!(is_held(&refused), "{refused:?} {draft:?}");
         }
         let refused = node.purge(&request()).await;
-        assert!(matches!(refused, Err(PurgeError::Held { since }) if since == held.recorded_at), "{refused:?}");
+        assert!(
+            matches!(refused, Err(PurgeError::Held { since }) if since == held.recorded_at),
+            "{refused:?}"
+        );
     }
     // The version before stays where it would have gone; so does that of a resource that leaves.
     append(&other_node, replace(key("a"), 3, "MARKER")).await;
@@ -318,7 +322,8 @@ async fn nothing_but_the_end_of_its_own_purge_takes_what_is_left_of_a_compartmen
         )
     };
     assert!(client.batch_execute(&append(9, HOME)).await.is_ok());
-    for refused in [append(9, "Patient/q"), append(8, HOME), append(10, HOME), append(11, HOME), append(6, HOME)]
+    for refused in
+        [append(9, "Patient/q"), append(8, HOME), append(10, HOME), append(11, HOME), append(6, HOME)]
     {
         assert!(client.batch_execute(&refused).await.is_err(), "{refused}");
         client.batch_execute("ROLLBACK").await.unwrap();

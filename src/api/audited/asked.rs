@@ -49,7 +49,7 @@ fn words(interaction: Interaction) -> (&'static str, Action) {
         Interaction::Capabilities => ("capabilities", Action::R),
         Interaction::ReindexStatus => ("$reindex", Action::R),
         Interaction::ReindexCancel => ("$reindex", Action::D),
-        Interaction::Operation(operation) if operation.name == "$purge-history" => {
+        Interaction::Operation(operation) if ["$purge", "$purge-history"].contains(&operation.name) => {
             (operation.name, Action::D)
         }
         Interaction::Operation(operation) => (operation.name, Action::E),

@@ -48,7 +48,10 @@ impl Log {
                 version: one.version.next(),
                 ..erasing(one, request)
             };
-            match self.step(Group { drafts: page.into_iter().map(draft).collect(), ..Group::default() }).await? {
+            match self
+                .step(Group { drafts: page.into_iter().map(draft).collect(), ..Group::default() })
+                .await?
+            {
                 Stepped::Done(_) => (after, tries) = (last, 0),
                 Stepped::Again if tries < TRIES_MAX => {
                     tries += 1;
@@ -102,7 +105,8 @@ impl Log {
         );
         let (after, before) = (after.to_sql(), before.to_sql());
         let limit = i64::try_from(RESOURCES_MAX).unwrap_or(i64::MAX);
-        let rows = self.query(&statement, &[&self.inner.number, &compartment, &after, &before, &limit]).await?;
+        let rows =
+            self.query(&statement, &[&self.inner.number, &compartment, &after, &before, &limit]).await?;
         let mut page = Vec::with_capacity(rows.len());
         let mut versions = 0;
         for row in &rows {
@@ -132,7 +136,10 @@ impl Log {
     }
 
     /// Since when there is a legal hold on a compartment that something has been moved to from this one.
-    pub(super) async fn moved_under_hold(&self, compartment: &str) -> Result<Option<DateTime<Utc>>, LogError> {
+    pub(super) async fn moved_under_hold(
+        &self,
+        compartment: &str,
+    ) -> Result<Option<DateTime<Utc>>, LogError> {
         let statement = format!(
             "SELECT DISTINCT now_at.home FROM anamnesis.event AS e {HEAD}
              CROSS JOIN LATERAL (
@@ -140,7 +147,8 @@ impl Log {
              WHERE e.log = $1 AND hashtext(e.home) = hashtext($2) AND e.home = $2
                  AND e.kind < 6 AND e.payload <> '' AND now_at.home <> $2 AND $3"
         );
-        let held = "SELECT min(held_at) FROM anamnesis.compartment_guard WHERE log = $1 AND compartment = ANY ($2)";
+        let held =
+            "SELECT min(held_at) FROM anamnesis.compartment_guard WHERE log = $1 AND compartment = ANY ($2)";
         // Looked for only where there are holds at all.
         let any = "SELECT FROM anamnesis.compartment_guard WHERE log = $1 AND hold_seq IS NOT NULL LIMIT 1";
         let any = !self.query(any, &[&self.inner.number]).await?.is_empty();

@@ -99,7 +99,8 @@ impl Log {
                 AND (e.resource_type = $3) = $4 ORDER BY e.seq LIMIT $5";
         let key = compartment_key(compartment);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = self.query(statement, &[&self.inner.number, &key, &resource_type, &is_type, &limit]).await?;
+        let rows =
+            self.query(statement, &[&self.inner.number, &key, &resource_type, &is_type, &limit]).await?;
         let mut mentions = Mentions::default();
         for row in &rows {
             mentions.count = u64::try_from(row.try_get::<_, i64>(2)?).unwrap_or(0);
