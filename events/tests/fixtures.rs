@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use anamnesis_events::{
-    Erased, Event, Kind, Operation, Position, ResourceKey, Transaction, Version, codec, envelope,
+    Erased, Event, Kind, Position, ResourceKey, Transaction, Version, codec, envelope,
 };
 use chrono::DateTime;
 use sha2::{Digest, Sha256};
@@ -48,7 +48,7 @@ fn event(fields: &HashMap<&str, &str>) -> Event {
     let number = |name: &str| fields[name].parse::<u64>().unwrap();
     let payload = codec::decode(&bytes(fields["payload"])).unwrap();
     let erased = fields.get("erased").map(|text| erased(text));
-    let has_body = matches!(kind.operation(), Operation::Create | Operation::Update);
+    let has_body = kind.operation().has_body();
     assert_eq!(payload.is_empty(), !has_body || erased.is_some());
     Event {
         position: Position::new(number("position")),

@@ -12,6 +12,7 @@ mod health;
 mod keep_alive;
 mod limits;
 mod output;
+mod purge;
 mod rebuild;
 mod record;
 mod refusals;
