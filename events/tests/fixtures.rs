@@ -6,9 +6,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use anamnesis_events::{
-    Erased, Event, Kind, Position, ResourceKey, Transaction, Version, codec, envelope,
-};
+use anamnesis_events::{Erased, Event, Kind, Position, ResourceKey, Transaction, Version, codec, envelope};
 use chrono::DateTime;
 use sha2::{Digest, Sha256};
 

@@ -6,6 +6,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use super::{Failure, FailureKind, IssueCode};
 use crate::purges::PurgesError;
 
+/// Groups that are named.
+const NAMED_MAX: usize = 10;
 /// When to come again to a patient that is being purged.
 const RETRY_AFTER_S: u32 = 5;
 
@@ -41,6 +43,17 @@ impl From<PurgeError> for Failure {
         match error {
             PurgeError::NotFound => Self::not_found("There is no such patient and never was."),
             PurgeError::Held { since } => held(since),
+            PurgeError::Shared(shared) => {
+                let named: Vec<String> =
+                    shared.first.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+                let text = format!(
+                    "{} groups are kept with this patient, their first member, and would be lost to their others: {}. Take the \
+                     patient out of them, or delete them by themselves, first.",
+                    shared.count,
+                    named.join(", ")
+                );
+                Self::new(FailureKind::Conflict, IssueCode::BusinessRule, text)
+            }
             PurgeError::Append(error) => error.into(),
             PurgeError::Log(error) => error.into(),
             _ => Self::unavailable(

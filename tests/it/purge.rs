@@ -273,6 +273,31 @@ fn what_a_purge_does_not_take_is_refused() {
 }
 
 #[test]
+fn a_group_whose_first_member_is_the_patient_is_not_lost_to_the_others() {
+    test(|server| async move {
+        fill(&server).await;
+        let group = |members: &[&str]| {
+            let member = |id: &&str| json!({"entity": {"reference": format!("Patient/{id}")}});
+            let members: Vec<Value> = members.iter().map(member).collect();
+            json!({"resourceType": "Group", "id": "first", "type": "person", "actual": true, "name": MARKER,
+                "member": members})
+        };
+        put(&server, "/Group/first", group(&["a", "b"]).to_string()).await;
+        let before = server.events().await;
+        let refused = purge(&server, "a").await;
+        assert_eq!((refused.status.as_u16(), refused.outcome().as_str()), (409, "business-rule"));
+        assert!(refused.text().contains("Group/first"), "{}", refused.text());
+        assert_eq!(server.events().await, before);
+        let mut without = group(&["b"]);
+        without["name"] = "of others".into();
+        put(&server, "/Group/first", without.to_string()).await;
+        assert_eq!(purge(&server, "a").await.status, 200);
+        assert_eq!(server.get("/Group/first").await.status, 200);
+        assert_nothing_is_left(&server).await;
+    });
+}
+
+#[test]
 fn a_legal_hold_refuses_erasures_and_is_told_of() {
     test(|server| async move {
         fill(&server).await;

@@ -118,5 +118,9 @@ fn a_purge_whose_server_is_killed_goes_on_when_it_starts_and_leaves_nothing() {
     // What was recorded twice would show here: each resource is erased once.
     let once = "SELECT count(*) FROM anamnesis.event WHERE kind = 6";
     assert_eq!(number(data, once), Some(i64::try_from(BUNDLES * ENTRIES + 1).unwrap()));
+    // The history of what is left is whole, also where a patient has come back.
+    put(&next, "a", "Later");
+    let (code, told, errors) = on_store(data, &["replay", "--compartment", "Patient/a"]);
+    assert_eq!(code, 0, "{}{errors}", told.lines().last().unwrap_or_default());
     next.stop();
 }

@@ -24,6 +24,8 @@ pub use self::told::{Mentions, PurgeReport};
 
 /// How often a step is tried while others write the same resources or the log's queue is full.
 const TRIES_MAX: u32 = 200;
+/// Resources that are named where a purge or its report tells of them.
+const NAMED_MAX: usize = 100;
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -38,6 +40,9 @@ pub struct PurgeRequest {
     pub agent: Arc<str>,
     /// Why.
     pub source: Option<Arc<str>>,
+    /// Types whose resources belong to all compartments that they name alike, such as a Group to its members. One that lives
+    /// in the compartment and names others would be lost to those: a purge does not begin while there is one.
+    pub spares: Vec<String>,
 }
 
 /// A purge that has begun and not ended.
@@ -69,6 +74,9 @@ pub enum PurgeError {
         /// When the hold was recorded.
         since: DateTime<Utc>,
     },
+    /// Resources that others would lose live in the compartment, see [`PurgeRequest::spares`].
+    #[error("{} resources belong to other compartments as well", .0.count)]
+    Shared(Mentions),
     /// Others write what is to be erased, again and again; what has begun goes on later.
     #[error("others write the same resources, again and again")]
     Contended,
@@ -103,7 +111,7 @@ impl Log {
     /// A resource that was moved to another compartment keeps its current version, and loses those before it.
     ///
     /// # Errors
-    /// Where it says [`PurgeError::Held`] or [`PurgeError::NotFound`], nothing was recorded. After any other error it may have
+    /// Where it says [`PurgeError::Held`], [`PurgeError::Shared`] or [`PurgeError::NotFound`], nothing was recorded. After any other error it may have
     /// begun, and goes on when it is asked for again.
     pub async fn purge(&self, request: &PurgeRequest) -> Result<PurgeReport, PurgeError> {
         let Some(begun) = self.begin_purge(request).await? else {
@@ -133,6 +141,8 @@ impl Log {
                 key: event.key,
                 agent: event.agent,
                 source: event.source,
+                // That was looked at before it began.
+                spares: Vec::new(),
             },
         };
         Ok(self.fetch(&positions?).await?.into_iter().map(open).collect())
@@ -189,6 +199,10 @@ impl Log {
             }
             if let Some(since) = self.moved_under_hold(&request.compartment).await? {
                 return Err(PurgeError::Held { since });
+            }
+            let shared = self.shared(request, NAMED_MAX).await?;
+            if shared.count > 0 {
+                return Err(PurgeError::Shared(shared));
             }
             if let Stepped::Done(position) = self.mark(request, Erases::Nothing).await? {
                 return Ok(Some(position));

@@ -18,7 +18,13 @@ fn patient() -> ResourceKey {
 
 fn request() -> PurgeRequest {
     let agent: Arc<str> = Arc::from("records");
-    PurgeRequest { compartment: HOME.to_owned(), key: patient(), agent, source: Some("asked for".into()) }
+    PurgeRequest {
+        compartment: HOME.to_owned(),
+        key: patient(),
+        agent,
+        source: Some("asked for".into()),
+        spares: vec!["Group".into()],
+    }
 }
 
 /// An event of the patient that makes no version; the hold has its reason as a body.
@@ -240,6 +246,29 @@ async fn a_hold_on_another_patient_that_something_has_moved_to_stops_a_purge_bef
     let refused = log.purge(&request()).await;
     assert!(matches!(refused, Err(PurgeError::Held { .. })), "{refused:?}");
     assert_eq!(log.head().await.unwrap(), head);
+}
+
+#[tokio::test]
+async fn what_others_would_lose_stops_a_purge_before_it_begins_or_is_told() {
+    let log = open(&database().await).await;
+    fill(&log).await;
+    let both = vec![HOME.to_owned(), "Patient/q".to_owned()];
+    let shared = ResourceKey::new("Group", "shared");
+    append(&log, Draft { touches: both.clone(), ..write(shared.clone(), 1, "MARKER") }).await;
+    append(&log, write(ResourceKey::new("Group", "alone"), 1, "MARKER")).await;
+    append(&log, Draft { touches: both, ..write(key("both"), 1, "MARKER") }).await;
+    let head = log.head().await.unwrap();
+    let refused = log.purge(&request()).await;
+    let expected = Mentions { count: 1, first: vec![shared.clone()] };
+    assert!(matches!(&refused, Err(PurgeError::Shared(found)) if *found == expected), "{refused:?}");
+    assert_eq!(log.head().await.unwrap(), head);
+    // Without the patient it lives with another one, and loses its earlier versions.
+    append(&log, at_home("Patient/q", write(shared.clone(), 2, "other"))).await;
+    let report = log.purge(&request()).await.unwrap();
+    assert_eq!(report.shared, Mentions { count: 1, first: vec![key("both")] });
+    assert!(log.current(&shared).await.unwrap().unwrap().has_body());
+    assert!(log.version(&shared, Version::new(1)).await.unwrap().unwrap().erased.is_some());
+    assert_eq!(faults(&log).await, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -12,6 +12,8 @@ use crate::api::operation::{Invocation, Level, Work};
 use crate::error::{Failure, FailureKind, IssueCode};
 
 const TAKES: Takes = Takes { operation: "$purge", refuses_others: true, ..Takes::NOTHING };
+/// Types whose resources are their members' alike, whoever is the first one (R4 group.html).
+const SPARED: [&str; 1] = ["Group"];
 /// Resources that are named in the answer, of those that still name the patient.
 const NAMED_MAX: usize = 100;
 
@@ -59,6 +61,7 @@ async fn purge(call: &Call, invocation: Invocation) -> Result<Answer, Failure> {
         key: key.clone(),
         agent: call.provenance().agent,
         source: None,
+        spares: SPARED.map(str::to_owned).to_vec(),
     };
     let report = call.service.purges()?.purge(request).await?;
     if let Some(ended) = report.ended {
@@ -120,6 +123,11 @@ fn shown(key: &ResourceKey, report: &PurgeReport, [others, groups]: [&Mentions; 
     }
     let ended_at = report.ended_at.map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true));
     shown.extend(ended_at.map(|at| json!({ "name": "endedAt", "valueInstant": at })));
+    shown.push(told(
+        "shared",
+        ("records-of-others", &report.shared),
+        "Erased resources that were in the records of other patients as well, such as appointments with several of them.",
+    ));
     shown.push(mentioned(
         ("references", others),
         "Resources of other compartments that name this patient where the definition of the patient compartment looks, or that \
@@ -135,7 +143,11 @@ fn shown(key: &ResourceKey, report: &PurgeReport, [others, groups]: [&Mentions; 
     shown
 }
 
-fn mentioned((what, mentions): (&str, &Mentions), text: &str) -> Value {
+fn mentioned(what: (&str, &Mentions), text: &str) -> Value {
+    told("remains", what, text)
+}
+
+fn told(name: &str, (what, mentions): (&str, &Mentions), text: &str) -> Value {
     let mut part = vec![
         json!({ "name": "what", "valueCode": what }),
         json!({ "name": "description", "valueString": text }),
@@ -147,5 +159,5 @@ fn mentioned((what, mentions): (&str, &Mentions), text: &str) -> Value {
             .iter()
             .map(|key| json!({ "name": "resource", "valueReference": { "reference": key.to_string() } })),
     );
-    json!({ "name": "remains", "part": part })
+    json!({ "name": name, "part": part })
 }

@@ -87,7 +87,11 @@ impl Seen {
     fn take(&mut self, events: &[Stored]) -> Vec<(Position, Position)> {
         let mut missed = Vec::new();
         for event in events.iter().filter_map(|stored| stored.event.as_ref().ok()) {
-            let before = self.newest.insert(event.key.clone(), event.position);
+            // What makes no version stands at no head, and no version follows it.
+            let before = match event.operation.makes_version() {
+                true => self.newest.insert(event.key.clone(), event.position),
+                false => self.newest.get(&event.key).copied(),
+            };
             let previous = event.previous.filter(|previous| *previous > self.begin);
             if let Some(previous) = previous.filter(|previous| before != Some(*previous)) {
                 missed.push((previous, event.position));

@@ -1,7 +1,10 @@
 //! What a purge has done and what it has left, as the log has it: the same whenever it is asked.
 
 use chrono::{DateTime, Utc};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
+use super::{NAMED_MAX, PurgeRequest};
 use crate::log::Log;
 use crate::log::decide::compartment_key;
 use crate::{LogError, Position, ResourceKey};
@@ -23,6 +26,8 @@ pub struct PurgeReport {
     pub versions: u64,
     /// Whether a data key was destroyed with it.
     pub key_destroyed: bool,
+    /// The erased resources that belonged to other compartments as well.
+    pub shared: Mentions,
 }
 
 /// Where a compartment is still named by living resources of others.
@@ -52,6 +57,7 @@ impl Log {
             resources: 0,
             versions: 0,
             key_destroyed: false,
+            shared: Mentions::default(),
         };
         let Some((last, first)) = rows.first().zip(rows.get(1)) else {
             return Ok(rows.is_empty().then_some(none));
@@ -75,8 +81,37 @@ impl Log {
             resources: u64::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0),
             versions: u64::try_from(row.try_get::<_, i64>(1)?).unwrap_or(0),
             key_destroyed: row.try_get(2)?,
+            shared: self.shared_with_others(compartment, (begun, ended)).await?,
             ..none
         }))
+    }
+
+    /// The resources that a purge has erased and that belonged to other compartments as well.
+    async fn shared_with_others(
+        &self,
+        compartment: &str,
+        (begun, ended): (i64, i64),
+    ) -> Result<Mentions, LogError> {
+        let statement = "SELECT resource_type, id, count(*) OVER () FROM anamnesis.event
+            WHERE log = $1 AND hashtext(home) = hashtext($2) AND home = $2 AND seq > $3 AND seq < $4
+                AND kind = 6 AND touches IS NOT NULL ORDER BY seq LIMIT $5";
+        let limit = i64::try_from(NAMED_MAX).unwrap_or(i64::MAX);
+        let rows = self.query(statement, &[&self.inner.number, &compartment, &begun, &ended, &limit]).await?;
+        mentions(&rows)
+    }
+
+    /// The living resources of these types that live in the compartment and name others as well.
+    pub(super) async fn shared(&self, request: &PurgeRequest, limit: usize) -> Result<Mentions, LogError> {
+        let statement = "SELECT e.resource_type, e.id, count(*) OVER () FROM anamnesis.event AS e
+            CROSS JOIN LATERAL (
+                SELECT * FROM anamnesis.head AS one WHERE one.log = $1
+                    AND one.key = anamnesis.resource_key(e.resource_type, e.id) LIMIT 1) AS h
+            WHERE e.log = $1 AND hashtext(e.home) = hashtext($2) AND e.home = $2 AND e.resource_type = ANY ($3)
+                AND e.touches IS NOT NULL AND h.seq = e.seq AND NOT h.deleted ORDER BY e.seq LIMIT $4";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let parameters: [&(dyn ToSql + Sync); 4] =
+            [&self.inner.number, &request.compartment, &request.spares, &limit];
+        mentions(&self.query(statement, &parameters).await?)
     }
 
     /// The living resources of other compartments that name this one: all of one type, or of all others.
@@ -101,11 +136,16 @@ impl Log {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows =
             self.query(statement, &[&self.inner.number, &key, &resource_type, &is_type, &limit]).await?;
-        let mut mentions = Mentions::default();
-        for row in &rows {
-            mentions.count = u64::try_from(row.try_get::<_, i64>(2)?).unwrap_or(0);
-            mentions.first.push(ResourceKey::new(row.try_get::<_, &str>(0)?, row.try_get::<_, &str>(1)?));
-        }
-        Ok(mentions)
+        mentions(&rows)
     }
+}
+
+/// Rows of type, id and the count of all of them.
+fn mentions(rows: &[Row]) -> Result<Mentions, LogError> {
+    let mut mentions = Mentions::default();
+    for row in rows {
+        mentions.count = u64::try_from(row.try_get::<_, i64>(2)?).unwrap_or(0);
+        mentions.first.push(ResourceKey::new(row.try_get::<_, &str>(0)?, row.try_get::<_, &str>(1)?));
+    }
+    Ok(mentions)
 }
