@@ -12,6 +12,7 @@
 mod bits;
 mod chain;
 mod fault;
+mod guards;
 mod heads;
 mod log;
 mod stream;

@@ -140,6 +140,10 @@ impl Matching {
     }
 
     fn match_one(&mut self, event: &Event, before: Option<&Event>, matched: &mut Matched) {
+        // What makes no version says nothing of its resource; the body of a hold is not that of the patient.
+        if !event.operation.makes_version() {
+            return;
+        }
         let Some(ids) = self.by_type.get(&*event.key.resource_type) else { return };
         // Once for all that mean the same search parameters.
         let mut taken: Vec<(Arc<Evaluator>, [Option<Found>; 2])> = Vec::new();

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 
+use super::guards::InForce;
 use super::{Faults, Positions};
 use crate::log::ring::Ring;
 use crate::log::row;
@@ -31,6 +32,8 @@ pub(super) struct Chain {
     pub(super) events: u64,
     pub(super) bytes: u64,
     pub(super) erased: u64,
+    /// What is in force on compartments by the events so far.
+    pub(super) in_force: InForce,
     /// The events that a later one follows.
     pub(super) superseded: Positions,
     pub(super) faults: Faults,
@@ -47,6 +50,7 @@ impl Chain {
             events: 0,
             bytes: 0,
             erased: 0,
+            in_force: InForce::default(),
             superseded: Positions::new(after, until),
             faults: Faults::default(),
         }
@@ -68,6 +72,7 @@ impl Chain {
                 self.check_order(&event);
                 self.check_versions(&event, row)?;
                 self.check_erasure(&event, row)?;
+                self.in_force.take(&event);
                 self.bytes = self.bytes.saturating_add(event.payload.len() as u64);
                 self.hash = Some(event.hash);
                 self.time = Some(event.recorded_at);

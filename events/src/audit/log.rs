@@ -92,6 +92,9 @@ pub async fn log(
             format!("the events name {links} compartments beside their homes, but {found} are linked");
         faults.add(Position::ZERO, reason);
     }
+    if range.after == Position::ZERO {
+        std::mem::take(&mut chain.in_force).compare(log, range.until, &mut faults).await?;
+    }
     let mut all = chain.faults.clone();
     all.append(faults);
     Ok(Walked {

@@ -375,3 +375,19 @@ async fn an_audit_finds_a_body_that_came_back_after_a_purge() {
     let found = faults(&log).await;
     assert!(found.iter().any(|fault| fault.contains("a body that it erases is still there")), "{found:?}");
 }
+
+#[tokio::test]
+async fn an_audit_finds_a_hold_that_is_not_in_force_and_one_that_nobody_placed() {
+    let database = database().await;
+    let log = open(&database).await;
+    fill(&log).await;
+    append(&log, mark(Operation::Hold, Erases::Nothing, 1)).await;
+    assert_eq!(faults(&log).await, Vec::<String>::new());
+    statement(&database, "UPDATE anamnesis.compartment_guard SET hold_seq = 12").await;
+    let found = faults(&log).await;
+    assert!(found.iter().any(|fault| fault.contains("is not in force")), "{found:?}");
+    statement(&database, "UPDATE anamnesis.compartment_guard SET hold_seq = 14, compartment = gen_random_uuid()").await;
+    let found = faults(&log).await;
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.iter().any(|fault| fault.contains("of which there is no event")), "{found:?}");
+}
