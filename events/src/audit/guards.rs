@@ -47,7 +47,8 @@ impl InForce {
         until: Position,
         faults: &mut Faults,
     ) -> Result<(), LogError> {
-        let statement = "SELECT compartment, purge_seq, hold_seq FROM anamnesis.compartment_guard WHERE log = $1";
+        let statement =
+            "SELECT compartment, purge_seq, hold_seq FROM anamnesis.compartment_guard WHERE log = $1";
         let mut found: HashMap<Uuid, Standing> = HashMap::new();
         for row in log.query(statement, &[&log.number()]).await? {
             let position = |at: Option<i64>| at.map(Position::from_sql);
@@ -58,7 +59,8 @@ impl InForce {
             let is = found.remove(&compartment_key(&home)).unwrap_or_default();
             if is != expected && !has_changed(log, &home, until).await? {
                 let at = expected.hold.or(expected.purge).unwrap_or_default();
-                let reason = "it places a hold on its compartment, or begins its purge, but that is not in force";
+                let reason =
+                    "it places a hold on its compartment, or begins its purge, but that is not in force";
                 faults.add(at, reason);
             }
         }
@@ -73,7 +75,8 @@ impl InForce {
 }
 
 async fn has_changed(log: &Log, home: &str, until: Position) -> Result<bool, LogError> {
-    let statement = "SELECT FROM anamnesis.event WHERE log = $1 AND hashtext(home) = hashtext($2) AND home = $2
+    let statement =
+        "SELECT FROM anamnesis.event WHERE log = $1 AND hashtext(home) = hashtext($2) AND home = $2
         AND seq > $3 AND kind BETWEEN 8 AND 11 LIMIT 1";
     Ok(!log.query(statement, &[&log.number(), &home, &until.to_sql()]).await?.is_empty())
 }

@@ -95,16 +95,7 @@ pub(crate) fn prepare(
         let won = match judged {
             Ok(won) => won,
             Err(not_written) => {
-                prepared.answers.push(match not_written {
-                    NotWritten::Lost(Lost { index, kind }) => Err(AppendError::Conflict { index, kind }),
-                    NotWritten::Guarded(index, why) => Err(match why {
-                        Guarded::Held(since) => AppendError::Held { index, since },
-                        Guarded::Purging => AppendError::Purging { index },
-                        Guarded::NotBegun => AppendError::NotBegun { index },
-                    }),
-                    NotWritten::Repeated(span) => Ok(Done::Before(span)),
-                    NotWritten::KeyReused => Err(AppendError::KeyReused),
-                });
+                prepared.answers.push(answer_of(not_written));
                 continue;
             }
         };
@@ -163,6 +154,18 @@ pub(crate) fn prepare(
         heads.push(resource_key(&key), &after);
     }
     Ok(prepared)
+}
+
+/// The answer to a group that is not written.
+fn answer_of(not_written: NotWritten) -> Answer {
+    match not_written {
+        NotWritten::Lost(Lost { index, kind }) => Err(AppendError::Conflict { index, kind }),
+        NotWritten::Guarded(index, Guarded::Held(since)) => Err(AppendError::Held { index, since }),
+        NotWritten::Guarded(index, Guarded::Purging) => Err(AppendError::Purging { index }),
+        NotWritten::Guarded(index, Guarded::NotBegun) => Err(AppendError::NotBegun { index }),
+        NotWritten::Repeated(span) => Ok(Done::Before(span)),
+        NotWritten::KeyReused => Err(AppendError::KeyReused),
+    }
 }
 
 /// Times strictly increase along the log, in whole microseconds, also when the clock jumps back.

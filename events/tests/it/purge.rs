@@ -386,7 +386,11 @@ async fn an_audit_finds_a_hold_that_is_not_in_force_and_one_that_nobody_placed()
     statement(&database, "UPDATE anamnesis.compartment_guard SET hold_seq = 12").await;
     let found = faults(&log).await;
     assert!(found.iter().any(|fault| fault.contains("is not in force")), "{found:?}");
-    statement(&database, "UPDATE anamnesis.compartment_guard SET hold_seq = 14, compartment = gen_random_uuid()").await;
+    statement(
+        &database,
+        "UPDATE anamnesis.compartment_guard SET hold_seq = 14, compartment = gen_random_uuid()",
+    )
+    .await;
     let found = faults(&log).await;
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found.iter().any(|fault| fault.contains("of which there is no event")), "{found:?}");
