@@ -112,10 +112,7 @@ impl Workspace {
             let service = service.with_terminology(definitions.clone()).with_projection(terminology.clone());
             services.push(service.with_subscriptions(serving));
         }
-        let purges =
-            Purges::start(&log, services.iter().map(|service| service.compartments.clone()).collect());
-        let services: Vec<Service> =
-            services.into_iter().map(|service| service.with_purges(purges.clone())).collect();
+        let (purges, services) = purging(&log, services);
         let first = workspace.services.keys().next().map_or("fhir", String::as_str);
         let relay = Relay::start(log.clone(), client, relay_options(name, first, &workspace.feed));
         let relay_status = relay.status();
@@ -211,6 +208,14 @@ impl std::fmt::Debug for Workspace {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Workspace").field("name", &self.log.workspace()).finish_non_exhaustive()
     }
+}
+
+/// The same services with somebody who purges patients.
+fn purging(log: &Log, services: Vec<Service>) -> (Arc<Purges>, Vec<Service>) {
+    let compartments = services.iter().map(|service| service.compartments.clone());
+    let purges = Purges::start(log, compartments.collect());
+    let services = services.into_iter().map(|service| service.with_purges(purges.clone())).collect();
+    (purges, services)
 }
 
 fn relay_options(workspace: &str, service: &str, feed: &FeedSettings) -> RelayOptions {

@@ -163,6 +163,7 @@ async fn a_purge_that_has_begun_refuses_writes_on_every_node_and_goes_on_later()
             delete(key("a"), 3),
             replace(key("a"), 3, ""),
             touching.clone(),
+            Draft { touches: vec![], ..write(key("bare"), 1, "") },
             mark(Operation::Hold, Erases::Nothing, 1),
             mark(Operation::Purge, Erases::Nothing, 1),
         ] {
