@@ -72,6 +72,26 @@ async fn fill(server: &Server) {
     put(server, "/Appointment/both", appointment.to_string()).await;
 }
 
+/// What is told of the purge of a record as it was filled, with one more observation.
+fn assert_report(purged: &Answer, (then, ended): (u64, u64)) {
+    assert_eq!(value(purged, "status"), "purged");
+    // The patient, the observations 1 (three versions), 2, the deleted one and the one that was moved.
+    assert_eq!((value(purged, "resources"), value(purged, "versions")), (json!(5), json!(7)));
+    assert_eq!(value(purged, "begun"), json!(then + 1));
+    assert_eq!(value(purged, "ended"), json!(ended));
+    assert_eq!(value(purged, "keyDestroyed"), false);
+    let groups = remaining(purged, "groups");
+    assert_eq!(
+        (&groups[2]["valueDecimal"], &groups[3]["valueReference"]["reference"]),
+        (&json!(1), &json!("Group/g"))
+    );
+    let references = remaining(purged, "references");
+    assert_eq!(references[4]["valueReference"]["reference"], "Appointment/both", "{references}");
+    for what in ["envelopes", "audit-log", "stream", "database-files", "backups", "exports"] {
+        assert!(remaining(purged, what)[1]["valueString"].as_str().unwrap().len() > 30);
+    }
+}
+
 #[test]
 fn after_a_purge_nothing_readable_is_left_of_a_patient() {
     test(|server| async move {
@@ -90,23 +110,7 @@ fn after_a_purge_nothing_readable_is_left_of_a_patient() {
 
         let purged = purge(&server, "a").await;
         assert_eq!(purged.status, 200, "{}", purged.text());
-        assert_eq!(value(&purged, "status"), "purged");
-        // The patient, the observations 1 (three versions), 2, the deleted one and the one that was moved.
-        assert_eq!((value(&purged, "resources"), value(&purged, "versions")), (json!(5), json!(7)));
-        assert_eq!(value(&purged, "begun"), json!(then + 1));
-        assert_eq!(value(&purged, "ended"), json!(server.events().await));
-        assert_eq!(value(&purged, "keyDestroyed"), false);
-        let groups = remaining(&purged, "groups");
-        assert_eq!(
-            (&groups[2]["valueDecimal"], &groups[3]["valueReference"]["reference"]),
-            (&json!(1), &json!("Group/g"))
-        );
-        let references = remaining(&purged, "references");
-        assert_eq!(references[4]["valueReference"]["reference"], "Appointment/both", "{references}");
-        for what in ["envelopes", "audit-log", "stream", "database-files", "backups", "exports"] {
-            assert!(remaining(&purged, what)[1]["valueString"].as_str().unwrap().len() > 30);
-        }
-
+        assert_report(&purged, (then, server.events().await));
         for path in [
             "/Patient/a",
             "/Observation/1",
@@ -297,18 +301,19 @@ fn a_group_whose_first_member_is_the_patient_is_not_lost_to_the_others() {
     });
 }
 
+/// What places a hold.
+fn asked(reason: &str, until: &str) -> String {
+    json!({"resourceType": "Parameters", "parameter": [{"name": "reason", "valueString": reason},
+        {"name": "until", "valueDate": until}]})
+    .to_string()
+}
+
 #[test]
-fn a_legal_hold_refuses_erasures_and_is_told_of() {
+fn a_legal_hold_has_a_reason_and_may_name_a_day() {
     test(|server| async move {
         fill(&server).await;
         let hold = "/Patient/a/$legal-hold";
-        let asked = |reason: &str, until: &str| {
-            json!({"resourceType": "Parameters", "parameter": [{"name": "reason", "valueString": reason},
-                {"name": "until", "valueDate": until}]})
-            .to_string()
-        };
-        assert_eq!(value(&server.get(hold).await, "held"), false);
-        assert_eq!(server.get("/Patient/never/$legal-hold").await.status, 404);
+        let before = server.events().await;
         for (body, code) in [
             (r#"{"resourceType":"Parameters"}"#.to_owned(), "required"),
             (asked(" ", "2027-01-31"), "required"),
@@ -324,6 +329,18 @@ fn a_legal_hold_refuses_erasures_and_is_told_of() {
                 refused.text()
             );
         }
+        assert_eq!(server.events().await, before);
+        assert_eq!(server.post(hold, asked("x", "2027-02-28")).await.status, 201);
+    });
+}
+
+#[test]
+fn a_legal_hold_refuses_erasures_and_is_told_of() {
+    test(|server| async move {
+        fill(&server).await;
+        let hold = "/Patient/a/$legal-hold";
+        assert_eq!(value(&server.get(hold).await, "held"), false);
+        assert_eq!(server.get("/Patient/never/$legal-hold").await.status, 404);
         let placed = server.post(hold, asked(&format!("Case {MARKER}"), "2027-01-31")).await;
         assert_eq!(placed.status, 201, "{}", placed.text());
         let shown = server.get(hold).await;

@@ -42,8 +42,8 @@ fn versions(event: &Event, known: Option<Standing>) -> Option<String> {
     let lives = known.is_some_and(|known| !known.is_deleted);
     let fits = match event.operation {
         Operation::Create => !lives,
-        // The faults' load erases nothing.
-        Operation::Update | Operation::Delete | Operation::Purge => lives,
+        // The faults' load erases and holds nothing.
+        _ => lives,
     };
     let previous = known.map(|known| known.position);
     let follows = event.version == expected && event.previous == previous && fits;
