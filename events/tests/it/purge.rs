@@ -247,6 +247,23 @@ async fn a_hold_on_another_patient_that_something_has_moved_to_stops_a_purge_bef
     let refused = log.purge(&request()).await;
     assert!(matches!(refused, Err(PurgeError::Held { .. })), "{refused:?}");
     assert_eq!(log.head().await.unwrap(), head);
+
+    // Nor is the other one purged while what it got from this one is held here.
+    let of_q = |operation| Draft {
+        key: ResourceKey::new("Patient", "q"),
+        ..at_home("Patient/q", mark(operation, Erases::Nothing, 1))
+    };
+    append(&log, of_q(Operation::Release)).await;
+    append(&log, mark(Operation::Hold, Erases::Nothing, 1)).await;
+    let head = log.head().await.unwrap();
+    let other = PurgeRequest { compartment: "Patient/q".into(), key: of_q(Operation::Hold).key, ..request() };
+    let refused = log.purge(&other).await;
+    assert!(matches!(refused, Err(PurgeError::Held { .. })), "{refused:?}");
+    assert_eq!(log.head().await.unwrap(), head);
+    append(&log, mark(Operation::Release, Erases::Nothing, 1)).await;
+    assert!(!log.purge(&other).await.unwrap().was_done);
+    assert!(!log.purge(&request()).await.unwrap().was_done);
+    assert_eq!(faults(&log).await, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -135,27 +135,38 @@ impl Log {
         rows.iter().map(standing).collect()
     }
 
-    /// Since when there is a legal hold on a compartment that something has been moved to from this one.
+    /// Since when a legal hold on another compartment is in the way: something was moved there from this one, or from there to
+    /// this one, and has versions in both.
     pub(super) async fn moved_under_hold(
         &self,
         compartment: &str,
     ) -> Result<Option<DateTime<Utc>>, LogError> {
-        let statement = format!(
-            "SELECT DISTINCT now_at.home FROM anamnesis.event AS e {HEAD}
-             CROSS JOIN LATERAL (
-                 SELECT * FROM anamnesis.event AS one WHERE one.log = $1 AND one.seq = h.seq LIMIT 1) AS now_at
-             WHERE e.log = $1 AND hashtext(e.home) = hashtext($2) AND e.home = $2
-                 AND e.kind < 6 AND e.payload <> '' AND now_at.home <> $2 AND $3"
-        );
-        let held =
-            "SELECT min(held_at) FROM anamnesis.compartment_guard WHERE log = $1 AND compartment = ANY ($2)";
         // Looked for only where there are holds at all.
         let any = "SELECT FROM anamnesis.compartment_guard WHERE log = $1 AND hold_seq IS NOT NULL LIMIT 1";
-        let any = !self.query(any, &[&self.inner.number]).await?.is_empty();
-        let rows = self.query(&statement, &[&self.inner.number, &compartment, &any]).await?;
+        if self.query(any, &[&self.inner.number]).await?.is_empty() {
+            return Ok(None);
+        }
+        let now_at = "CROSS JOIN LATERAL (
+            SELECT * FROM anamnesis.event AS one WHERE one.log = $1 AND one.seq = h.seq LIMIT 1) AS now_at";
+        let gone = format!(
+            "SELECT DISTINCT now_at.home FROM anamnesis.event AS e {HEAD} {now_at}
+             WHERE e.log = $1 AND hashtext(e.home) = hashtext($2) AND e.home = $2
+                 AND e.kind < 6 AND e.payload <> '' AND now_at.home <> $2"
+        );
+        let rows = self.query(&gone, &[&self.inner.number, &compartment]).await?;
         let homes: Result<Vec<Uuid>, LogError> =
             rows.iter().map(|row| Ok(compartment_key(row.try_get(0)?))).collect();
-        let rows = self.query(held, &[&self.inner.number, &homes?]).await?;
+        let held = format!(
+            "SELECT least(
+                 (SELECT min(held_at) FROM anamnesis.compartment_guard WHERE log = $1 AND compartment = ANY ($3)),
+                 (SELECT min(g.held_at) FROM anamnesis.compartment_guard AS g
+                  CROSS JOIN LATERAL (
+                      SELECT * FROM anamnesis.event AS one WHERE one.log = $1 AND one.seq = g.hold_seq LIMIT 1) AS placed
+                  JOIN anamnesis.event AS e ON e.log = $1 AND hashtext(e.home) = hashtext(placed.home)
+                      AND e.home = placed.home AND e.kind < 6 AND e.payload <> ''
+                  {HEAD} {now_at} WHERE g.log = $1 AND placed.home <> $2 AND now_at.home = $2))"
+        );
+        let rows = self.query(&held, &[&self.inner.number, &compartment, &homes?]).await?;
         Ok(rows.first().map(|row| row.try_get(0)).transpose()?.flatten())
     }
 
