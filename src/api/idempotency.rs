@@ -61,8 +61,14 @@ pub(super) async fn once(service: &Service, request: Request) -> Result<(Request
     let parts = [service.name.as_str(), &principal.subject, &text].into_iter().chain(of_token);
     let mut hash = parts.fold(hash, part);
     if let Some(grant) = &principal.grant {
-        // Nor is what one token may see told to another one.
+        // Nor is what one token may see told to another one, or what was done for one patient to who acts for another: scopes of
+        // users and systems do not differ by the patient in context, and its records do.
         hash = part(hash, &grant.fingerprint());
+        let user = grant.fhir_user().map(|(name, id)| format!("{name}/{id}"));
+        for told in [grant.patient(), user.as_deref()] {
+            hash.update([u8::from(told.is_some())]);
+            hash = part(hash, told.unwrap_or_default());
+        }
     }
     let hash: [u8; 32] = hash.finalize().into();
     let (short, _) = hash.split_first_chunk::<16>().unwrap_or((&[0; 16], &[]));

@@ -10,6 +10,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::adversary::principal;
 use crate::support::{Answer, FHIR, Server, test};
 
 const PATIENT: &str =
@@ -329,5 +330,38 @@ fn the_actors_of_another_server_know_the_key() {
         assert_eq!(remembered.events[0].key.id, "a");
         assert_eq!(server.events().await, 1);
         nodes.iter().for_each(Compartments::stop);
+    });
+}
+
+#[test]
+fn what_was_done_for_one_patient_is_not_told_to_who_acts_for_another() {
+    use anamnesis::access::grant::Claims;
+    use anamnesis::api::{Body, Request, dispatch};
+    test(|server| async move {
+        // Scopes of users do not differ by the patient in context, and the same app brings the same key.
+        let of = |patient: Option<&'static str>, fhir_user: &'static str| {
+            principal("user/*.cruds", &Claims { patient, fhir_user: Some(fhir_user), ..Claims::default() })
+        };
+        let create = async |patient, fhir_user| {
+            let request = Request {
+                principal: of(patient, fhir_user),
+                method: actix_web::http::Method::POST,
+                path: "/Patient".to_owned(),
+                idempotency_key: Some("same".to_owned()),
+                body: Body::Bytes(PATIENT.as_bytes().to_vec()),
+                base: server.base.clone(),
+                correlation_id: "asked".to_owned(),
+                ..Request::default()
+            };
+            Box::pin(dispatch(&server.service, request)).await.unwrap().location.unwrap()
+        };
+        let first = create(Some("a"), "Practitioner/1").await;
+        assert_eq!(create(Some("a"), "Practitioner/1").await, first, "it is the same request");
+        let of_others =
+            [(Some("b"), "Practitioner/1"), (None, "Practitioner/1"), (Some("a"), "Practitioner/2")];
+        for (patient, fhir_user) in of_others {
+            assert_ne!(create(patient, fhir_user).await, first, "{patient:?} {fhir_user}");
+        }
+        assert_eq!(server.events().await, 4);
     });
 }
