@@ -109,6 +109,12 @@ pub fn configure(services: Services) -> impl FnOnce(&mut ServiceConfig) {
             )
             .configure(audit_trail_routes)
             .service(
+                // Nothing is there; that somebody has asked is on record all the same.
+                web::resource(["/{workspace}", "/{workspace}/"])
+                    .default_service(web::to(http::not_found))
+                    .wrap(from_fn(audited)),
+            )
+            .service(
                 web::scope("/{workspace}/{service}")
                     .wrap(from_fn(audited))
                     .default_service(web::to(http::serve)),

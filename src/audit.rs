@@ -5,16 +5,19 @@
 
 mod access;
 mod address;
+mod bursts;
 mod watcher;
 
 use std::sync::Arc;
 
 use anamnesis_audit::{AppendError, AuditLog, Number, Record};
 
+use crate::clock;
 use crate::error::Failure;
+use bursts::Bursts;
 
 pub use access::{Access, Surroundings};
-pub use address::{Networks, Path};
+pub use address::{Networks, Path, network};
 pub use watcher::{Watcher, WatcherOptions};
 
 /// What becomes of a request whose record cannot be written.
@@ -33,13 +36,14 @@ pub struct Audit {
     log: AuditLog,
     mode: Mode,
     proxies: Arc<Networks>,
+    bursts: Arc<Bursts>,
 }
 
 impl Audit {
     /// Records into a log. `proxies` are believed what they say about the addresses of clients.
     #[must_use]
     pub fn new(log: AuditLog, mode: Mode, proxies: Networks) -> Self {
-        Self { log, mode, proxies: Arc::new(proxies) }
+        Self { log, mode, proxies: Arc::new(proxies), bursts: Arc::default() }
     }
 
     /// The log.
@@ -77,6 +81,33 @@ impl Audit {
         let count = records.len();
         if let Err(error) = self.log.hand_over(records) {
             self.lost(&error, count);
+        }
+    }
+
+    /// Puts a refusal of which there may be many on record: the first of its kind at once, those that follow within a minute as one
+    /// record together ([`Record::repeated`]). Nothing was shown, so that nobody waits for it.
+    pub fn refused(&self, record: Record) {
+        let records = self.bursts.see(record, clock::elapsed());
+        if !records.is_empty() {
+            self.leave(records);
+        }
+    }
+
+    /// Puts on record what [`Audit::refused`] has gathered for long enough. To be called every few seconds.
+    pub fn settle(&self) {
+        self.settled(Some(clock::elapsed()));
+    }
+
+    /// Puts all on record that [`Audit::refused`] has gathered, and closes the log.
+    pub async fn close(&self) {
+        self.settled(None);
+        self.log.close().await;
+    }
+
+    fn settled(&self, now: Option<std::time::Duration>) {
+        let records = self.bursts.settle(now);
+        if !records.is_empty() {
+            self.leave(records);
         }
     }
 

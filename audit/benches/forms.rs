@@ -275,6 +275,7 @@ fn record(dice: &mut Dice) -> Record {
         custom: vec![],
         purpose: None,
         reason: None,
+        repeated: 0,
     }
 }
 

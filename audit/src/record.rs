@@ -59,6 +59,9 @@ pub struct Record {
     /// The reason that was given with it, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// How many requests it stands for that were refused alike within a minute; 0: for the one that it tells of.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub repeated: u32,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -11,6 +11,7 @@ use actix_web::http::header::{AUTHORIZATION, HeaderValue};
 use super::audited;
 use super::call::{Call, Conditions, Request};
 use super::delete;
+use super::guard;
 use super::interaction::{self, Interaction};
 use super::operation::Level;
 use super::query::Query;
@@ -64,7 +65,7 @@ const SUBSCRIPTION: &str = "Subscription";
 /// Who asks, by the token of an HTTP request; whoever it is, where nobody has to say so.
 ///
 /// # Errors
-/// 401, or 503 where tokens cannot be checked now.
+/// 401, 429 where it asks too often, or 503 where tokens cannot be checked now.
 pub(super) async fn admit(
     request: &HttpRequest,
     gate: &Gate,
@@ -76,6 +77,10 @@ pub(super) async fn admit(
     let lines = request.headers().get_all(AUTHORIZATION).map(HeaderValue::as_bytes);
     let principal = gate.admit(&lines.collect::<Vec<_>>(), request.query_string()).await?;
     audited::access(request).by(&principal);
+    // Where nobody says who they are, they are not told apart.
+    if !gate.is_open() {
+        guard::admit_principal(request, &principal).inspect_err(|_| audited::is_of_many(request))?;
+    }
     Ok(principal)
 }
 

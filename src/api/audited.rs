@@ -18,6 +18,7 @@ use anamnesis_audit::{Action, Kind};
 use anamnesis_events::Position;
 
 use super::answer::respond;
+use super::guard;
 use super::http::style_of;
 use super::service::Services;
 use crate::audit::{Access, Audit, Surroundings};
@@ -30,6 +31,29 @@ const SIGN: char = '$';
 
 /// Where the audit log itself is read, beside the services.
 const TRAIL: &str = "audit";
+
+/// Of a request that is refused because there are too many like it.
+struct OfMany;
+
+/// Says that a request is refused because there are too many like it: so are their records, and they are gathered.
+pub(super) fn is_of_many(request: &HttpRequest) {
+    request.extensions_mut().insert(OfMany);
+}
+
+/// Puts on record what is refused before anybody has looked at what it asks for. `service` is one of the workspace's, or empty.
+pub(super) fn refused(audit: &Audit, request: &HttpRequest, service: &str, status: u16) {
+    let peer = request.peer_addr().map(|address| address.ip());
+    let path = audit.proxies().path(peer, guard::forwarded(request));
+    let surroundings = Surroundings {
+        kind: Some(Kind::Rest),
+        service: service.to_owned(),
+        correlation: RequestIds::given_to(request).correlation,
+        address: path.client,
+        proxies: path.proxies,
+        custom: Vec::new(),
+    };
+    Access::begin().records(&surroundings, Some(status)).into_iter().for_each(|record| audit.refused(record));
+}
 
 /// The access that a request is, or one that nothing is noted of.
 pub(crate) fn access(request: &HttpRequest) -> Access {
@@ -60,6 +84,10 @@ pub(super) async fn audited<B: MessageBody>(
             ServiceResponse::new(request, told).map_into_right_body()
         }
     };
+    if response.request().extensions().get::<OfMany>().is_some() {
+        under_way.gathered(response.status().as_u16());
+        return Ok(response);
+    }
     match under_way.told(response.status().as_u16()).await {
         Ok(()) => Ok(response),
         Err(failure) => {
@@ -89,8 +117,7 @@ fn surroundings(
         Err(failure) => (Vec::new(), Some(failure)),
     };
     let peer: Option<IpAddr> = request.peer_addr().map(|address| address.ip());
-    let forwarded = request.headers().get_all("x-forwarded-for").filter_map(|line| line.to_str().ok());
-    let path = audit.proxies().path(peer, forwarded);
+    let path = audit.proxies().path(peer, guard::forwarded(request));
     let own = request.path().rsplit('/').next().unwrap_or_default();
     let service = match request.path().split('/').nth(2) {
         Some(TRAIL) => TRAIL,
@@ -167,6 +194,13 @@ impl UnderWay {
         // From here on it is written also where the client goes away.
         self.is_told = true;
         self.audit.record(records).await
+    }
+
+    /// Puts it on record together with those like it.
+    fn gathered(mut self, status: u16) {
+        self.is_told = true;
+        let records = self.access.records(&self.surroundings, Some(status));
+        records.into_iter().for_each(|record| self.audit.refused(record));
     }
 }
 

@@ -1,7 +1,8 @@
 //! What stands before the services: bounds of what a request may be, how many there may be, how long one may take, and the
 //! headers that browsers want (CORS, and those that keep answers out of caches and frames).
 //!
-//! Whoever asks is known here by the address of the connection only; a token is looked at further in.
+//! Whoever asks is known here by an address only: that of the connection, or what proxies that are trusted tell. A token is looked
+//! at further in, and whose it is counts there ([`admit_principal`]).
 
 mod cors;
 mod headers;
@@ -9,19 +10,24 @@ mod overdue;
 mod rates;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::Error;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::middleware::Next;
 use actix_web::web::Data;
+use actix_web::{Error, HttpRequest};
 use arc_swap::ArcSwap;
 
 use super::answer::respond;
+use super::audited;
 use super::http::style_of;
+use super::service::Services;
+use crate::access::Principal;
+use crate::audit::Networks;
 use crate::error::{Failure, FailureKind, IssueCode};
 use crate::telemetry::RequestIds;
 
@@ -46,6 +52,8 @@ pub struct GuardOptions {
     pub strict_transport_s: u64,
     /// The limits of each workspace that has any.
     pub limits: HashMap<String, Limits>,
+    /// The proxies that each workspace believes what they say about addresses.
+    pub proxies: HashMap<String, Networks>,
     /// The web pages that may use a service, by workspace and service.
     pub cors: HashMap<(String, String), Cors>,
 }
@@ -62,6 +70,7 @@ impl Default for GuardOptions {
             request_wait: Some(Duration::from_secs(660)),
             strict_transport_s: 31_536_000,
             limits: HashMap::new(),
+            proxies: HashMap::new(),
             cors: HashMap::new(),
         }
     }
@@ -108,7 +117,7 @@ pub async fn guard<B: MessageBody>(
     let workspace = names.next().unwrap_or_default().to_owned();
     let service = names.next().unwrap_or_default().to_owned();
     let is_secure = request.app_config().secure();
-    let cors = options.cors.get(&(workspace.clone(), service));
+    let cors = options.cors.get(&(workspace.clone(), service.clone()));
     let (shared, origin) = match cors {
         Some(cors) => (true, cors.allowed(request.headers())),
         None => (false, None),
@@ -118,11 +127,11 @@ pub async fn guard<B: MessageBody>(
     let permit = match admit(&guard, &options, &request, &workspace) {
         Ok(permit) => permit,
         Err((failure, status)) => {
+            let status = status.unwrap_or_else(|| failure.status());
+            record(request.request(), (&workspace, &service), status);
             let ids = RequestIds::given_to(request.request());
             let mut refused = respond(Err(failure), &ids, style_of(request.request()));
-            if let Some(status) = status {
-                *refused.status_mut() = status;
-            }
+            *refused.status_mut() = status;
             wanted.put(refused.headers_mut());
             return Ok(request.into_response(refused).map_into_right_body());
         }
@@ -174,6 +183,40 @@ fn admit(
         return Err(too_long(text, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
     }
     let Some(limits) = options.limits.get(workspace) else { return Ok(rates::Permit::default()) };
-    let client = request.peer_addr().map(|address| Client::of(address.ip()));
+    let client = client(options, request.request(), workspace).map(Client::of);
     guard.0.clients.admit(workspace, client, limits).map_err(|failure| (failure, None))
+}
+
+/// Puts a refusal on record, where the workspace keeps an audit log. What else the path says is not looked at.
+fn record(request: &HttpRequest, (workspace, service): (&str, &str), status: StatusCode) {
+    let Some(services) = request.app_data::<Data<Services>>() else { return };
+    let Some(audit) = services.audit(workspace) else { return };
+    let service = if services.find(workspace, service).is_some() { service } else { "" };
+    audited::refused(audit, request, service, status.as_u16());
+}
+
+/// The address that a request comes from.
+fn client(options: &GuardOptions, request: &HttpRequest, workspace: &str) -> Option<IpAddr> {
+    let peer = request.peer_addr().map(|address| address.ip());
+    match options.proxies.get(workspace) {
+        None => peer,
+        Some(proxies) => proxies.client(peer, forwarded(request)),
+    }
+}
+
+/// What proxies say of the way of a request, in the order of the lines.
+pub(super) fn forwarded(request: &HttpRequest) -> impl Iterator<Item = &str> {
+    request.headers().get_all("x-forwarded-for").filter_map(|line| line.to_str().ok())
+}
+
+/// Counts a request of somebody whose token was good. Without a [`Guard`] among the application's data nothing is counted.
+///
+/// # Errors
+/// 429 with the time after which another one is taken.
+pub(super) fn admit_principal(request: &HttpRequest, principal: &Principal) -> Result<(), Failure> {
+    let Some(guard) = request.app_data::<Data<Guard>>() else { return Ok(()) };
+    let options = guard.0.options.load();
+    let workspace = request.match_info().get("workspace").unwrap_or_default();
+    let Some(limits) = options.limits.get(workspace) else { return Ok(()) };
+    guard.0.clients.admit_principal(workspace, principal, limits)
 }

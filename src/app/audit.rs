@@ -56,7 +56,7 @@ impl Auditing {
         if let Some(watcher) = self.watcher.lock().await.take() {
             watcher.stop().await;
         }
-        self.audit.log().close().await;
+        self.audit.close().await;
     }
 }
 

@@ -166,10 +166,13 @@ impl Workspace {
     }
 
     /// Tells how far the relay is behind, which tells it itself when it gets on; this is for when it does not. And how
-    /// the actors fare.
+    /// the actors fare. Refusals that were gathered for long enough are put on record.
     pub(super) fn measure(&self) {
         for service in &self.services {
             actors::measure(service);
+        }
+        if let Some(auditing) = &self.auditing {
+            auditing.audit.settle();
         }
         let head = self.log.watch().borrow().get();
         let published = self.relay_status.borrow().published.get();

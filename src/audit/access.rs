@@ -265,6 +265,7 @@ impl Noted {
             custom: if entry.is_none() { custom } else { Vec::new() },
             purpose: self.purpose,
             reason: self.reason,
+            repeated: 0,
         }
     }
 }

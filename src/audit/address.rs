@@ -56,6 +56,15 @@ impl Network {
     }
 }
 
+/// The network that counts as one client: with IPv6 one client has a whole network (RFC 6177), with IPv4 an address.
+#[must_use]
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
+    }
+}
+
 /// Where a request came from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Path {
@@ -78,6 +87,19 @@ impl Networks {
     fn trust(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(address))
+    }
+
+    /// The address of the client: that of the connection, or what proxies that are trusted say.
+    #[must_use]
+    pub fn client<'a>(
+        &self,
+        peer: Option<IpAddr>,
+        forwarded: impl Iterator<Item = &'a str>,
+    ) -> Option<IpAddr> {
+        if !peer.is_some_and(|peer| self.trust(peer)) {
+            return peer;
+        }
+        self.path(peer, forwarded).client.and_then(|text| text.parse().ok())
     }
 
     /// The way of a request: from the server outward, as long as the next one in is trusted. `forwarded` are the values of

@@ -30,6 +30,14 @@ pub struct LimitSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub client_concurrent_max: Option<u32>,
+    /// Requests of one principal (a subject of an authority, by one application) in a second, from whatever addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub principal_requests_per_second: Option<u32>,
+    /// Requests of one principal that may come at once, after a pause; as many as in a second where not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub principal_requests_burst: Option<u32>,
 }
 
 impl LimitSettings {
@@ -43,6 +51,8 @@ impl LimitSettings {
                 ("client_requests_per_second", at_least(self.client_requests_per_second)),
                 ("client_requests_burst", at_least(self.client_requests_burst)),
                 ("client_concurrent_max", at_least(self.client_concurrent_max)),
+                ("principal_requests_per_second", at_least(self.principal_requests_per_second)),
+                ("principal_requests_burst", at_least(self.principal_requests_burst)),
             ],
         );
         for (burst, is_set, rate, is_rate_set) in [
@@ -52,6 +62,12 @@ impl LimitSettings {
                 self.client_requests_burst,
                 "client_requests_per_second",
                 self.client_requests_per_second,
+            ),
+            (
+                "principal_requests_burst",
+                self.principal_requests_burst,
+                "principal_requests_per_second",
+                self.principal_requests_per_second,
             ),
         ] {
             if is_set.is_some() && is_rate_set.is_none() {

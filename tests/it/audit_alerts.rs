@@ -33,6 +33,7 @@ fn read(subject: &str, patient: usize) -> Record {
         custom: vec![],
         purpose: None,
         reason: None,
+        repeated: 0,
     }
 }
 

@@ -64,6 +64,7 @@ pub(crate) struct Server {
     terminology: Option<std::sync::Arc<Supervisor>>,
     pub(crate) subscriptions: Option<Subscriptions>,
     pub(crate) audit: Option<AuditLog>,
+    pub(crate) auditing: Option<Audit>,
     handle: actix_web::dev::ServerHandle,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -169,7 +170,7 @@ impl Server {
             terminology.stop().await;
         }
         self.log.close().await;
-        if let Some(audit) = &self.audit {
+        if let Some(audit) = &self.auditing {
             audit.close().await;
         }
     }
@@ -238,6 +239,7 @@ impl Server {
             purges,
             terminology,
             subscriptions,
+            auditing: audit.as_ref().map(|(_, audit)| audit.clone()),
             audit: audit.map(|(log, _)| log),
             handle,
             thread: Some(thread),

@@ -28,6 +28,7 @@ fn record(subject: &str) -> Record {
         custom: vec![],
         purpose: None,
         reason: None,
+        repeated: 0,
     }
 }
 

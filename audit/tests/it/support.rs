@@ -51,6 +51,7 @@ pub(crate) fn read(agent: &str, patient: &str, what: &str) -> Record {
         custom: vec![],
         purpose: None,
         reason: None,
+        repeated: 0,
     }
 }
 

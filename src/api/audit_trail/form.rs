@@ -189,6 +189,7 @@ fn details(record: &Record) -> Vec<Value> {
         number("entry", record.entry.map(u64::from)),
         number("further entities", more(record.entities_more)),
         number("further patients", more(record.patients_more)),
+        number("requests refused alike", more(record.repeated)),
     ];
     let custom = record.custom.iter().filter(|(_, value)| !value.is_empty());
     let custom = custom.map(|(name, value)| json!({ "type": name, "valueString": value }));

@@ -1,4 +1,4 @@
-//! How many requests: of a workspace together, and of one client, in a second and at the same time.
+//! How many requests: of a workspace together, of one address, and of one principal, in a second and at the same time.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,10 +11,13 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use moka::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::access::Principal;
+use crate::audit::network;
 use crate::error::Failure;
 
 /// Clients and workspaces that are counted. Beyond it those that were heard of least lose their count: memory has a bound, and
-/// whoever comes by a hundred thousand addresses is not held by a limit of each.
+/// whoever comes by a hundred thousand addresses is not held by a limit of each. Principals have as much room for themselves, so
+/// that no crowd of addresses makes theirs be forgotten.
 const COUNTED_MAX: u64 = 100_000;
 /// A client that was not heard of for so long starts anew.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
@@ -37,6 +40,8 @@ pub struct Limits {
     pub of_client: Option<Rate>,
     /// Those of one client that are under way at the same time.
     pub under_way_max: Option<usize>,
+    /// Those of one principal: of one subject by one application, from wherever they come.
+    pub of_principal: Option<Rate>,
 }
 
 /// Who asks, as far as it is known.
@@ -44,15 +49,9 @@ pub struct Limits {
 pub(super) struct Client(IpAddr);
 
 impl Client {
-    /// The client behind an address. With IPv6 one client has a whole network (RFC 6177), which counts as one.
+    /// The client behind an address.
     pub(super) fn of(address: IpAddr) -> Client {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Client(address.into()),
-            IpAddr::V6(address) => {
-                let network = u128::from(address) >> 64 << 64;
-                Client(IpAddr::V6(network.into()))
-            }
-        }
+        Client(network(address))
     }
 }
 
@@ -62,8 +61,16 @@ pub(super) struct Permit(
     #[expect(dead_code, reason = "it is given back when it is dropped")] Option<OwnedSemaphorePermit>,
 );
 
-/// What was used up of the limits. A workspace is the client `None` of itself.
-pub(super) struct Clients(Cache<(String, Option<Client>), Arc<Counted>>);
+/// What was used up of the limits.
+pub(super) struct Clients {
+    /// By workspace and client. A workspace is the client `None` of itself.
+    addresses: Cache<(String, Option<Client>), Arc<Counted>>,
+    /// By workspace and principal, as far as it names the same one.
+    principals: Cache<(String, Named), Arc<Counted>>,
+}
+
+/// Who a principal is: subjects are unique within their issuer, and each application of one has a rate of its own.
+type Named = (Option<Arc<str>>, Arc<str>, Option<Arc<str>>);
 
 struct Counted {
     rate: Option<DefaultDirectRateLimiter>,
@@ -72,7 +79,9 @@ struct Counted {
 
 impl Default for Clients {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(COUNTED_MAX).time_to_idle(FORGOTTEN_AFTER).build())
+        let addresses = Cache::builder().max_capacity(COUNTED_MAX).time_to_idle(FORGOTTEN_AFTER).build();
+        let principals = Cache::builder().max_capacity(COUNTED_MAX).time_to_idle(FORGOTTEN_AFTER).build();
+        Self { addresses, principals }
     }
 }
 
@@ -84,7 +93,8 @@ impl fmt::Debug for Clients {
 
 impl Clients {
     pub(super) fn forget(&self) {
-        self.0.invalidate_all();
+        self.addresses.invalidate_all();
+        self.principals.invalidate_all();
     }
 
     /// Counts a request.
@@ -99,7 +109,7 @@ impl Clients {
     ) -> Result<Permit, Failure> {
         let counted = |client: Option<Client>, rate: Option<Rate>, most: Option<usize>| {
             (rate.is_some() || most.is_some()).then(|| {
-                self.0.get_with((workspace.to_owned(), client), || Arc::new(Counted::new(rate, most)))
+                self.addresses.get_with((workspace.to_owned(), client), || Arc::new(Counted::new(rate, most)))
             })
         };
         // The client's own first: one that asks too much must not use up what the others have.
@@ -112,6 +122,23 @@ impl Clients {
             all.admit("The clients of this workspace ask")?;
         }
         Ok(Permit(permit))
+    }
+
+    /// Counts a request of somebody whose token was good.
+    ///
+    /// # Errors
+    /// 429 with the time after which another one is taken.
+    pub(super) fn admit_principal(
+        &self,
+        workspace: &str,
+        principal: &Principal,
+        limits: &Limits,
+    ) -> Result<(), Failure> {
+        let Some(rate) = limits.of_principal else { return Ok(()) };
+        let named = (principal.issuer.clone(), principal.subject.clone(), principal.client.clone());
+        let make = || Arc::new(Counted::new(Some(rate), None));
+        let counted = self.principals.get_with((workspace.to_owned(), named), make);
+        counted.admit("You ask").map(drop)
     }
 }
 
@@ -155,10 +182,41 @@ mod tests {
         Some(Client::of(address.parse().unwrap()))
     }
 
+    fn principal(issuer: &str, subject: &str, client: &str) -> Principal {
+        Principal {
+            subject: subject.into(),
+            issuer: Some(issuer.into()),
+            client: Some(client.into()),
+            ..Principal::default()
+        }
+    }
+
+    #[test]
+    fn a_principal_is_a_subject_of_an_issuer_by_an_application() {
+        let clients = Clients::default();
+        let limits = Limits { of_principal: rate(1, 2), ..Limits::default() };
+        let asked =
+            |workspace, principal: &Principal| clients.admit_principal(workspace, principal, &limits).is_ok();
+        let one = principal("https://id.example", "ann", "app");
+        assert!(asked("a", &one) && asked("a", &one) && !asked("a", &one));
+        // What else the token says makes nobody another one.
+        let named = Principal { display: Some("Ann".into()), ..one.clone() };
+        assert!(!asked("a", &named));
+        for other in [
+            principal("https://other.example", "ann", "app"),
+            principal("https://id.example", "ben", "app"),
+            principal("https://id.example", "ann", "other"),
+        ] {
+            assert!(asked("a", &other), "{other:?}");
+        }
+        assert!(asked("b", &one), "another workspace has its own");
+        assert!(clients.admit_principal("a", &one, &Limits::default()).is_ok(), "nothing is bounded");
+    }
+
     #[test]
     fn a_client_that_asks_too_often_takes_nothing_from_the_others() {
         let clients = Clients::default();
-        let limits = Limits { all: rate(1, 5), of_client: rate(1, 2), under_way_max: None };
+        let limits = Limits { all: rate(1, 5), of_client: rate(1, 2), ..Limits::default() };
         let (one, other) = (client("192.0.2.1"), client("192.0.2.2"));
         let asked =
             |client| clients.admit("a", client, &limits).map(drop).map_err(|failure| failure.status());
