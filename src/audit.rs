@@ -20,6 +20,9 @@ pub use access::{Access, Surroundings};
 pub use address::{Networks, Path, network};
 pub use watcher::{Watcher, WatcherOptions};
 
+/// The subtype of what is sent to a subscriber. It has no status: it is put on record before it is sent.
+pub const NOTIFICATION: &str = "notification";
+
 /// What becomes of a request whose record cannot be written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Mode {

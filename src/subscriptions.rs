@@ -9,6 +9,7 @@
 //! over; what was sent and not recorded as taken is sent again, and nothing is left out.
 
 mod allow;
+mod audited;
 mod definition;
 mod deliver;
 mod following;
@@ -33,12 +34,14 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::actors::Compartments;
+use crate::audit::Audit;
 use crate::clock;
 use crate::decide::placement::fnv1a;
 use crate::decide::{Check, Refusal};
 use crate::search_parameters::Keeper;
 
 pub use allow::Allow;
+use audited::OnRecord;
 pub(crate) use definition::{Content, Status, content_of, is_canonical};
 use definition::{Reader, Unusable};
 pub(crate) use store::Register;
@@ -106,6 +109,7 @@ struct Context {
     options: SubscriptionOptions,
     /// The address of the service, as it stands in notifications.
     base: String,
+    on_record: OnRecord,
 }
 
 /// How Subscriptions are read and checked: before there are actors, whose rules hold the check.
@@ -116,6 +120,7 @@ pub struct Subscribing {
     parameters: Option<Arc<Keeper>>,
     options: SubscriptionOptions,
     base: String,
+    on_record: OnRecord,
 }
 
 impl Subscribing {
@@ -133,7 +138,8 @@ impl Subscribing {
             allow: Some(options.allow.clone()),
         };
         reader.topics = Topics::read(&reader, &options.topics, clock::now()).map_err(anyhow::Error::msg)?;
-        Ok(Self { reader, parameters: None, options, base: base.to_owned() })
+        let (base, on_record) = (base.to_owned(), OnRecord::default());
+        Ok(Self { reader, parameters: None, options, base, on_record })
     }
 
     /// The same with the search parameters of clients: those that are enabled when a Subscription is written may stand in
@@ -141,6 +147,13 @@ impl Subscribing {
     #[must_use]
     pub fn with_parameters(self, keeper: Arc<Keeper>) -> Self {
         Self { parameters: Some(keeper), ..self }
+    }
+
+    /// The same with an audit log, in which each notification is put on record before it is sent, as of the service with this
+    /// name.
+    #[must_use]
+    pub fn with_audit(self, audit: Option<Audit>, service: &str) -> Self {
+        Self { on_record: OnRecord::new(audit, service), ..self }
     }
 
     /// Refuses what cannot be served, whichever way it is written.
@@ -193,7 +206,7 @@ impl Subscriptions {
         compartments: &Compartments,
         subscribing: Subscribing,
     ) -> anyhow::Result<Self> {
-        let Subscribing { reader, options, base, .. } = subscribing;
+        let Subscribing { reader, options, base, on_record, .. } = subscribing;
         let context = Arc::new(Context {
             log: log.clone(),
             database: database.to_owned(),
@@ -204,6 +217,7 @@ impl Subscriptions {
             reader: Reader { allow: None, ..reader },
             options,
             base,
+            on_record,
         });
         let stop = CancellationToken::new();
         let task = Handle::current().spawn(serve(Arc::clone(&context), stop.clone()));

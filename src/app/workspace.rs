@@ -97,7 +97,8 @@ impl Workspace {
                 (settings, workspace),
                 public_url.as_deref(),
             )?
-            .with_parameters(keeper.clone());
+            .with_parameters(keeper.clone())
+            .with_audit(auditing.as_ref().map(|auditing| auditing.audit.clone()), service);
             let mut rules = rules((name, service), (settings, own), public_url.as_deref());
             rules.checks = vec![subscribing.check(), parameters.check()];
             let service = self::service((name, service), &log, (settings, own), shared, (public_url, rules))?;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use anamnesis_events::{Event, Log};
+use anamnesis_events::{Event, Log, Version};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
 
 use super::allow::{Allow, Guarded};
+use super::audited::OnRecord;
 use super::definition::{Definition, Status};
 use super::notification::{self, Kind, Message, Told, rest_hook};
 use super::store::{Numbered, Register, Standing};
@@ -35,6 +36,9 @@ pub(super) struct Delivery {
     pub(super) log: Log,
     pub(super) base: String,
     pub(super) id: String,
+    /// The version of the Subscription.
+    pub(super) version: Version,
+    pub(super) on_record: OnRecord,
     pub(super) definition: std::sync::Arc<Definition>,
     pub(super) standing: Standing,
 }
@@ -107,6 +111,9 @@ impl Delivery {
         if self.definition.topic().is_some() {
             let Some((last, _)) = events.last() else { return (delivered, None) };
             let (last, told) = (*last, self.told(Kind::Event, *last));
+            if let Err(failed) = self.record(events.iter().map(|(_, event)| event)).await {
+                return (delivered, Some(failed));
+            }
             let message = notification::of_topic(&self.definition, &told, &events);
             return match self.sender.send(&self.definition, message).await {
                 Ok(()) => (last, None),
@@ -116,14 +123,23 @@ impl Delivery {
         for (number, event) in &events {
             // There is nothing left to tell of a version that was erased meanwhile.
             if event.erased.is_none()
-                && let Err(failed) =
-                    self.sender.send(&self.definition, rest_hook(&self.definition, event)).await
+                && let Err(failed) = self.hook(event).await
             {
                 return (delivered, Some(failed));
             }
             delivered = *number;
         }
         (delivered, None)
+    }
+
+    /// Sends one event to a receiver that takes them one by one.
+    async fn hook(&self, event: &Event) -> Result<(), Failed> {
+        self.record(std::iter::once(event)).await?;
+        self.sender.send(&self.definition, rest_hook(&self.definition, event)).await
+    }
+
+    async fn record(&self, events: impl Iterator<Item = &Event>) -> Result<(), Failed> {
+        self.on_record.notification((&self.id, self.version), events).await
     }
 
     /// Sends a notification without events.

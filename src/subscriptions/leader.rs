@@ -156,6 +156,8 @@ impl Leader {
                     log: context.log.clone(),
                     base: context.base.clone(),
                     id: id.clone(),
+                    version,
+                    on_record: context.on_record.clone(),
                     definition: Arc::clone(&served.definition),
                     standing: entry.standing.clone(),
                 };

@@ -2,6 +2,7 @@
 
 mod custom;
 mod gone;
+mod on_record;
 mod receiver;
 
 use std::collections::BTreeMap;

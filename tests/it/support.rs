@@ -190,10 +190,12 @@ impl Server {
         let index = index.with_building(projection.building());
         let beside = (index.clone(), projection.clone());
         let keeper = Keeper::start(&url, &log, parameters.clone(), beside, setup.full_text).await.unwrap();
+        let audit = audit(setup.audit.take(), &url).await;
+        let auditing = audit.as_ref().map(|(_, audit)| audit.clone());
         let subscribing = setup.subscriptions.take();
         let subscribing = subscribing.map(|options| {
             let subscribing = Subscribing::new(log.number(), "http://here/fhir", options).unwrap();
-            subscribing.with_parameters(keeper.clone())
+            subscribing.with_parameters(keeper.clone()).with_audit(auditing.clone(), "fhir")
         });
         setup.rules.checks.extend(subscribing.as_ref().map(Subscribing::check));
         setup.rules.checks.push(parameters.check());
@@ -217,7 +219,6 @@ impl Server {
             service = service.with_gate(gate);
         }
         let mut services = Services::new(vec![service]);
-        let audit = audit(setup.audit.take(), &url).await;
         if let Some((_, audit)) = &audit {
             services = services.with_audits([("default".to_owned(), audit.clone())].into());
         }
@@ -239,7 +240,7 @@ impl Server {
             purges,
             terminology,
             subscriptions,
-            auditing: audit.as_ref().map(|(_, audit)| audit.clone()),
+            auditing,
             audit: audit.map(|(log, _)| log),
             handle,
             thread: Some(thread),

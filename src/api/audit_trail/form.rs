@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
+use crate::audit::NOTIFICATION;
 use crate::error::Failure;
 
 const DICOM: &str = "http://dicom.nema.org/resources/ontology/DCM";
@@ -91,6 +92,7 @@ fn subtypes(record: &Record) -> Vec<Value> {
 
 fn outcome(record: &Record) -> Value {
     match record.status {
+        0 if record.subtype == NOTIFICATION => "It was about to be sent.".into(),
         0 if record.entry.is_none() => "Whoever asked went away before the answer.".into(),
         0 => Value::Null,
         status => {
