@@ -52,6 +52,7 @@ mod reindex_job;
 pub mod resource;
 pub(crate) mod route;
 pub(crate) mod search;
+mod security;
 mod service;
 mod subset;
 mod terminology_capabilities;

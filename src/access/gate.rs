@@ -13,6 +13,7 @@ use super::principal::Principal;
 use super::token::authority::Authority;
 use super::token::bearer;
 use super::token::claims::Claims;
+use super::token::discovery::Endpoints;
 use super::token::jwt::Unverified;
 use crate::clock;
 
@@ -70,6 +71,13 @@ impl Gate {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.verified.is_none()
+    }
+
+    /// Where apps get tokens that are taken here: of the first authority that has told.
+    #[must_use]
+    pub fn endpoints(&self) -> Endpoints {
+        let told = self.trusted.iter().map(|trusted| trusted.authority.endpoints());
+        told.into_iter().find(|told| *told != Endpoints::default()).unwrap_or_default()
     }
 
     /// Who asks, from the lines of the header `Authorization` and the query of a request.

@@ -15,6 +15,7 @@ use super::call::Call;
 use super::interaction::{Listed, TABLE};
 use super::operation::{self, OPERATIONS};
 use super::route::resource_types;
+use super::security::Security;
 use super::terminology_capabilities;
 use crate::clock;
 use crate::decide::{Rules, Versioning};
@@ -33,22 +34,28 @@ pub(crate) fn capabilities(call: &Call) -> Result<Answer, Failure> {
     }
     let service = &call.service;
     let catalogue = service.search.as_ref().map_or_else(Catalogue::r4, SearchIndex::catalogue);
-    let statement = service.capabilities.of(catalogue, service.compartments.rules());
+    let security = Security::of(service);
+    let statement = service.capabilities.of(catalogue, service.compartments.rules(), security);
     Ok(Answer::ok(Bytes::from(with_base(&statement, &call.base))))
 }
 
-/// The statement, as it was made last, and the search parameters that it lists.
+/// The statement, as it was made last, and what it was made of.
 #[derive(Default)]
-pub(crate) struct Stated(Mutex<Option<(Catalogue, Arc<[u8]>)>>);
+pub(crate) struct Stated(Mutex<Option<Made>>);
+
+/// A statement, and what it was made of.
+type Made = (Catalogue, Security, Arc<[u8]>);
 
 impl Stated {
-    fn of(&self, catalogue: Catalogue, rules: &Rules) -> Arc<[u8]> {
+    fn of(&self, catalogue: Catalogue, rules: &Rules, security: Security) -> Arc<[u8]> {
         let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*made {
-            Some((listed, statement)) if listed.is_same(&catalogue) => statement.clone(),
+            Some((listed, told, statement)) if listed.is_same(&catalogue) && *told == security => {
+                statement.clone()
+            }
             _ => {
-                let statement: Arc<[u8]> = statement(rules, &catalogue).into();
-                *made = Some((catalogue, statement.clone()));
+                let statement: Arc<[u8]> = statement(rules, &catalogue, &security).into();
+                *made = Some((catalogue, security, statement.clone()));
                 statement
             }
         }
@@ -70,7 +77,7 @@ fn with_base(statement: &[u8], base: &str) -> Vec<u8> {
     out
 }
 
-fn statement(rules: &Rules, catalogue: &Catalogue) -> Vec<u8> {
+fn statement(rules: &Rules, catalogue: &Catalogue, security: &Security) -> Vec<u8> {
     let resources: Vec<Value> = resource_types().map(|name| resource(name, rules, catalogue)).collect();
     let statement = json!({
         "name": "Anamnesis",
@@ -86,6 +93,7 @@ fn statement(rules: &Rules, catalogue: &Catalogue) -> Vec<u8> {
         "rest": [{
             "mode": "server",
             "documentation": as_of::DOCUMENTATION,
+            "security": security.json(),
             "resource": resources,
             "interaction": listed(|listed| match listed {
                 Listed::OfSystem(code) => Some(code),

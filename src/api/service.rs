@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anamnesis_events::Log;
@@ -17,6 +18,7 @@ use super::large::Large;
 use super::turns::Turns;
 use super::validation::ValidationOptions;
 use crate::access::Gate;
+use crate::access::token::discovery::Endpoints;
 use crate::actors::Compartments;
 use crate::audit::Audit;
 use crate::error::Failure;
@@ -101,6 +103,10 @@ pub struct Service {
     pub options: ApiOptions,
     /// Who is let in.
     pub(crate) gate: Arc<Gate>,
+    /// Where apps get tokens, where this is not for the gate's authority to say.
+    pub(crate) endpoints: Option<Arc<Endpoints>>,
+    /// Whether pages of other origins may use it.
+    pub(crate) is_shared: Arc<AtomicBool>,
     /// The index that searches are answered from.
     pub(crate) search: Option<SearchIndex>,
     /// The projections behind it, for operators.
@@ -146,6 +152,8 @@ impl Service {
             compartments,
             options,
             gate: Gate::open(),
+            endpoints: None,
+            is_shared: Arc::default(),
             search: None,
             projections: Vec::new(),
             terminology: TerminologyIndex::default(),
@@ -160,6 +168,19 @@ impl Service {
     pub fn with_gate(mut self, gate: Arc<Gate>) -> Self {
         self.gate = gate;
         self
+    }
+
+    /// The same where apps get their tokens from these addresses: `/metadata` tells them. Without it they are those that the
+    /// authority of the gate names.
+    #[must_use]
+    pub fn with_security(mut self, endpoints: Endpoints) -> Self {
+        self.endpoints = Some(Arc::new(endpoints));
+        self
+    }
+
+    /// Says whether pages of other origins may use it: `/metadata` tells it. Who may, the guard decides.
+    pub fn share(&self, is_shared: bool) {
+        self.is_shared.store(is_shared, Ordering::Relaxed);
     }
 
     /// The same with an index to search in; without one, searches are answered with 503.

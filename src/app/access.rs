@@ -109,6 +109,7 @@ pub(super) fn guard(
         let assignments = [workspace.role_assignments.as_slice(), own.role_assignments.as_slice()];
         let gate = authorities.gate(&own.authentication, own.public_url.as_deref(), &assignments)?;
         *service = service.clone().with_gate(gate);
+        service.share(!own.cors.allowed_origins.is_empty());
     }
     authorities.of_workspace(workspace)
 }

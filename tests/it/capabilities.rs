@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::support::test;
+use crate::support::authority::{Authority, Key};
+use crate::support::{Setup, eventually, runtime, test, test_with};
 
 #[test]
 fn metadata_says_what_is_served() {
@@ -109,5 +110,42 @@ fn parameters_are_not_stored() {
         let bundle = format!(r#"{{"resourceType":"Bundle","type":"transaction","entry":[{entry}]}}"#);
         assert_eq!(server.post("", bundle).await.outcome(), "not-supported");
         assert_eq!(server.events().await, 0);
+    });
+}
+
+#[test]
+fn metadata_says_who_is_let_in() {
+    test(|server| async move {
+        let json = server.get("/metadata").await.json();
+        assert_eq!(json["rest"][0]["security"], serde_json::json!({"cors": false}));
+        server.service.share(true);
+        let json = server.get("/metadata").await.json();
+        assert_eq!(json["rest"][0]["security"], serde_json::json!({"cors": true}));
+    });
+    let authority = Authority::start(&[&Key::new("one")]);
+    authority.say(serde_json::json!({
+        "issuer": authority.address, "jwks_uri": format!("{}/keys", authority.address),
+        "authorization_endpoint": "https://id.example/authorize", "token_endpoint": "https://id.example/token",
+        "revocation_endpoint": "http://elsewhere.example/revoke",
+    }));
+    let gate = runtime().block_on(async { authority.gate() });
+    test_with(Setup { gate: Some(gate), ..Setup::default() }, |server| async move {
+        let security = async || server.get("/metadata").await.json()["rest"][0]["security"].clone();
+        eventually("the authority has told", async || security().await["extension"].is_array()).await;
+        let security = security().await;
+        let codes: Vec<&Value> =
+            security["service"].as_array().unwrap().iter().map(|one| &one["coding"][0]["code"]).collect();
+        assert_eq!(codes, ["OAuth", "SMART-on-FHIR"]);
+        let uris = &security["extension"][0];
+        assert_eq!(uris["url"], "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris");
+        let told = serde_json::json!([
+            {"url": "authorize", "valueUri": "https://id.example/authorize"},
+            {"url": "token", "valueUri": "https://id.example/token"},
+        ]);
+        assert_eq!(uris["extension"], told);
+        // The statement is a resource as the others, in XML too.
+        let xml = server.send("GET", "/metadata", &[("Accept", "application/fhir+xml")], "").await;
+        assert!(xml.text().contains(r#"<valueUri value="https://id.example/token"/>"#), "{}", xml.status);
+        drop(authority);
     });
 }

@@ -7,7 +7,7 @@ use jsonwebtoken::Algorithm;
 use tokio::sync::watch;
 
 use super::claims::{Claims, Expected};
-use super::discovery::Told;
+use super::discovery::{Endpoints, Told};
 use super::issuer::Issuers;
 use super::jwt::Unverified;
 use super::keeper::Keeper;
@@ -39,13 +39,15 @@ impl OwnKeys {
     #[must_use]
     pub fn new(issuer: &str, keys: KeySet) -> Self {
         let issuers = Issuers::named(&[issuer.to_owned()], &[]);
-        Self { told: Arc::new(Told { issuers, keys }), generation: 1 }
+        let endpoints = Endpoints::default();
+        Self { told: Arc::new(Told { issuers, keys, endpoints }), generation: 1 }
     }
 
     /// Puts other keys in their place.
     pub fn r#become(&mut self, keys: KeySet) {
         let issuers = self.told.issuers.clone();
-        self.told = Arc::new(Told { issuers, keys });
+        let endpoints = self.told.endpoints.clone();
+        self.told = Arc::new(Told { issuers, keys, endpoints });
         self.generation += 1;
     }
 }
@@ -74,6 +76,12 @@ impl Authority {
     pub(in crate::access) fn generation(&self) -> Option<u64> {
         let known = self.known();
         known.told.map(|_| known.generation)
+    }
+
+    /// Where apps get its tokens, as far as it has told; nothing, where it could not be asked yet.
+    #[must_use]
+    pub(in crate::access) fn endpoints(&self) -> Endpoints {
+        self.known().told.map(|told| told.endpoints.clone()).unwrap_or_default()
     }
 
     /// Whether a token that says to be of this issuer is for this authority to judge. Where the authority has never been

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use serde::Deserialize;
+use serde_json::Value;
 use url::{Host, Url};
 
 use super::issuer::Issuers;
@@ -23,6 +24,25 @@ pub struct Told {
     pub issuers: Issuers,
     /// Its keys.
     pub keys: KeySet,
+    /// Where apps get tokens of it.
+    pub endpoints: Endpoints,
+}
+
+/// Where apps get tokens: addresses of an authorization server (RFC 8414 section 2), as far as it names them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Where somebody is sent to sign in and agree.
+    pub authorize: Option<String>,
+    /// Where a code or a secret is changed into tokens.
+    pub token: Option<String>,
+    /// Where apps make themselves known.
+    pub register: Option<String>,
+    /// Where it is told what a token is good for.
+    pub introspect: Option<String>,
+    /// Where tokens are taken back.
+    pub revoke: Option<String>,
+    /// Where somebody sees which apps they have let in.
+    pub manage: Option<String>,
 }
 
 /// Why an authority could not be asked.
@@ -47,6 +67,36 @@ pub enum DiscoveryError {
 struct Metadata {
     issuer: String,
     jwks_uri: String,
+    // Whatever they are: an authority whose endpoints are of no use has keys all the same.
+    authorization_endpoint: Option<Value>,
+    token_endpoint: Option<Value>,
+    registration_endpoint: Option<Value>,
+    introspection_endpoint: Option<Value>,
+    revocation_endpoint: Option<Value>,
+}
+
+/// The longest address of an endpoint that is told on.
+const ENDPOINT_BYTES_MAX: usize = 2048;
+
+impl Metadata {
+    /// What it names. An address that is not safe to send anybody to is left out.
+    fn endpoints(&self) -> Endpoints {
+        let address = |told: &Option<Value>| {
+            let text = told.as_ref()?.as_str()?;
+            let is_good =
+                text.len() <= ENDPOINT_BYTES_MAX && text.parse().is_ok_and(|url: Url| is_safe(&url));
+            is_good.then(|| text.to_owned())
+        };
+        Endpoints {
+            authorize: address(&self.authorization_endpoint),
+            token: address(&self.token_endpoint),
+            register: address(&self.registration_endpoint),
+            introspect: address(&self.introspection_endpoint),
+            revoke: address(&self.revocation_endpoint),
+            // SMART has it in metadata of its own.
+            manage: None,
+        }
+    }
 }
 
 /// A client that asks authorities. It follows no redirect: who is trusted is who answers.
@@ -102,7 +152,7 @@ pub async fn discover(
         return Err(DiscoveryError::Wrong(what, "`jwks_uri` is neither https nor of this machine"));
     }
     let keys = read(client, "the keys", of_keys.as_str(), KEYS_BYTES_MAX).await?;
-    Ok(Told { issuers, keys: KeySet::parse(&keys)? })
+    Ok(Told { issuers, keys: KeySet::parse(&keys)?, endpoints: metadata.endpoints() })
 }
 
 /// Reads an answer up to a bound.
@@ -134,6 +184,19 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "these are tests")]
 
     use super::*;
+
+    #[test]
+    fn endpoints_are_told_on_where_they_are_safe() {
+        let metadata: Metadata = serde_json::from_value(serde_json::json!({
+            "issuer": "https://id.example", "jwks_uri": "https://id.example/keys", "claims_supported": ["sub"],
+            "authorization_endpoint": "https://id.example/authorize", "token_endpoint": "http://id.example/token",
+            "revocation_endpoint": "javascript:alert(1)", "introspection_endpoint": 7,
+            "registration_endpoint": format!("https://id.example/{}", "a".repeat(3000)),
+        }))
+        .unwrap();
+        let authorize = Some("https://id.example/authorize".to_owned());
+        assert_eq!(metadata.endpoints(), Endpoints { authorize, ..Endpoints::default() });
+    }
 
     #[test]
     fn only_tls_and_this_machine_are_safe() {
