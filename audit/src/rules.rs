@@ -124,6 +124,11 @@ impl Rules {
         Self { options, principals: HashMap::new() }
     }
 
+    /// Applies other rules from the next record on. What was seen stays seen.
+    pub fn follow(&mut self, options: RuleOptions) {
+        self.options = options;
+    }
+
     /// What is to be told of a record, given those before.
     pub fn see(&mut self, recorded: &Recorded) -> Vec<Alert> {
         let record = &recorded.record;

@@ -51,6 +51,8 @@ struct Verified {
     /// Whose keys it was checked with, and which change of them.
     trusted: usize,
     generation: u64,
+    /// Which change of the roles is in it.
+    of_roles: u64,
 }
 
 impl Gate {
@@ -97,10 +99,12 @@ impl Gate {
         Ok(principal)
     }
 
-    /// Whether a token is good still: it has not ended, and its issuer's keys are as they were.
+    /// Whether a token is good still: it has not ended, and its issuer's keys and the roles are as they were.
     fn is_good(&self, known: &Verified) -> bool {
-        let generation = self.trusted.get(known.trusted).and_then(|trusted| trusted.authority.generation());
-        generation == Some(known.generation) && known.ends_at_s > clock::now().timestamp()
+        let Some(trusted) = self.trusted.get(known.trusted) else { return false };
+        trusted.authority.generation() == Some(known.generation)
+            && trusted.roles.generation() == known.of_roles
+            && known.ends_at_s > clock::now().timestamp()
     }
 
     async fn verify(&self, token: &str) -> Result<Verified, Denied> {
@@ -115,12 +119,15 @@ impl Gate {
             };
             match verified {
                 Ok((claims, generation)) => {
+                    // Before they are looked at: what is assigned meanwhile must not be taken for known.
+                    let of_roles = trusted.roles.generation();
                     let principal = Arc::new(trusted.principal(&claims));
                     return Ok(Verified {
                         principal,
                         ends_at_s: claims.ends_at_s,
                         trusted: index,
                         generation,
+                        of_roles,
                     });
                 }
                 Err(why) => denied = denied.or(Some(why)),

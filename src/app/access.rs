@@ -16,19 +16,55 @@ use crate::access::token::issuer::Issuers;
 use crate::access::token::jwt::ALGORITHMS;
 use crate::access::token::keeper::{Keeper, KeeperOptions};
 use crate::api::Service;
-use crate::config::{AuthenticationSettings, PrincipalType, RoleAssignment, WorkspaceSettings};
+use crate::config::{AuthenticationSettings, PrincipalType, RoleAssignment, Settings, WorkspaceSettings};
 
-/// Authorities that are asked for their keys, each once however many services trust it.
+/// Authorities that are asked for their keys, each once however many services trust it; and the roles behind each gate.
 #[derive(Default)]
-pub(super) struct Authorities(HashMap<String, Arc<Keeper>>);
+pub(super) struct Authorities {
+    keepers: HashMap<String, Arc<Keeper>>,
+    roles: Vec<(Place, Roles)>,
+}
+
+/// What a gate stands before: a workspace, and its service where it is not the workspace itself.
+type Place = (String, Option<String>);
+
+/// The roles behind all gates, which change when the settings do.
+pub(super) struct Assignments(Vec<(Place, Roles)>);
+
+impl Assignments {
+    /// Has roles as these settings say. Whoever was let in before has them from the next request on.
+    pub(super) fn take_over(&self, settings: &Settings) {
+        for ((workspace, service), roles) in &self.0 {
+            let Some(of_workspace) = settings.workspaces.get(workspace) else { continue };
+            let own = match service {
+                None => Some(self::roles(&of_workspace.authentication, &[&of_workspace.role_assignments])),
+                Some(name) => of_workspace.services.get(name).map(|own| {
+                    self::roles(&own.authentication, &[&of_workspace.role_assignments, &own.role_assignments])
+                }),
+            };
+            match own {
+                Some(Ok(own)) => roles.r#become(&own),
+                // Names of roles are checked when the settings are read.
+                Some(Err(error)) => tracing::error!(%error, workspace, "roles stay as they were"),
+                None => {}
+            }
+        }
+    }
+}
 
 impl Authorities {
-    /// The gate of a service.
+    /// The roles behind the gates that were made.
+    pub(super) fn assignments(self) -> Assignments {
+        Assignments(self.roles)
+    }
+
+    /// The gate of a service, or of a workspace.
     ///
     /// # Errors
     /// The machine's certificates cannot be read.
-    pub(super) fn gate(
+    fn gate(
         &mut self,
+        place: Place,
         own: &AuthenticationSettings,
         public_url: Option<&str>,
         assignments: &[&[RoleAssignment]],
@@ -51,6 +87,7 @@ impl Authorities {
             expected: Arc::new(expected),
         };
         let roles = roles(own, assignments)?;
+        self.roles.push((place, roles.clone()));
         let bases = public_url.map(|url| url.trim_end_matches('/').to_owned()).into_iter().collect();
         Ok(Gate::guarded(vec![Trusted { authority, roles, is_bounded_by_scopes: false, bases }]))
     }
@@ -59,15 +96,16 @@ impl Authorities {
     ///
     /// # Errors
     /// See [`Authorities::gate`].
-    pub(super) fn of_workspace(
+    fn of_workspace(
         &mut self,
+        name: &str,
         workspace: &WorkspaceSettings,
     ) -> anyhow::Result<Option<Arc<Gate>>> {
         let own = &workspace.authentication;
         if own.audiences(None).is_empty() || !own.is_configured() {
             return Ok(None);
         }
-        self.gate(own, None, &[&workspace.role_assignments]).map(Some)
+        self.gate((name.to_owned(), None), own, None, &[&workspace.role_assignments]).map(Some)
     }
 
     fn keeper(&mut self, address: &str, own: &AuthenticationSettings) -> anyhow::Result<Arc<Keeper>> {
@@ -83,13 +121,13 @@ impl Authorities {
             ..KeeperOptions::default()
         };
         let name = format!("{url} {issuers:?} {options:?}");
-        if let Some(keeper) = self.0.get(&name) {
+        if let Some(keeper) = self.keepers.get(&name) {
             return Ok(keeper.clone());
         }
         let keeper =
             Keeper::start(url, (issuers, are_named), options).context("cannot make a client of HTTP")?;
         let keeper = Arc::new(keeper);
-        self.0.insert(name, keeper.clone());
+        self.keepers.insert(name, keeper.clone());
         Ok(keeper)
     }
 }
@@ -101,17 +139,18 @@ impl Authorities {
 /// See [`Authorities::gate`].
 pub(super) fn guard(
     services: &mut [Service],
-    workspace: &WorkspaceSettings,
+    (name, workspace): (&str, &WorkspaceSettings),
     authorities: &mut Authorities,
 ) -> anyhow::Result<Option<Arc<Gate>>> {
     for service in services {
         let own = workspace.services.get(&service.name).context("a service has no settings")?;
         let assignments = [workspace.role_assignments.as_slice(), own.role_assignments.as_slice()];
-        let gate = authorities.gate(&own.authentication, own.public_url.as_deref(), &assignments)?;
+        let place = (name.to_owned(), Some(service.name.clone()));
+        let gate = authorities.gate(place, &own.authentication, own.public_url.as_deref(), &assignments)?;
         *service = service.clone().with_gate(gate);
         service.share(!own.cors.allowed_origins.is_empty());
     }
-    authorities.of_workspace(workspace)
+    authorities.of_workspace(name, workspace)
 }
 
 fn roles(own: &AuthenticationSettings, assignments: &[&[RoleAssignment]]) -> anyhow::Result<Roles> {

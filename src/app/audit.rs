@@ -51,6 +51,17 @@ impl Auditing {
         Ok(Self { audit: Audit::new(log, mode, proxies), watcher: Mutex::new(Some(watcher)) })
     }
 
+    /// Watches for what these settings find unusual from now on.
+    pub(super) async fn take_over(&self, settings: &AuditSettings) {
+        let rules = rules(settings);
+        match (&*self.watcher.lock().await, rules) {
+            (Some(watcher), Ok(rules)) => watcher.follow(rules),
+            (None, _) => {}
+            // It is checked when the settings are read.
+            (_, Err(error)) => tracing::error!(%error, "the rules of alerts stay as they were"),
+        }
+    }
+
     /// Writes what is queued and ends. Nothing that is still to be recorded may come after.
     pub(super) async fn close(&self) {
         if let Some(watcher) = self.watcher.lock().await.take() {

@@ -7,7 +7,7 @@ use crate::api::{Arriving, Large};
 use crate::config::{Live, Settings};
 use crate::telemetry::Metrics;
 
-use super::access::{self, Authorities};
+use super::access::{self, Assignments, Authorities};
 use super::health::{self, Health};
 use super::workspace::Workspace;
 use crate::api::Services;
@@ -37,6 +37,7 @@ pub struct Parts {
     health: Health,
     workspaces: Vec<Workspace>,
     services: Services,
+    assignments: Assignments,
 }
 
 impl std::fmt::Debug for Parts {
@@ -75,7 +76,7 @@ impl Parts {
         let (mut authorities, mut gates) = (Authorities::default(), HashMap::new());
         for (name, own) in &settings.workspaces {
             let mut workspace = Workspace::open(name, own, &settings, &addresses, &shared).await?;
-            if let Some(gate) = access::guard(&mut workspace.services, own, &mut authorities)? {
+            if let Some(gate) = access::guard(&mut workspace.services, (name, own), &mut authorities)? {
                 gates.insert(name.clone(), gate);
             }
             checks.extend(workspace.checks());
@@ -87,13 +88,22 @@ impl Parts {
             services.with_gates(gates).with_audits(workspaces.iter().filter_map(Workspace::audit).collect());
         let health = Health::new(checks);
         let live = Live::new(settings.clone());
-        Ok(Parts { settings, live, addresses, metrics, health, workspaces, services })
+        let assignments = authorities.assignments();
+        Ok(Parts { settings, live, addresses, metrics, health, workspaces, services, assignments })
     }
 
     /// Closes the parts when no request comes in any more: actors, log, relay, projections.
     pub async fn close(&self) {
         for workspace in &self.workspaces {
             workspace.close().await;
+        }
+    }
+
+    /// Takes over what changes in the settings while the server runs, as far as the parts go by it.
+    pub async fn take_over(&self, settings: &Settings) {
+        self.assignments.take_over(settings);
+        for workspace in &self.workspaces {
+            workspace.take_over(settings).await;
         }
     }
 

@@ -40,7 +40,7 @@ impl Reloading {
                 for warning in &loaded.warnings {
                     tracing::warn!(%warning, "a setting should be looked at");
                 }
-                self.take_over(&loaded.settings, parts);
+                self.take_over(&loaded.settings, parts).await;
             }
             Ok(Err(error)) => {
                 tracing::error!(%error, "the configuration is wrong; everything stays as it was");
@@ -50,10 +50,11 @@ impl Reloading {
         self.certificates().await;
     }
 
-    fn take_over(&self, settings: &Settings, parts: &Parts) {
+    async fn take_over(&self, settings: &Settings, parts: &Parts) {
         let reloaded = parts.live().reload(settings);
         let now = parts.live().now();
         self.guard.set(guard::options(&now));
+        parts.take_over(&now).await;
         if let Err(error) = telemetry::set_filter(&now.log.filter) {
             tracing::error!(%error, "what is logged stays as it was");
         }

@@ -166,6 +166,18 @@ impl Workspace {
         ]
     }
 
+    /// Takes over what changes in its settings while it runs.
+    pub(super) async fn take_over(&self, settings: &Settings) {
+        let Some(own) = settings.workspaces.get(self.log.workspace()) else { return };
+        for service in &self.services {
+            let shared = own.services.get(&service.name).map(|own| !own.cors.allowed_origins.is_empty());
+            service.share(shared.unwrap_or_default());
+        }
+        if let Some(auditing) = &self.auditing {
+            auditing.take_over(&own.audit).await;
+        }
+    }
+
     /// Tells how far the relay is behind, which tells it itself when it gets on; this is for when it does not. And how
     /// the actors fare. Refusals that were gathered for long enough are put on record.
     pub(super) fn measure(&self) {

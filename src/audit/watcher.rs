@@ -13,6 +13,7 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
 use async_nats::jetstream::{self, Context};
 use chrono::{DateTime, SecondsFormat, Utc};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -39,7 +40,7 @@ const KEPT: Duration = Duration::from_secs(366 * 86_400);
 /// What is watched for.
 #[derive(Debug, Clone)]
 pub struct WatcherOptions {
-    /// The rules.
+    /// The rules that it begins with; see [`Watcher::follow`].
     pub rules: RuleOptions,
     /// Months whose last record is older are dropped.
     pub retention: Duration,
@@ -53,6 +54,7 @@ pub struct WatcherOptions {
 #[derive(Debug)]
 pub struct Watcher {
     stop: CancellationToken,
+    rules: watch::Sender<RuleOptions>,
     task: JoinHandle<()>,
 }
 
@@ -61,8 +63,15 @@ impl Watcher {
     #[must_use]
     pub fn start(log: AuditLog, client: async_nats::Client, options: WatcherOptions) -> Self {
         let stop = CancellationToken::new();
-        let watching = Watching { log, context: jetstream::new(client), options, has_stream: false };
-        Self { task: tokio::spawn(watching.run(stop.clone())), stop }
+        let (rules, followed) = watch::channel(options.rules.clone());
+        let context = jetstream::new(client);
+        let watching = Watching { log, context, options, rules: followed, has_stream: false };
+        Self { task: tokio::spawn(watching.run(stop.clone())), rules, stop }
+    }
+
+    /// Applies other rules from the next record on. What is remembered of principals stays.
+    pub fn follow(&self, rules: RuleOptions) {
+        self.rules.send_replace(rules);
     }
 
     /// Ends it. The next one goes on where it was.
@@ -77,6 +86,7 @@ struct Watching {
     log: AuditLog,
     context: Context,
     options: WatcherOptions,
+    rules: watch::Receiver<RuleOptions>,
     has_stream: bool,
 }
 
@@ -109,7 +119,7 @@ impl Watching {
     /// Watches until something fails or it is told to stop; nothing where another server does.
     async fn watch(&mut self, stop: &CancellationToken) -> Result<(), WatchError> {
         let Some(mut watch) = self.log.watch().await? else { return Ok(()) };
-        let mut rules = Rules::new(self.options.rules.clone());
+        let mut rules = Rules::new(self.rules.borrow_and_update().clone());
         let watched = watch.watched();
         let mut reached = Number::new(watched.get().saturating_sub(LOOKED_BACK));
         let mut written = self.log.written();
@@ -117,6 +127,9 @@ impl Watching {
         loop {
             written.mark_unchanged();
             let records = watch.read(reached, PAGE).await?;
+            if self.rules.has_changed().unwrap_or(false) {
+                rules.follow(self.rules.borrow_and_update().clone());
+            }
             if let Some(last) = records.last() {
                 reached = last.number;
                 self.see(&mut rules, watched, &records).await?;

@@ -71,9 +71,14 @@ fn taken_over(old: &Settings, new: &Settings) -> Settings {
     for (name, workspace) in &mut next.workspaces {
         let Some(new) = new.workspaces.get(name) else { continue };
         workspace.limits.clone_from(&new.limits);
+        workspace.role_assignments.clone_from(&new.role_assignments);
+        workspace.authentication.app_roles.clone_from(&new.authentication.app_roles);
+        workspace.audit.alerts.clone_from(&new.audit.alerts);
         for (name, service) in &mut workspace.services {
             let Some(new) = new.services.get(name) else { continue };
             service.cors.clone_from(&new.cors);
+            service.role_assignments.clone_from(&new.role_assignments);
+            service.authentication.app_roles.clone_from(&new.authentication.app_roles);
         }
     }
     next
@@ -137,6 +142,36 @@ mod tests {
             (now.listen.port(), now.workspaces["default"].limits.requests_per_second),
             (8080, Some(5))
         );
+    }
+
+    #[test]
+    fn roles_and_alerts_can_change_and_whose_tokens_are_taken_cannot() {
+        use crate::config::{PrincipalType, RoleAssignment};
+        let live = Live::new(Settings::default());
+        let mut new = Settings::default();
+        let assigned = || {
+            let (role, principal) = ("FHIR Data Reader".to_owned(), "ann".to_owned());
+            vec![RoleAssignment { role, principal, principal_type: PrincipalType::User }]
+        };
+        let workspace = new.workspaces.get_mut("default").unwrap();
+        (workspace.role_assignments, workspace.audit.alerts.refused_max) = (assigned(), 3);
+        workspace.audit.retention_days = 9;
+        let service = workspace.services.get_mut("fhir").unwrap();
+        service.role_assignments = assigned();
+        service.authentication.app_roles.insert("reader".to_owned(), "FHIR Data Reader".to_owned());
+        service.authentication.authority = Some("https://id.example".to_owned());
+        let reloaded = live.reload(&new);
+        let of = |path: &str| format!("workspaces.default.{path}");
+        let taken = [
+            "audit.alerts.refused_max",
+            "role_assignments",
+            "services.fhir.authenticationConfiguration.app_roles.reader",
+            "services.fhir.role_assignments",
+        ];
+        assert_eq!(reloaded.taken, taken.map(of));
+        let waiting = ["audit.retention_days", "services.fhir.authenticationConfiguration.authority"];
+        assert_eq!(reloaded.waiting, waiting.map(of));
+        assert_eq!(live.now().workspaces["default"].services["fhir"].role_assignments, assigned());
     }
 
     #[test]

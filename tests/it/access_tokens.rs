@@ -289,3 +289,27 @@ fn the_commands_bring_a_token() {
         }
     });
 }
+
+#[test]
+fn roles_that_are_taken_away_end_at_once() {
+    use anamnesis::access::assignment::{Holder, Roles};
+    use anamnesis::access::token::keeper::KeeperOptions;
+    use anamnesis::access::{Gate, Role};
+    let key = Key::new("one");
+    let authority = Authority::start(&[&key]);
+    let mut roles = Roles::default();
+    roles.assign(Role::FhirDataReader, Holder::User, "ann");
+    let gate = crate::support::runtime()
+        .block_on(async { Gate::guarded(vec![authority.trusted(KeeperOptions::default(), roles.clone())]) });
+    test_with(Setup { gate: Some(gate), ..Setup::default() }, |server| async move {
+        let token = key.sign(&authority.claims("ann"));
+        let asked = async || get(&server, "/Patient", &token).await.status.as_u16();
+        assert_eq!((asked().await, asked().await), (200, 200));
+        roles.r#become(&Roles::default());
+        assert_eq!(asked().await, 403, "a token that is known to be good is looked at again");
+        let mut again = Roles::default();
+        again.assign(Role::FhirDataContributor, Holder::User, "ann");
+        roles.r#become(&again);
+        assert_eq!(asked().await, 200);
+    });
+}

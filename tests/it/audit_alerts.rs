@@ -106,6 +106,25 @@ fn what_is_unusual_is_told_once_also_after_another_took_the_watch() {
 }
 
 #[test]
+fn other_rules_hold_from_the_next_record_on() {
+    runtime().block_on(async {
+        let (nats, log) = (Nats::start().await, log().await);
+        let client = client(&nats).await;
+        let watcher = Watcher::start(log.clone(), client.clone(), options());
+        many_patients(&log, "a").await;
+        told(&client, "anamnesis.default.alerts.>", 1).await;
+        watcher.follow(RuleOptions { patients_max: 2, ..RuleOptions::default() });
+        log.append(vec![read("b", 0)]).await.unwrap();
+        log.append(vec![read("b", 1)]).await.unwrap();
+        let ids: Vec<String> =
+            told(&client, "anamnesis.default.alerts.>", 2).await.into_iter().map(|alert| alert.0).collect();
+        assert_eq!(ids, ["default-audit-3-many-patients", "default-audit-5-many-patients"]);
+        watcher.stop().await;
+        nats.stop().await;
+    });
+}
+
+#[test]
 fn a_broker_that_is_away_delays_alerts_and_loses_none() {
     runtime().block_on(async {
         let (nats, log) = (Nats::start().await, log().await);

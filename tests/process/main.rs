@@ -4,6 +4,9 @@
 
 mod accounts;
 mod audit;
+#[expect(dead_code, reason = "the tests of the service use more of it")]
+#[path = "../it/support/authority.rs"]
+mod authority;
 mod config;
 mod crashes;
 mod encryption;

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 
 use rustix::process::Signal;
 
+use crate::authority::{Authority, Key, bearer};
 use crate::support::{PATIENCE, Server, folder, serve};
 
 const APP: &str = "https://app.example";
@@ -50,6 +51,50 @@ fn a_hangup_takes_over_what_can_change_and_names_what_cannot() {
     std::fs::write(&file, configuration("", "[log]\nfilter = 'error'")).unwrap();
     server.signal(Signal::HUP);
     crate::support::until("the origin is not allowed any more", || (!is_allowed(&server)).then_some(()));
+    server.stop_in_order();
+}
+
+#[test]
+fn roles_and_rates_change_without_a_restart() {
+    let key = Key::new("one");
+    let authority = Authority::start(&[&key]);
+    let data = folder();
+    let file = data.path().join("anamnesis.toml");
+    let write = |rest: &str| {
+        let text = format!(
+            "[authenticationConfiguration]\nauthority = '{}'\naudience = '{}'\n{rest}\n\
+             [workspaces.default.services.fhir]\nkind = 'fhir'\n",
+            authority.address,
+            crate::authority::AUDIENCE
+        );
+        std::fs::write(&file, text).unwrap();
+    };
+    write("");
+    let mut command = serve(data.path());
+    command.arg("--config").arg(&file);
+    let mut server = Server::start_with(command, data.path());
+    let header = format!("Authorization: {}\r\n", bearer(&key.sign(&authority.claims("ann"))));
+    let asked = |server: &Server| {
+        let answer = server.exchange_with("GET", "/default/fhir/Patient", &header, "").unwrap();
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(asked(&server), "403");
+    let role = "[[workspaces.default.role_assignments]]\nrole = 'FHIR Data Reader'\nprincipalId = 'ann'\n\
+                principalType = 'User'";
+    write(role);
+    server.signal(Signal::HUP);
+    let line = server.wait_for_output("the configuration was read again");
+    assert!(line.contains("workspaces.default.role_assignments") && !line.contains("restart"), "{line}");
+    assert_eq!(asked(&server), "200");
+    write(&format!("[limits]\nprincipal_requests_per_second = 1\n{role}"));
+    server.signal(Signal::HUP);
+    server.wait_for_output("the configuration was read again");
+    assert!((0..20).map(|_| asked(&server)).any(|status| status == "429"));
+    write("[audit.alerts]\nrefused_max = 3");
+    server.signal(Signal::HUP);
+    let line = server.wait_for_output("the configuration was read again");
+    assert!(line.contains("audit.alerts.refused_max"), "{line}");
+    assert_eq!(asked(&server), "403", "who has lost a role has lost it, whatever was known of the token");
     server.stop_in_order();
 }
 
