@@ -7,7 +7,10 @@ ARGS ?=
 ROUNDS ?= 50
 SEED ?=
 
-.PHONY: help run test faults conformance clients bench setup definitions fmt lint
+# How long each target of `make fuzz` runs, and the seed that its inputs follow from: make fuzz SECONDS=60 SEED=7
+SECONDS ?= 60
+
+.PHONY: help run test faults fuzz conformance clients bench setup definitions fmt lint
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -24,6 +27,9 @@ test: ## Run every test
 faults: ## Kill server, Postgres and NATS at random under load, and check every promise (ROUNDS, SEED)
 	@scripts/setup.sh
 	ANAMNESIS_FAULT_ROUNDS=$(ROUNDS) ANAMNESIS_FAULT_SEED=$(SEED) cargo test --locked --test faults -- --nocapture
+
+fuzz: ## Feed what reads tokens, scopes and configurations with what nobody would write (SECONDS, SEED)
+	ANAMNESIS_FUZZ_SECONDS=$(SECONDS) ANAMNESIS_FUZZ_SEED=$(SEED) cargo test --locked --test fuzz -- --nocapture
 
 conformance: ## Run the tests over published resources and suites (ANAMNESIS_CORPUS, or ../shared/corpus)
 	@scripts/conformance.sh
