@@ -10,7 +10,7 @@ SEED ?=
 # How long each target of `make fuzz` runs, and the seed that its inputs follow from: make fuzz SECONDS=60 SEED=7
 SECONDS ?= 60
 
-.PHONY: help run test faults fuzz conformance clients bench setup definitions fmt lint
+.PHONY: help run test faults fuzz advisories conformance clients bench setup definitions fmt lint
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -30,6 +30,9 @@ faults: ## Kill server, Postgres and NATS at random under load, and check every 
 
 fuzz: ## Feed what reads tokens, scopes and configurations with what nobody would write (SECONDS, SEED)
 	ANAMNESIS_FUZZ_SECONDS=$(SECONDS) ANAMNESIS_FUZZ_SEED=$(SEED) cargo test --locked --test fuzz -- --nocapture
+
+advisories: ## Look whether what we depend on has vulnerabilities that are known
+	@scripts/advisories.sh
 
 conformance: ## Run the tests over published resources and suites (ANAMNESIS_CORPUS, or ../shared/corpus)
 	@scripts/conformance.sh
