@@ -55,7 +55,9 @@ impl fmt::Display for Problem {
 
 /// The name that was probably meant, or all that are possible.
 fn instead(name: &str, known: &[&str]) -> String {
-    let near = known.iter().map(|known| (distance(name, known), *known)).min();
+    // A name that is so much longer cannot be near, and need not be compared letter by letter.
+    let is_like = |known: &&&str| name.chars().count().abs_diff(known.chars().count()) <= DISTANCE_MAX;
+    let near = known.iter().filter(is_like).map(|known| (distance(name, known), *known)).min();
     match near {
         Some((distance, near)) if distance <= DISTANCE_MAX.min(name.chars().count() / 2) => {
             format!("; did you mean `{near}`?")

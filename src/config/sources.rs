@@ -1,5 +1,6 @@
 //! Where settings come from: the file, the environment, the command line; merged into one.
 
+use std::cell::LazyCell;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -82,7 +83,8 @@ impl Sources {
     }
 
     fn put_variables(&self, tree: &mut Node, problems: &mut Vec<Problem>) {
-        let known = known_keys();
+        // Made of the schema, which takes some milliseconds.
+        let known = LazyCell::new(known_keys);
         for (variable, value) in &self.environment {
             let Some(variable) = variable.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
             if variable == FILE_VARIABLE || NOT_SETTINGS.iter().any(|other| variable.starts_with(other)) {

@@ -44,21 +44,26 @@ pub(crate) fn fuzz(target: &Target) {
         ends.insert(one(target, &input, seed));
     }
     let begun = Instant::now();
-    let mut slowest = Duration::ZERO;
+    let mut slowest = (Duration::ZERO, Vec::new());
     while begun.elapsed() < time {
         let input = mutated(&mut dice, &corpus, target.words);
         let started = Instant::now();
         let end = one(target, &input, seed);
-        slowest = slowest.max(started.elapsed());
+        if started.elapsed() > slowest.0 {
+            slowest = (started.elapsed(), input.clone());
+        }
         if ends.insert(end) && corpus.len() < CORPUS_MAX {
             corpus.push(input);
         }
         count += 1;
     }
-    let ends = ends.len();
+    let (took, input) = slowest;
+    let bytes = input.len();
+    keep(&format!("{}-slowest", target.name), &input);
     println!(
-        "{}: {count} inputs, {ends} ways to end, the slowest took {slowest:?}, seed {seed}",
-        target.name
+        "{}: {count} inputs, {} ways to end, the slowest ({bytes} bytes) took {took:?}, seed {seed}",
+        target.name,
+        ends.len()
     );
     assert!(count > 0, "nothing was fed");
 }
@@ -77,14 +82,19 @@ fn one(target: &Target, input: &[u8], seed: u64) -> String {
 
 /// Keeps an input, and tells where. Put among the seeds, it is a test for ever.
 fn kept(name: &str, input: &[u8], seed: u64) -> String {
-    let folder = root().join("target/fuzz");
-    std::fs::create_dir_all(&folder).unwrap();
     let hash = input.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    let path = folder.join(format!("{name}-{hash:016x}"));
-    std::fs::write(&path, input).unwrap();
+    let path = keep(&format!("{name}-{hash:016x}"), input);
     format!("the input is kept in {} (seed {seed}): {}", path.display(), input.escape_ascii())
+}
+
+fn keep(name: &str, input: &[u8]) -> PathBuf {
+    let folder = root().join("target/fuzz");
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join(name);
+    std::fs::write(&path, input).unwrap();
+    path
 }
 
 fn seeds(name: &str) -> Vec<Vec<u8>> {
