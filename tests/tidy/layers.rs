@@ -5,11 +5,12 @@ use std::fs;
 use super::source::{root, sources};
 
 /// The crates and those of ours that they may depend on.
-const CRATES: [(&str, &[&str]); 5] = [
+const CRATES: [(&str, &[&str]); 6] = [
     ("audit", &[]),
     ("fhir", &[]),
     ("events", &[]),
     ("engines", &[]),
+    ("smart", &[]),
     ("projections", &["anamnesis-events", "anamnesis-fhir"]),
 ];
 
