@@ -1,10 +1,10 @@
 //! The bounds of a request whose token has scopes: what each interaction has to be allowed, and what of the resources is
 //! there for it. Whatever is not known to obey them is refused.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anamnesis_events::{Event, Operation as Written, ResourceKey, Version};
-use anamnesis_projections::search::{ParseOptions, Restriction, Sight, Subject};
+use anamnesis_projections::search::{ParseOptions, Restriction, SearchIndex, Sight, Subject};
 use chrono::DateTime;
 
 use super::call::Call;
@@ -36,12 +36,13 @@ pub(super) enum Obeys {
 pub(super) const ALL: &[Letter] = &Letter::ALL;
 
 /// The bounds of one request.
-#[derive(Debug)]
 pub(crate) struct Bounds {
     grant: Arc<Grant>,
     owner: Option<String>,
-    /// By [`Letter`].
-    sights: [Sight; 5],
+    index: SearchIndex,
+    options: ParseOptions,
+    /// By [`Letter`], each made when it is first asked for: most requests ask for one or none.
+    sights: [OnceLock<Sight>; 5],
 }
 
 impl Bounds {
@@ -50,21 +51,40 @@ impl Bounds {
     /// # Errors
     /// 503 without an index; 403 for a scope whose arguments are no search parameters of its type.
     pub(super) fn of(grant: &Arc<Grant>, service: &Service, base: &str) -> Result<Arc<Self>, Failure> {
-        let index = service.index()?;
+        let index = service.index()?.clone();
         let options = ParseOptions {
             base_url: Some(base.to_owned()),
             date_equals: service.options.date_equals,
             ..ParseOptions::at(clock::now())
         };
-        let sights =
-            Letter::ALL.map(|letter| index.sight(grant.restriction(letter).clone(), options.clone()));
-        if let Some(name) = sights.iter().find_map(Sight::not_understood) {
-            let text =
-                format!("A scope has an argument that is no search parameter of {name}, or no value of one.");
-            return Err(Failure::forbidden(text));
-        }
         let owner = grant.owner().map(|(name, id)| format!("{name}/{id}"));
-        Ok(Arc::new(Self { grant: grant.clone(), owner, sights }))
+        let bounds = Self { grant: grant.clone(), owner, index, options, sights: Default::default() };
+        if grant.scopes().resources().iter().any(|scope| !scope.arguments.is_empty()) {
+            bounds.check_arguments()?;
+        }
+        Ok(Arc::new(bounds))
+    }
+
+    fn check_arguments(&self) -> Result<(), Failure> {
+        match Letter::ALL.iter().find_map(|letter| self.sight(*letter).not_understood()) {
+            None => Ok(()),
+            Some(name) => Err(Failure::forbidden(format!(
+                "A scope has an argument that is no search parameter of {name}, or no value of one."
+            ))),
+        }
+    }
+
+    /// What can be seen with a letter.
+    fn sight(&self, letter: Letter) -> &Sight {
+        let [create, read, update, delete, search] = &self.sights;
+        let sight = match letter {
+            Letter::Create => create,
+            Letter::Read => read,
+            Letter::Update => update,
+            Letter::Delete => delete,
+            Letter::Search => search,
+        };
+        sight.get_or_init(|| self.index.sight(self.grant.restriction(letter).clone(), self.options.clone()))
     }
 
     /// What may be found and shown in searches.
@@ -89,16 +109,9 @@ impl Bounds {
 
     /// Whether a version of a resource can be reached.
     fn reaches(&self, letter: Letter, key: &ResourceKey, payload: &[u8]) -> bool {
-        let sight = match (letter, &self.sights) {
-            (Letter::Create, [sight, ..])
-            | (Letter::Read, [_, sight, ..])
-            | (Letter::Update, [_, _, sight, ..])
-            | (Letter::Delete, [_, _, _, sight, _])
-            | (Letter::Search, [.., sight]) => sight,
-        };
         let (resource_type, id) = (&*key.resource_type, key.id.as_str());
         // No scope asks for the time of a version.
-        sight.admits(&Subject { resource_type, id, payload, recorded_at: DateTime::UNIX_EPOCH })
+        self.sight(letter).admits(&Subject { resource_type, id, payload, recorded_at: DateTime::UNIX_EPOCH })
     }
 
     /// Refuses what scopes do not allow of an interaction, whatever is there.
@@ -227,5 +240,11 @@ impl Call {
             self.bounds.as_ref().is_none_or(|bounds| bounds.reaches(Letter::Update, key, &current.payload))
         };
         current.filter(reaches)
+    }
+}
+
+impl std::fmt::Debug for Bounds {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Bounds").field("grant", &self.grant).finish_non_exhaustive()
     }
 }

@@ -60,7 +60,13 @@ pub struct Request {
     pub correlation_id: String,
     /// What is noted of it for the audit log.
     pub access: Access,
+    /// Its query as it was read, where the request has been noted and checked already.
+    pub checked: Option<CheckedQuery>,
 }
+
+/// The query of a request that was put on record and found to be allowed.
+#[derive(Debug)]
+pub struct CheckedQuery(pub(super) Query);
 
 /// Headers that a request depends on, as they were sent (`Bundle.entry.request` has the same).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

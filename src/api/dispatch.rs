@@ -30,12 +30,16 @@ pub async fn dispatch(service: &Arc<Service>, request: Request) -> Result<Answer
 }
 
 /// [`dispatch`] where the path has been read already.
-pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request) -> Result<Answer, Failure> {
+pub(super) async fn serve(
+    service: &Arc<Service>,
+    place: Place,
+    mut request: Request,
+) -> Result<Answer, Failure> {
     let found = interaction::find(&request.method, &place);
-    request.access.by(&request.principal);
-    audited::note_interaction(&request.access, found, &place, (&request.path, &request.query));
-    let query = Query::parse(&request.query)?;
-    access::check_request(service, &request, &place, &query)?;
+    let query = match request.checked.take() {
+        Some(checked) => checked.0,
+        None => checked(service, &place, found, &request)?,
+    };
     let bounds = match &request.principal.grant {
         Some(grant) => Some(Bounds::of(grant, service, &request.base)?),
         None => None,
@@ -97,6 +101,20 @@ pub(super) async fn serve(service: &Arc<Service>, place: Place, request: Request
         call.service.follow_parameters().await;
     }
     outcome
+}
+
+/// Notes a request and checks whether it may be, before anything is looked up; gives its query.
+fn checked(
+    service: &Service,
+    place: &Place,
+    found: Option<Interaction>,
+    request: &Request,
+) -> Result<Query, Failure> {
+    request.access.by(&request.principal);
+    audited::note_interaction(&request.access, found, place, (&request.path, &request.query));
+    let query = Query::parse(&request.query)?;
+    access::check_request(service, request, place, &query)?;
+    Ok(query)
 }
 
 /// Calls the interaction. A place has exactly the names that its interactions need, so the last arm is not reached.

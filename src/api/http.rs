@@ -11,7 +11,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use super::answer::{Answer, Style, respond};
 use super::binary::Incoming;
 use super::body::{Most, Share};
-use super::call::{Body, Conditions, Request};
+use super::call::{Body, CheckedQuery, Conditions, Request};
 use super::interaction::Interaction;
 use super::large::LARGE_BYTES_MIN;
 use super::route::Place;
@@ -89,17 +89,20 @@ async fn answer(
     request.extensions_mut().insert(RouteLabel(label));
     let head = head(request, principal)?;
     access::check_request(service, &head, &place, &query)?;
-    let mut query = request.query_string().to_owned();
+    let (mut text, mut checked) = (request.query_string().to_owned(), Some(CheckedQuery(query)));
     let (came, share) = match receive(request, payload, service, &place).await? {
         (Came::Form(form), share) => {
-            query.push('&');
-            query.push_str(&form);
+            text.push('&');
+            text.push_str(&form);
+            // Criteria have come of which nothing was known before.
+            checked = None;
             (Came::Body(Body::None), share)
         }
         received => received,
     };
     let read = Request {
-        query,
+        query: text,
+        checked,
         base: base(request, service)?,
         path: path.to_owned(),
         correlation_id: ids.correlation.clone(),
