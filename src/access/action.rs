@@ -65,10 +65,12 @@ pub enum Action {
     Parked,
     /// See the configuration and the inner state of a workspace.
     Configuration,
+    /// Open a record in an emergency, for which nobody is asked but everybody is told.
+    BreakGlass,
 }
 
 /// All actions with their names.
-const NAMED: [(Action, &str); 29] = [
+const NAMED: [(Action, &str); 30] = [
     (Action::ReadById, "readById"),
     (Action::Search, "search"),
     (Action::Create, "create"),
@@ -98,6 +100,7 @@ const NAMED: [(Action, &str); 29] = [
     (Action::Rebuild, "rebuild"),
     (Action::Parked, "parked"),
     (Action::Configuration, "configuration"),
+    (Action::BreakGlass, "breakGlass"),
 ];
 
 impl Action {

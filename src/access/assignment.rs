@@ -72,6 +72,12 @@ impl Roles {
         });
     }
 
+    /// What a role that is assigned to somebody by name allows.
+    #[must_use]
+    pub fn of_subject(&self, holder: Holder, name: &str) -> Actions {
+        self.0.load().to.get(&(holder, name.to_owned())).copied().unwrap_or_default()
+    }
+
     /// What the subject of a token may do. A role that is assigned to a user is none of an application of the same name, as far
     /// as tokens tell the two apart.
     #[must_use]

@@ -1,11 +1,73 @@
 //! What the scopes of a token leave of the rights that its subject's roles give.
+//!
+//! Tokens of this server's own authorization server are bounded by more than roles and scopes: a user without a role may let
+//! apps see what is about that user, an app that acts for itself has what it was registered for, and in an emergency a user
+//! with the role for it reads any one record.
 
 use std::sync::Arc;
 
 use super::action::{Action, Actions};
 use super::grant::{self, Grant};
-use super::scope::{Letter, Scopes};
+use super::role::Role;
+use super::scope::{Context, Letter, Scopes};
 use super::token::claims::Claims;
+
+const SMART: Actions = Actions::of(&[Action::Smart]);
+/// The claim with the reason of an emergency, in tokens of this server's own authorization server.
+pub(super) const BREAK_GLASS: &str = "break_glass";
+
+/// What a token gives.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Bounded {
+    pub(super) actions: Actions,
+    pub(super) grant: Option<Arc<Grant>>,
+    /// Why the glass was broken.
+    pub(super) emergency: Option<Arc<str>>,
+}
+
+/// The rights that a token of this server's own authorization server gives; `roles` are those of its subject. Its scopes
+/// bound it always. Without a grant that can be enforced there are none.
+pub(super) fn bounded_own(roles: Actions, claims: &Claims, bases: &[String]) -> Bounded {
+    const READ: Actions = Actions::of(&[Action::ReadById, Action::Search]);
+    let Some(grant) = read(claims, bases) else { return Bounded { actions: SMART, ..Bounded::default() } };
+    let allowed = letters(grant.scopes());
+    let reason = claims.all.get(BREAK_GLASS).and_then(serde_json::Value::as_str);
+    let of_roles = roles.without(SMART).without(Actions::of(&[Action::BreakGlass]));
+    let (actions, emergency) = match reason {
+        // One record, and nothing is changed in it. Whoever has lost the role has lost this, too.
+        Some(reason) if roles.has(Action::BreakGlass) && is_of_one_patient(&grant) => {
+            (allowed.within(READ), Some(Arc::from(reason)))
+        }
+        Some(_) => (Actions::NONE, None),
+        // What an app may do for itself is settled when it is registered. What belongs to no service has no scopes: roles that
+        // are assigned to the app say it.
+        None if is_of_system(&grant) => (allowed | of_roles.within(of_workspace()), None),
+        None if is_of_its_user(&grant) => (allowed, None),
+        None if of_roles.is_empty() && roles.has(Action::Smart) => (allowed, None),
+        None => (allowed.within(of_roles), None),
+    };
+    Bounded { actions: actions | SMART, grant: Some(Arc::new(grant)), emergency }
+}
+
+/// What there is to do in a workspace beside its services.
+fn of_workspace() -> Actions {
+    Role::Auditor.actions() | Role::Operator.actions()
+}
+
+fn is_of_system(grant: &Grant) -> bool {
+    grant.scopes().resources().iter().all(|scope| scope.context == Context::System)
+}
+
+fn is_of_one_patient(grant: &Grant) -> bool {
+    grant.scopes().resources().iter().all(|scope| scope.context == Context::Patient)
+        && grant.owner().is_some_and(|(name, _)| name == "Patient")
+}
+
+/// Whether the compartment that it is bounded to is that of the user, a patient.
+fn is_of_its_user(grant: &Grant) -> bool {
+    let has_system = grant.scopes().resources().iter().any(|scope| scope.context == Context::System);
+    !has_system && grant.owner().is_some_and(|owner| owner.0 == "Patient" && grant.fhir_user() == Some(owner))
+}
 
 /// The rights of a principal, and the grant that bounds it where there is one: of who has the role FHIR SMART User, and of
 /// tokens that are `always` bounded, whatever roles there are. Other roles go no further than scopes then, and scopes no
@@ -17,7 +79,6 @@ pub(super) fn bounded(
     claims: &Claims,
     bases: &[String],
 ) -> (Actions, Option<Arc<Grant>>) {
-    const SMART: Actions = Actions::of(&[Action::Smart]);
     if !always && !roles.has(Action::Smart) {
         return (roles, None);
     }
@@ -65,7 +126,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::access::Role;
 
     fn claims(all: &serde_json::Value) -> Claims {
         Claims {
@@ -127,6 +187,50 @@ mod tests {
         let (actions, grant) = of(&[Role::FhirSmartUser, Role::FhirDataReader], false, &all);
         assert!(grant.is_some());
         assert_eq!(actions, Actions::of(&[Action::ReadById, Action::Search, Action::Smart]));
+    }
+
+    fn own(roles: &[Role], all: &serde_json::Value) -> Bounded {
+        let roles = roles.iter().fold(Actions::NONE, |all, role| all | role.actions());
+        bounded_own(roles, &claims(all), &[])
+    }
+
+    #[test]
+    fn a_patient_sees_the_own_record_without_a_role_and_no_other() {
+        let mut all = json!({"scope": "patient/*.rs", "patient": "1", "fhirUser": "Patient/1"});
+        let may = Actions::of(&[Action::ReadById, Action::Search, Action::Export, Action::Smart]);
+        assert_eq!(own(&[], &all).actions, may);
+        all["patient"] = json!("2");
+        assert_eq!(own(&[], &all).actions, SMART, "of somebody else");
+        all["fhirUser"] = json!("Practitioner/1");
+        assert_eq!(own(&[], &all).actions, SMART, "without a role");
+        let reader = own(&[Role::FhirDataReader], &all);
+        assert_eq!(reader.actions, Actions::of(&[Action::ReadById, Action::Search, Action::Smart]));
+        assert_eq!(reader.grant.unwrap().patient(), Some("2"));
+        assert_eq!(own(&[Role::FhirSmartUser], &all).actions, may, "as far as scopes go");
+    }
+
+    #[test]
+    fn an_app_that_acts_for_itself_has_what_it_was_registered_for() {
+        let one = own(&[], &json!({"scope": "system/Observation.rs"}));
+        assert!(one.actions.has(Action::Search) && !one.actions.has(Action::Create));
+        let auditor = own(&[Role::Auditor], &json!({"scope": "system/Observation.rs"}));
+        assert!(auditor.actions.has(Action::Audit) && !auditor.actions.has(Action::Create));
+        let mixed = json!({"scope": "system/*.rs user/*.rs", "fhirUser": "Patient/1"});
+        assert_eq!(own(&[], &mixed).actions, SMART, "a user brings none of that");
+    }
+
+    #[test]
+    fn in_an_emergency_one_record_is_read_by_those_with_the_role() {
+        let mut all = json!({"scope": "patient/*.cruds", "patient": "1", "fhirUser": "Practitioner/1",
+            "break_glass": "unconscious, no relatives"});
+        assert_eq!(own(&[Role::FhirDataContributor], &all).actions, SMART, "without that role");
+        let emergency = own(&[Role::EmergencyAccess], &all);
+        assert_eq!(emergency.actions, Actions::of(&[Action::ReadById, Action::Search, Action::Smart]));
+        assert_eq!(emergency.emergency.as_deref(), Some("unconscious, no relatives"));
+        all["scope"] = json!("user/*.rs");
+        assert_eq!(own(&[Role::EmergencyAccess], &all).actions, SMART, "of one patient alone");
+        let calm = json!({"scope": "patient/*.rs", "patient": "1", "fhirUser": "Practitioner/1"});
+        assert_eq!(own(&[Role::EmergencyAccess], &calm).actions, SMART, "only with a reason");
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::assignment::Roles;
-use super::bound::bounded;
+use super::bound::{Bounded, bounded, bounded_own};
 use super::denied::Denied;
 use super::principal::Principal;
 use super::token::authority::Authority;
@@ -22,6 +23,8 @@ const VERIFIED_MAX: u64 = 10_000;
 /// How long a token is known to be good without another look at it. Withdrawn keys end it at once, see
 /// [`super::token::keeper`].
 const VERIFIED_FOR: Duration = Duration::from_secs(300);
+/// When to come again where it cannot be told whether a token was taken back.
+const COME_AGAIN: Duration = Duration::from_secs(2);
 
 /// An authority, and the roles that its subjects have.
 #[derive(Debug, Clone)]
@@ -32,8 +35,27 @@ pub struct Trusted {
     pub roles: Roles,
     /// Whether its tokens are bounded by their scopes, whatever roles there are.
     pub is_bounded_by_scopes: bool,
+    /// Of this server's own authorization server: which of its tokens it has taken back.
+    pub own: Option<Arc<dyn Revocations>>,
     /// The addresses of the service without a last slash, as they may stand before the user of a token (`fhirUser`).
     pub bases: Vec<String>,
+}
+
+/// Knows which tokens were taken back before their end. Asked for every request, so it answers from memory.
+pub trait Revocations: std::fmt::Debug + Send + Sync {
+    /// How a token stands, by its id (`jti`) and the authorization that it came of.
+    fn standing(&self, token: Uuid, family: Uuid) -> Standing;
+}
+
+/// How a token of this server's own stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It was not taken back.
+    Good,
+    /// It was taken back.
+    Revoked,
+    /// That cannot be told now.
+    Unknown,
 }
 
 /// The gate of one service, or of a workspace.
@@ -51,6 +73,8 @@ struct Verified {
     /// Whose keys it was checked with, and which change of them.
     trusted: usize,
     generation: u64,
+    /// What it is called by whoever may take it back.
+    named: Option<(Uuid, Uuid)>,
     /// Which change of the roles is in it.
     of_roles: u64,
 }
@@ -90,13 +114,19 @@ impl Gate {
         let Some(verified) = &self.verified else { return Ok(Principal::anonymous()) };
         let token = bearer::token(lines, query)?;
         let name: [u8; 32] = Sha256::digest(token).into();
-        if let Some(known) = verified.get(&name).filter(|known| self.is_good(known)) {
-            return Ok(known.principal);
+        let found = match verified.get(&name).filter(|known| self.is_good(known)) {
+            Some(known) => known,
+            None => {
+                let found = self.verify(token).await?;
+                verified.insert(name, found.clone());
+                found
+            }
+        };
+        match self.standing(&found) {
+            Standing::Good => Ok(found.principal),
+            Standing::Revoked => Err(Denied::Token("the access token was revoked")),
+            Standing::Unknown => Err(Denied::Unavailable { after: COME_AGAIN }),
         }
-        let found = self.verify(token).await?;
-        let principal = found.principal.clone();
-        verified.insert(name, found);
-        Ok(principal)
     }
 
     /// Whether a token is good still: it has not ended, and its issuer's keys and the roles are as they were.
@@ -105,6 +135,17 @@ impl Gate {
         trusted.authority.generation() == Some(known.generation)
             && trusted.roles.generation() == known.of_roles
             && known.ends_at_s > clock::now().timestamp()
+    }
+
+    /// Whether a token of this server's own was taken back since it was given.
+    fn standing(&self, known: &Verified) -> Standing {
+        let own = self.trusted.get(known.trusted).and_then(|trusted| trusted.own.as_ref());
+        match (own, known.named) {
+            (Some(own), Some((token, family))) => own.standing(token, family),
+            // One that could not be taken back is none of this server's.
+            (Some(_), None) => Standing::Revoked,
+            (None, _) => Standing::Good,
+        }
     }
 
     async fn verify(&self, token: &str) -> Result<Verified, Denied> {
@@ -123,6 +164,7 @@ impl Gate {
                     let of_roles = trusted.roles.generation();
                     let principal = Arc::new(trusted.principal(&claims));
                     return Ok(Verified {
+                        named: named(&claims),
                         principal,
                         ends_at_s: claims.ends_at_s,
                         trusted: index,
@@ -137,9 +179,22 @@ impl Gate {
     }
 }
 
+/// What a token is called: `jti` (RFC 7519 section 4.1.7), and the authorization that it came of.
+fn named(claims: &Claims) -> Option<(Uuid, Uuid)> {
+    let id = |name: &str| claims.all.get(name)?.as_str()?.parse::<Uuid>().ok();
+    Some((id("jti")?, id("fam")?))
+}
+
 impl Trusted {
     fn principal(&self, claims: &Claims) -> Principal {
-        let (actions, grant) = bounded(self.roles.of(claims), self.is_bounded_by_scopes, claims, &self.bases);
+        let roles = self.roles.of(claims);
+        let Bounded { actions, grant, emergency } = match self.own {
+            Some(_) => bounded_own(roles, claims, &self.bases),
+            None => {
+                let (actions, grant) = bounded(roles, self.is_bounded_by_scopes, claims, &self.bases);
+                Bounded { actions, grant, emergency: None }
+            }
+        };
         Principal {
             subject: claims.subject.clone(),
             issuer: Some(claims.issuer.clone()),
@@ -147,6 +202,7 @@ impl Trusted {
             display: claims.display.clone(),
             actions,
             grant,
+            emergency,
         }
     }
 }

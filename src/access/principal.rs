@@ -22,6 +22,8 @@ pub struct Principal {
     pub actions: Actions,
     /// The scopes that bound it; `None`: it is bounded by its roles alone.
     pub grant: Option<Arc<Grant>>,
+    /// Why it acts in an emergency, where it does. Goes into the audit log with each of its accesses.
+    pub emergency: Option<Arc<str>>,
 }
 
 impl Principal {
@@ -41,7 +43,7 @@ impl Principal {
 
     fn named(subject: &str, actions: Actions) -> Self {
         let subject = Arc::from(subject);
-        Self { subject, issuer: None, client: None, display: None, actions, grant: None }
+        Self { subject, issuer: None, client: None, display: None, actions, grant: None, emergency: None }
     }
 }
 

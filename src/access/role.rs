@@ -37,6 +37,8 @@ pub enum Role {
     Auditor,
     /// Rebuilds projections and looks after parked events; sees no clinical data.
     Operator,
+    /// Reads any record in an emergency, after saying why.
+    EmergencyAccess,
 }
 
 /// What a role can be assigned for, besides the workspace as a whole.
@@ -58,11 +60,13 @@ const DICOM: Actions = Actions::of(&[Action::DicomRead, Action::DicomWrite, Acti
 const DEVICES: Actions = Actions::of(&[Action::DeviceSend, Action::DeviceRead, Action::DeviceMap]);
 const AUDITOR: Actions = Actions::of(&[Action::Feed, Action::Events, Action::Verify, Action::Audit]);
 const OPERATOR: Actions = Actions::of(&[Action::Rebuild, Action::Parked, Action::Configuration]);
-const FHIR: Actions = Actions::every().without(DICOM).without(DEVICES).without(AUDITOR).without(OPERATOR);
+const EMERGENCY: Actions = Actions::of(&[Action::BreakGlass]);
+const FHIR: Actions =
+    Actions::every().without(DICOM).without(DEVICES).without(AUDITOR).without(OPERATOR).without(EMERGENCY);
 
 /// All roles: names, where they are assigned, and what they allow. Azure's allow what the definitions of its built-in roles
 /// list, and a reader may also have a resource checked, as in Azure's open-source server.
-const TABLE: [(Role, &str, Kind, Actions); 15] = [
+const TABLE: [(Role, &str, Kind, Actions); 16] = [
     (
         Role::FhirDataReader,
         "FHIR Data Reader",
@@ -106,6 +110,7 @@ const TABLE: [(Role, &str, Kind, Actions); 15] = [
     (Role::MedTechDataOwner, "MedTech Data Owner", Kind::MedTech, DEVICES),
     (Role::Auditor, "Auditor", Kind::Workspace, AUDITOR),
     (Role::Operator, "Operator", Kind::Workspace, OPERATOR),
+    (Role::EmergencyAccess, "Emergency Access", Kind::Workspace, EMERGENCY),
 ];
 
 impl Role {

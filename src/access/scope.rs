@@ -15,7 +15,7 @@ use std::fmt;
 
 use anamnesis_fhir::definitions;
 use anamnesis_projections::search::is_of_results;
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// Characters of all scopes of a token. Launches ask for some dozen types.
 pub const SCOPES_LENGTH_MAX: usize = 16 << 10;
@@ -24,8 +24,11 @@ pub const SCOPES_MAX: usize = 512;
 /// Arguments of one scope: each is one criterion on every row that a search touches.
 pub const ARGUMENTS_MAX: usize = 8;
 
+/// The scope of an emergency: its user gives a reason, and everybody who watches is told.
+pub const BREAK_GLASS: &str = "break-glass";
+
 /// What does not bound what resources may be seen: launch and identity.
-const OTHERS: [&str; 13] = [
+const OTHERS: [&str; 14] = [
     "launch",
     "launch/patient",
     "launch/encounter",
@@ -39,11 +42,19 @@ const OTHERS: [&str; 13] = [
     "launch.patient",
     "launch.encounter",
     "launch.practitioner",
+    BREAK_GLASS,
 ];
 
 /// The search parameters of all types that a scope may have as arguments. Others whose names begin so are no criteria of
 /// one resource, or are not known when it is written.
 const ARGUMENTS_OF_ALL: [&str; 4] = ["_profile", "_security", "_source", "_tag"];
+
+/// The place of the first of these that is no scope, from 1; whether they go together in one token is not looked at.
+#[must_use]
+pub fn unknown(text: &str) -> Option<usize> {
+    let all = text.split(' ').filter(|text| !text.is_empty());
+    all.enumerate().find(|(_, text)| Scopes::parse(text).is_err()).map(|(at, _)| at + 1)
+}
 
 /// The scopes of a token.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -184,6 +195,20 @@ impl Scopes {
         Self::read(text, true)
     }
 
+    /// The scopes that a client is registered for: those of patients, users and systems may stand side by side, which they may
+    /// not in one token. What is none allows nothing.
+    #[must_use]
+    pub fn of_registration(text: &str) -> Self {
+        let mut all = Self::default();
+        for text in text.split(' ').filter(|text| !text.is_empty()).take(SCOPES_MAX) {
+            if let Ok(one) = Self::parse(text) {
+                all.resources.extend(one.resources);
+                all.others.extend(one.others);
+            }
+        }
+        all
+    }
+
     fn read(text: &str, passes_over_others: bool) -> Result<Self, ScopeError> {
         if text.len() > SCOPES_LENGTH_MAX {
             return Err(ScopeError::TooMany);
@@ -229,6 +254,23 @@ impl Scopes {
         &self.resources
     }
 
+    /// What of these lies within those that are allowed: each scope about resources with the letters that one of the allowed ones
+    /// gives for all of what it is about, and those of launch and identity that are named there.
+    #[must_use]
+    pub fn within(&self, allowed: &Self) -> Self {
+        let narrowed = |scope: &Scope| {
+            let covering = allowed.resources.iter().filter(|other| other.covers(scope));
+            let letters = covering.fold(0, |bits, other| bits | other.letters.0) & scope.letters.0;
+            // Letters of the first version stand together or not at all.
+            let is_kept = letters != 0 && (!scope.is_first || letters == scope.letters.0);
+            is_kept.then(|| Scope { letters: Letters(letters), ..scope.clone() })
+        };
+        Self {
+            resources: self.resources.iter().filter_map(narrowed).collect(),
+            others: self.others.iter().filter(|other| allowed.has_other(other)).cloned().collect(),
+        }
+    }
+
     /// Those of launch and identity.
     #[must_use]
     pub fn others(&self) -> &[String] {
@@ -243,6 +285,13 @@ impl Scopes {
 }
 
 impl Scope {
+    /// Whether everything that the other one is about is about this one, letters aside.
+    fn covers(&self, other: &Self) -> bool {
+        self.context == other.context
+            && self.resource_type.is_none_or(|name| other.resource_type == Some(name))
+            && self.arguments.iter().all(|argument| other.arguments.contains(argument))
+    }
+
     /// Whether a text begins as scopes about resources do.
     fn is_begun(text: &str) -> bool {
         let context = text.split_once(['/', '$', '.']).map(|(context, _)| context);
@@ -330,6 +379,33 @@ impl fmt::Display for Context {
             Self::User => "user",
             Self::System => "system",
         })
+    }
+}
+
+impl fmt::Display for Scope {
+    /// As it is asked for.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let letters = match (self.is_first, self.letters) {
+            (false, letters) => letters.to_string(),
+            (true, letters) if letters == Letters::of(&Letter::ALL) => "*".to_owned(),
+            (true, letters) if letters.has(Letter::Read) => "read".to_owned(),
+            (true, _) => "write".to_owned(),
+        };
+        write!(formatter, "{}/{}.{letters}", self.context, self.resource_type.unwrap_or("*"))?;
+        for (index, (name, value)) in self.arguments.iter().enumerate() {
+            let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+            let sign = if index == 0 { '?' } else { '&' };
+            // Names of search parameters have nothing to encode.
+            write!(formatter, "{sign}{name}={}", encode(value))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Scopes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = self.others.iter().cloned().chain(self.resources.iter().map(Scope::to_string));
+        formatter.write_str(&all.collect::<Vec<_>>().join(" "))
     }
 }
 

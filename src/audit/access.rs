@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use anamnesis_audit::rules::BREAK_GLASS;
 use anamnesis_audit::{Action, Agent, Entity, Kind, Outcome, Record};
 use anamnesis_events::{Event, Position, ResourceKey, Version};
 
@@ -39,6 +40,9 @@ struct Noted {
     entries: Vec<(u32, Access)>,
     purpose: Option<String>,
     reason: Option<String>,
+    kind: Option<Kind>,
+    /// What it came to, where that is not what HTTP says.
+    judged: Option<u16>,
 }
 
 /// What all records of a request have in common.
@@ -73,7 +77,13 @@ impl Access {
 
     /// Who asks.
     pub fn by(&self, principal: &Arc<Principal>) {
-        self.note(|noted| noted.principal = Some(Arc::clone(principal)));
+        self.note(|noted| {
+            noted.principal = Some(Arc::clone(principal));
+            if let Some(reason) = &principal.emergency {
+                noted.purpose = Some(BREAK_GLASS.to_owned());
+                noted.reason = Some(reason.to_string());
+            }
+        });
     }
 
     /// What is asked for: an interaction, and the resource that it names.
@@ -88,6 +98,40 @@ impl Access {
                 }
             }
         });
+    }
+
+    /// It is something else than an interaction, and comes to something else than what HTTP says: a sign-in that was refused
+    /// is shown on a page.
+    pub fn is_of(&self, kind: Kind, status: u16) {
+        self.note(|noted| (noted.kind, noted.judged, noted.status) = (Some(kind), Some(status), status));
+    }
+
+    /// Whether anything was asked for yet.
+    #[must_use]
+    pub fn is_noted(&self) -> bool {
+        self.0.as_ref().is_some_and(|noted| !lock(noted).subtype.is_empty())
+    }
+
+    /// Why it was refused, where the status does not say that.
+    pub fn told(&self, why: &str) {
+        self.note(|noted| noted.reason = Some(why.to_owned()));
+    }
+
+    /// The scopes that were granted.
+    pub fn grants(&self, scope: &str) {
+        self.note(|noted| noted.query = Some(format!("scope={scope}")));
+    }
+
+    /// One more thing that the request has led to, which is an access of its own.
+    #[must_use]
+    pub fn next_entry(&self) -> Access {
+        let next = self.0.as_ref().map_or(0, |noted| lock(noted).entries.len());
+        self.entry(next)
+    }
+
+    /// The patient that it is about.
+    pub fn concerns(&self, patient: &str) {
+        self.note(|noted| noted.patient(patient));
     }
 
     /// The query as it was sent, behind the path that it was sent to.
@@ -185,7 +229,7 @@ impl Access {
     pub fn records(&self, surroundings: &Surroundings, status: Option<u16>) -> Vec<Record> {
         let Some(noted) = &self.0 else { return Vec::new() };
         let mut noted = std::mem::take(&mut *lock(noted));
-        noted.status = status.unwrap_or_default();
+        noted.status = noted.judged.or(status).unwrap_or_default();
         let mut entries = std::mem::take(&mut noted.entries);
         entries.sort_by_key(|(index, _)| *index);
         let mut records = Vec::with_capacity(1 + entries.len());
@@ -247,7 +291,7 @@ impl Noted {
             None => Agent { subject: "".into(), address, proxies, ..Agent::default() },
         };
         Record {
-            kind: kind.unwrap_or(Kind::Rest),
+            kind: self.kind.or(kind).unwrap_or(Kind::Rest),
             subtype: self.subtype,
             action: self.action.unwrap_or(Action::E),
             outcome: outcome(self.status),

@@ -177,6 +177,8 @@ fn check(text: &str) {
     assert!(contexts.windows(2).all(|pair| pair[0] == pair[1]), "{text}");
     let versions: Vec<_> = scopes.resources().iter().map(|scope| scope.is_first).collect();
     assert!(versions.windows(2).all(|pair| pair[0] == pair[1]), "{text}");
+    assert_eq!(Scopes::parse(&scopes.to_string()).as_ref(), Ok(&scopes), "written and read again: {text}");
+    assert_eq!(scopes.within(&scopes), scopes, "{text}");
 }
 
 proptest! {
@@ -204,5 +206,31 @@ proptest! {
         let scope = one(&format!("{context}{separator}{name}.{names}"));
         prop_assert_eq!(scope.resource_type, Some(name));
         prop_assert_eq!((scope.context, scope.letters), (context, Letters::of(&letters)));
+    }
+}
+
+fn narrowed(asked: &str, allowed: &str) -> String {
+    Scopes::parse(asked).unwrap().within(&Scopes::parse(allowed).unwrap()).to_string()
+}
+
+#[test]
+fn scopes_are_narrowed_to_those_that_are_allowed() {
+    for (asked, allowed, granted) in [
+        ("patient/*.rs", "patient/*.rs", "patient/*.rs"),
+        ("patient/Observation.cruds", "patient/*.rs", "patient/Observation.rs"),
+        ("patient/*.rs", "patient/Observation.rs", ""),
+        ("patient/Observation.rs", "patient/Observation.rs?category=laboratory", ""),
+        (
+            "patient/Observation.rs?category=laboratory",
+            "patient/Observation.r patient/*.s",
+            "patient/Observation.rs?category=laboratory",
+        ),
+        ("user/Observation.rs", "patient/Observation.rs", ""),
+        ("patient/Patient.read", "patient/*.rs", "patient/Patient.read"),
+        ("patient/Patient.*", "patient/*.rs", ""),
+        ("openid launch/patient offline_access", "openid launch/patient", "openid launch/patient"),
+        ("break-glass patient/*.rs", "patient/*.rs", "patient/*.rs"),
+    ] {
+        assert_eq!(narrowed(asked, allowed), granted, "{asked} within {allowed}");
     }
 }

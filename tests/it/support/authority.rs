@@ -175,7 +175,7 @@ impl Authority {
             algorithms: ALGORITHMS.map(|(_, algorithm)| algorithm).into(),
             expected: Arc::new(expected),
         };
-        Trusted { authority, roles, is_bounded_by_scopes: false, bases: Vec::new() }
+        Trusted { authority, roles, is_bounded_by_scopes: false, own: None, bases: Vec::new() }
     }
 
     /// A gate for which every role is assigned to the user of the same name.
