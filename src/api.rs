@@ -71,8 +71,9 @@ use actix_web::web::{self, ServiceConfig};
 use audited::audited;
 
 pub use answer::Answer;
+pub(crate) use audited::access as noted;
 pub use body::Arriving;
-pub use call::{Body, Call, Conditions, Request};
+pub use call::{Body, Call, CheckedQuery, Conditions, Request};
 pub use complexity::Complexity;
 pub use dispatch::dispatch;
 pub(crate) use feed::event_line;
@@ -90,6 +91,7 @@ pub use validation::{Checked, ValidationOptions};
 /// Mounts all services, and what each workspace has for operators and subscribers.
 pub fn configure(services: Services) -> impl FnOnce(&mut ServiceConfig) {
     move |config| {
+        let smarts = services.clone();
         config
             .app_data(web::Data::new(services))
             .service(operator::at("$actors", "GET").route(web::get().to(actors::list)).wrap(from_fn(audited)))
@@ -109,6 +111,7 @@ pub fn configure(services: Services) -> impl FnOnce(&mut ServiceConfig) {
                 operator::at("$unpark", "POST").route(web::post().to(unpark::unpark)).wrap(from_fn(audited)),
             )
             .configure(audit_trail_routes)
+            .configure(|config| smart_routes(config, &smarts))
             .service(
                 // Nothing is there; that somebody has asked is on record all the same.
                 web::resource(["/{workspace}", "/{workspace}/"])
@@ -120,6 +123,20 @@ pub fn configure(services: Services) -> impl FnOnce(&mut ServiceConfig) {
                     .wrap(from_fn(audited))
                     .default_service(web::to(http::serve)),
             );
+    }
+}
+
+/// Services that have an authorization server: its addresses come first, and all others are those of the service.
+fn smart_routes(config: &mut ServiceConfig, services: &Services) {
+    for ((workspace, service), smart) in services.smarts() {
+        // Names of workspaces and services mean nothing in a pattern.
+        let scope = web::scope(&format!("/{{workspace:{workspace}}}/{{service:{service}}}"));
+        config.service(
+            scope
+                .wrap(from_fn(audited))
+                .configure(|routes| smart.configure(routes))
+                .default_service(web::to(http::serve)),
+        );
     }
 }
 

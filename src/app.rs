@@ -14,6 +14,7 @@ mod parts;
 mod reload;
 mod routes;
 mod signals;
+mod smart;
 mod subscriptions;
 mod workspace;
 

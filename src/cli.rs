@@ -19,6 +19,7 @@ mod store;
 mod synth;
 mod terminology;
 mod token;
+mod users;
 mod verify;
 
 use std::process::ExitCode;
@@ -48,6 +49,7 @@ const FAILED: u8 = 1;
   anamnesis audit verify               checks that no record of an access was changed, lost or added
   anamnesis replay --resource Patient/1   who changed a resource, and when
   anamnesis keys status                how the keys stand with which the store is encrypted
+  anamnesis users add ann              somebody who may sign in for SMART apps
   anamnesis rebuild search             builds the search index again while the server goes on
 
 `anamnesis help <COMMAND>` tells more about a command.
@@ -74,6 +76,7 @@ enum Command {
     Parked(parked::Arguments),
     Record(record::Arguments),
     Keys(keys::Arguments),
+    Users(users::Arguments),
 }
 
 /// Reads the command line and carries it out. What goes wrong is told in one line on standard error.
@@ -94,6 +97,7 @@ pub fn run() -> ExitCode {
         Command::Parked(arguments) => parked::run(arguments),
         Command::Record(arguments) => record::run(arguments),
         Command::Keys(arguments) => keys::run(arguments),
+        Command::Users(arguments) => users::run(arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -24,6 +24,7 @@ pub mod profiles;
 pub mod purges;
 pub mod reads;
 pub mod search_parameters;
+pub mod smart;
 pub mod subscriptions;
 pub mod synth;
 pub mod telemetry;

@@ -84,6 +84,14 @@ pub(super) async fn admit(
     Ok(principal)
 }
 
+/// Who asks at an address beside the interactions.
+///
+/// # Errors
+/// As [`admit`].
+pub(crate) async fn caller(request: &HttpRequest, gate: &Gate) -> Result<Arc<Principal>, Failure> {
+    admit(request, gate, None).await
+}
+
 /// What is served to everybody: what the server can do, and which methods there are.
 fn is_public(method: &Method, place: &Place) -> bool {
     let found = interaction::find(method, place);

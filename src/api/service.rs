@@ -9,6 +9,7 @@ use anamnesis_events::Log;
 use anamnesis_projections::Supervisor;
 use anamnesis_projections::search::{DateEquals, SearchIndex};
 use anamnesis_projections::terminology::TerminologyIndex;
+use anamnesis_smart::SmartServer;
 use tokio_util::sync::CancellationToken;
 
 use super::body::Arriving;
@@ -275,6 +276,8 @@ pub struct Services {
     gates: Arc<HashMap<String, Arc<Gate>>>,
     stopping: CancellationToken,
     audits: Arc<HashMap<String, Audit>>,
+    /// Authorization servers, by workspace and service.
+    smarts: Arc<Vec<((String, String), SmartServer)>>,
 }
 
 impl Services {
@@ -310,6 +313,18 @@ impl Services {
     pub fn with_audits(mut self, audits: HashMap<String, Audit>) -> Self {
         self.audits = Arc::new(audits);
         self
+    }
+
+    /// The same with authorization servers, by workspace and service.
+    #[must_use]
+    pub fn with_smarts(mut self, smarts: Vec<((String, String), SmartServer)>) -> Self {
+        self.smarts = Arc::new(smarts);
+        self
+    }
+
+    /// The authorization servers, by workspace and service.
+    pub(crate) fn smarts(&self) -> &[((String, String), SmartServer)] {
+        &self.smarts
     }
 
     /// The audit log of a workspace, where it has one.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use url::Url;
 
+use super::smart::Smart;
 use crate::access::assignment::{Holder, Roles};
 use crate::access::gate::{Gate, Trusted};
 use crate::access::role::Role;
@@ -65,11 +66,32 @@ impl Authorities {
     fn gate(
         &mut self,
         place: Place,
-        own: &AuthenticationSettings,
-        public_url: Option<&str>,
+        (own, public_url): (&AuthenticationSettings, Option<&str>),
         assignments: &[&[RoleAssignment]],
+        smart: Option<&Smart>,
     ) -> anyhow::Result<Arc<Gate>> {
-        let Some(address) = &own.authority else { return Ok(Gate::open()) };
+        // The authorization server asks for the same roles, and has to know of their changes.
+        let roles = match smart {
+            Some(smart) => smart.roles.clone(),
+            None => roles(own, assignments)?,
+        };
+        self.roles.push((place, roles.clone()));
+        let smart = smart.map(|smart| smart.trusted(own.clock_skew_s));
+        let asked = match &own.authority {
+            Some(address) => Some(self.trusted((own, address), public_url, roles)?),
+            None => None,
+        };
+        let trusted: Vec<Trusted> = asked.into_iter().chain(smart).collect();
+        Ok(if trusted.is_empty() { Gate::open() } else { Gate::guarded(trusted) })
+    }
+
+    /// An authority that is asked for its keys.
+    fn trusted(
+        &mut self,
+        (own, address): (&AuthenticationSettings, &str),
+        public_url: Option<&str>,
+        roles: Roles,
+    ) -> anyhow::Result<Trusted> {
         let source = Source::Asked(self.keeper(address, own)?);
         let named = |(name, it): &(&str, _)| own.algorithms.iter().any(|own| own == name).then_some(*it);
         let expected = Expected {
@@ -86,10 +108,8 @@ impl Authorities {
             algorithms: ALGORITHMS.iter().filter_map(named).collect(),
             expected: Arc::new(expected),
         };
-        let roles = roles(own, assignments)?;
-        self.roles.push((place, roles.clone()));
         let bases = public_url.map(|url| url.trim_end_matches('/').to_owned()).into_iter().collect();
-        Ok(Gate::guarded(vec![Trusted { authority, roles, is_bounded_by_scopes: false, bases }]))
+        Ok(Trusted { authority, roles, is_bounded_by_scopes: false, own: None, bases })
     }
 
     /// The gate of what a workspace has beside its services, where it has an authority of its own.
@@ -102,10 +122,10 @@ impl Authorities {
         workspace: &WorkspaceSettings,
     ) -> anyhow::Result<Option<Arc<Gate>>> {
         let own = &workspace.authentication;
-        if own.audiences(None).is_empty() || !own.is_configured() {
+        if own.audiences(None).is_empty() || own.authority.is_none() {
             return Ok(None);
         }
-        self.gate((name.to_owned(), None), own, None, &[&workspace.role_assignments]).map(Some)
+        self.gate((name.to_owned(), None), (own, None), &[&workspace.role_assignments], None).map(Some)
     }
 
     fn keeper(&mut self, address: &str, own: &AuthenticationSettings) -> anyhow::Result<Arc<Keeper>> {
@@ -141,19 +161,32 @@ pub(super) fn guard(
     services: &mut [Service],
     (name, workspace): (&str, &WorkspaceSettings),
     authorities: &mut Authorities,
+    smarts: &[Smart],
 ) -> anyhow::Result<Option<Arc<Gate>>> {
     for service in services {
         let own = workspace.services.get(&service.name).context("a service has no settings")?;
         let assignments = [workspace.role_assignments.as_slice(), own.role_assignments.as_slice()];
+        let smart = smarts.iter().find(|smart| smart.is_of(service));
         let place = (name.to_owned(), Some(service.name.clone()));
-        let gate = authorities.gate(place, &own.authentication, own.public_url.as_deref(), &assignments)?;
+        let public_url = own.public_url.as_deref();
+        let gate = authorities.gate(place, (&own.authentication, public_url), &assignments, smart)?;
         *service = service.clone().with_gate(gate);
+        if let Some(smart) = smart {
+            *service = service.clone().with_security(smart.endpoints());
+        }
         service.share(!own.cors.allowed_origins.is_empty());
     }
     authorities.of_workspace(name, workspace)
 }
 
-fn roles(own: &AuthenticationSettings, assignments: &[&[RoleAssignment]]) -> anyhow::Result<Roles> {
+/// Who has which role, as it is configured.
+///
+/// # Errors
+/// There is no such role.
+pub(super) fn roles(
+    own: &AuthenticationSettings,
+    assignments: &[&[RoleAssignment]],
+) -> anyhow::Result<Roles> {
     let named = |name: &str| Role::named(name).with_context(|| format!("there is no role `{name}`"));
     let mut roles = Roles::default();
     for assignment in assignments.iter().copied().flatten() {

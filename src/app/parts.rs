@@ -9,6 +9,7 @@ use crate::telemetry::Metrics;
 
 use super::access::{self, Assignments, Authorities};
 use super::health::{self, Health};
+use super::smart::Smart;
 use super::workspace::Workspace;
 use crate::api::Services;
 
@@ -76,7 +77,9 @@ impl Parts {
         let (mut authorities, mut gates) = (Authorities::default(), HashMap::new());
         for (name, own) in &settings.workspaces {
             let mut workspace = Workspace::open(name, own, &settings, &addresses, &shared).await?;
-            if let Some(gate) = access::guard(&mut workspace.services, (name, own), &mut authorities)? {
+            if let Some(gate) =
+                access::guard(&mut workspace.services, (name, own), &mut authorities, &workspace.smarts)?
+            {
                 gates.insert(name.clone(), gate);
             }
             checks.extend(workspace.checks());
@@ -86,6 +89,11 @@ impl Parts {
             Services::new(workspaces.iter().flat_map(|workspace| workspace.services.clone()).collect());
         let services =
             services.with_gates(gates).with_audits(workspaces.iter().filter_map(Workspace::audit).collect());
+        let smarts = workspaces.iter().flat_map(|workspace| &workspace.smarts);
+        let services = services.with_smarts(smarts.map(Smart::mounted).collect());
+        for smart in workspaces.iter().flat_map(|workspace| &workspace.smarts) {
+            smart.begin(&services);
+        }
         let health = Health::new(checks);
         let live = Live::new(settings.clone());
         let assignments = authorities.assignments();

@@ -17,6 +17,7 @@ use super::audit::Auditing;
 use super::health::Check;
 use super::live::Live;
 use super::parts::{Addresses, Shared};
+use super::smart::Smart;
 use super::subscriptions;
 use crate::actors::{ActorOptions, Compartments};
 use crate::api::{ApiOptions, Checked, Complexity, Service, ValidationOptions};
@@ -48,6 +49,8 @@ pub(super) struct Workspace {
     keeper: Arc<Keeper>,
     purges: Arc<Purges>,
     auditing: Option<Auditing>,
+    /// The authorization servers of its services.
+    pub(super) smarts: Vec<Smart>,
 }
 
 impl Workspace {
@@ -59,17 +62,7 @@ impl Workspace {
         addresses: &Addresses,
         shared: &Shared,
     ) -> anyhow::Result<Self> {
-        let options = LogOptions {
-            pool_size: settings.database.connections_max,
-            runtime: Some(tokio::runtime::Handle::current()),
-            clock: Arc::new(clock::now),
-            encryption: encryption::of(&workspace.encryption)
-                .with_context(|| format!("the master key of the workspace `{name}`"))?,
-            ..LogOptions::default()
-        };
-        let log = Log::open(&addresses.database, name, options)
-            .await
-            .with_context(|| format!("cannot open the log of the workspace `{name}`"))?;
+        let log = open_log(name, (settings, workspace), &addresses.database).await?;
         let client = connect(&addresses.nats).await?;
         let (search, index) = search(&log, &client, (settings, &workspace.search), addresses)
             .await
@@ -114,8 +107,8 @@ impl Workspace {
             services.push(service.with_subscriptions(serving));
         }
         let (purges, services) = purging(&log, services);
-        let first = workspace.services.keys().next().map_or("fhir", String::as_str);
-        let relay = Relay::start(log.clone(), client, relay_options(name, first, &workspace.feed));
+        let smarts = Smart::of_workspace(name, (settings, workspace), &addresses.database).await?;
+        let relay = relay(&log, client, workspace);
         let relay_status = relay.status();
         Ok(Self {
             services,
@@ -128,6 +121,7 @@ impl Workspace {
             keeper,
             purges,
             auditing,
+            smarts,
         })
     }
 
@@ -199,6 +193,9 @@ impl Workspace {
             subscriptions.stop().await;
         }
         self.purges.stop().await;
+        for smart in &self.smarts {
+            smart.close().await;
+        }
         for service in &self.services {
             service.compartments.stop();
         }
@@ -232,6 +229,30 @@ fn purging(log: &Log, services: Vec<Service>) -> (Arc<Purges>, Vec<Service>) {
     let purges = Purges::start(log, compartments.collect());
     let services = services.into_iter().map(|service| service.with_purges(purges.clone())).collect();
     (purges, services)
+}
+
+async fn open_log(
+    name: &str,
+    (settings, workspace): (&Settings, &WorkspaceSettings),
+    database: &str,
+) -> anyhow::Result<Log> {
+    let options = LogOptions {
+        pool_size: settings.database.connections_max,
+        runtime: Some(tokio::runtime::Handle::current()),
+        clock: Arc::new(clock::now),
+        encryption: encryption::of(&workspace.encryption)
+            .with_context(|| format!("the master key of the workspace `{name}`"))?,
+        ..LogOptions::default()
+    };
+    Log::open(database, name, options)
+        .await
+        .with_context(|| format!("cannot open the log of the workspace `{name}`"))
+}
+
+/// Carries what is recorded to the stream.
+fn relay(log: &Log, client: async_nats::Client, workspace: &WorkspaceSettings) -> Relay {
+    let first = workspace.services.keys().next().map_or("fhir", String::as_str);
+    Relay::start(log.clone(), client, relay_options(log.workspace(), first, &workspace.feed))
 }
 
 fn relay_options(workspace: &str, service: &str, feed: &FeedSettings) -> RelayOptions {

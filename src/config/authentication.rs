@@ -50,7 +50,7 @@ pub struct AuthenticationSettings {
     pub keys_refresh_s: u64,
     /// How long its last keys are taken while it cannot be asked, in seconds.
     pub keys_stale_max_s: u64,
-    /// Whether this server has an authorization server of its own for SMART apps.
+    /// Whether this server has an authorization server of its own for SMART apps, whose tokens are taken beside those of the authority.
     #[serde(rename = "smartProxyEnabled")]
     pub smart_proxy_enabled: bool,
 }
@@ -110,7 +110,7 @@ impl AuthenticationSettings {
     /// Whether anybody is asked who they are.
     #[must_use]
     pub fn is_configured(&self) -> bool {
-        self.authority.is_some()
+        self.authority.is_some() || self.smart_proxy_enabled
     }
 
     /// The audiences that tokens may be for.
@@ -169,9 +169,6 @@ pub(super) fn of_service(path: &str, service: &ServiceSettings, findings: &mut F
     let own = &service.authentication;
     let path = format!("{path}.authenticationConfiguration");
     let mut wrong = |name: &str, message: String| findings.add(format!("{path}.{name}"), message);
-    if own.smart_proxy_enabled {
-        wrong("smartProxyEnabled", "there is no authorization server for SMART apps yet".to_owned());
-    }
     for name in &own.algorithms {
         let known = crate::access::token::jwt::ALGORITHMS.map(|(name, _)| name);
         if !known.contains(&name.as_str()) {
@@ -215,7 +212,7 @@ pub(super) fn of_service(path: &str, service: &ServiceSettings, findings: &mut F
 }
 
 /// Checks the address of an authority: it is trusted, so that it has to be who answers there.
-fn address(text: &str) -> Result<(), &'static str> {
+pub(super) fn address(text: &str) -> Result<(), &'static str> {
     let url: Url = text.parse().map_err(|_| "is no address")?;
     let is_loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",

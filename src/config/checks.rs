@@ -13,6 +13,7 @@ use super::audit::AuditSettings;
 use super::authentication;
 use super::problem::Problem;
 use super::settings::Settings;
+use super::smart;
 use super::sources::Read;
 use super::workspace::{AUDIT, RESERVED_NAMES, ServiceSettings, WorkspaceSettings};
 use crate::audit::Networks;
@@ -59,6 +60,15 @@ pub(super) fn check(read: &mut Read) {
     let mut public = BTreeMap::new();
     for (name, workspace) in &read.settings.workspaces {
         of_workspace(name, workspace, &mut public, &mut findings);
+        let is_loopback = is_loopback(read.settings.listen.ip());
+        for (service, own) in &workspace.services {
+            smart::of_service(
+                &format!("workspaces.{name}.services.{service}"),
+                own,
+                is_loopback,
+                &mut findings,
+            );
+        }
     }
     let told: Vec<Arc<str>> = read.problems.iter().map(|problem| problem.place().path.clone()).collect();
     let empty = findings.empty.into_iter();
@@ -178,6 +188,7 @@ fn of_workspace(name: &str, workspace: &WorkspaceSettings, public: &mut Public, 
     );
     workspace.encryption.check(&format!("{path}.encryption"), findings);
     workspace.limits.check(&format!("{path}.limits"), findings);
+    workspace.smart.check(&format!("{path}.smart"), findings);
     of_audit(&format!("{path}.audit"), &workspace.audit, findings);
     if workspace.services.contains_key(AUDIT) {
         let message = format!("no service can be named `{AUDIT}`: the audit log is found there");

@@ -331,10 +331,6 @@ fn an_authority_that_cannot_be_trusted_is_refused() {
             "authority = 'https://id.example'\naudience = 'x'\napp_roles = { a = 'Reader' }",
             "no role `Reader`",
         ),
-        (
-            "authority = 'https://id.example'\naudience = 'x'\nsmartProxyEnabled = true",
-            "no authorization server",
-        ),
     ] {
         let message = load(&format!("[authenticationConfiguration]\n{own}\n"), &[], vec![]).unwrap_err();
         assert!(message.contains(words), "{own}: {message}");
@@ -345,4 +341,61 @@ fn an_authority_that_cannot_be_trusted_is_refused() {
         let file = format!("[authenticationConfiguration]\nauthority = '{address}'\naudience = 'x'\n");
         assert!(load(&file, &[], vec![]).is_ok(), "{address}");
     }
+}
+
+#[test]
+fn an_app_that_makes_no_sense_is_refused_with_its_place() {
+    let app = |own: &str| {
+        let file = format!(
+            "authenticationConfiguration.smartProxyEnabled = true\n[[smart.clients]]\nclient_id = 'a'\nclient_name = 'A'\n{own}\n"
+        );
+        load(&file, &[], vec![]).map(|_| ()).map_err(|error| error.clone())
+    };
+    let secret = "client_secret = 'abcdefghijklmnopqrstuvwxyz012345'";
+    for own in [
+        "scope = 'patient/*.rs system/*.rs'\nredirect_uris = ['https://a.example/back?x=1', 'http://127.0.0.1/b']",
+        "scope = 'patient/*.read'\nredirect_uris = ['org.example.app:/back']",
+        &format!("scope = 'system/*.rs'\ntoken_endpoint_auth_method = 'client_secret_basic'\n{secret}"),
+        "scope = 'system/*.rs'\ntoken_endpoint_auth_method = 'private_key_jwt'\njwks_uri = 'https://a.example/keys'",
+    ] {
+        assert_eq!(app(own), Ok(()), "{own}");
+    }
+    for (own, words) in [
+        ("scope = 'patient/*.rs patients'\nredirect_uris = ['https://a.example']", "2. of them is no scope"),
+        ("scope = 'patient/*.rs'\nredirect_uris = ['http://a.example']", "must be https"),
+        ("scope = 'patient/*.rs'\nredirect_uris = ['https://a.example#x']", "has no fragment"),
+        ("scope = 'patient/*.rs'\nredirect_uris = ['javascript:alert(1)']", "with a dot in it"),
+        ("scope = 'patient/*.rs'", "says who it is"),
+        (
+            "scope = 'system/*.rs'\ntoken_endpoint_auth_method = 'client_secret_post'",
+            "`client_secret` is missing",
+        ),
+        ("scope = 'system/*.rs'\ntoken_endpoint_auth_method = 'private_key_jwt'", "`jwks_uri` is needed"),
+        (
+            "scope = 'system/*.rs'\ntoken_endpoint_auth_method = 'client_secret_post'\nclient_secret = 'short'",
+            "fewer than 32",
+        ),
+        (
+            "scope = 'x'\ngrant_types = ['authorization_code']\ntoken_endpoint_auth_method = 'none'",
+            "would not get back",
+        ),
+    ] {
+        let message = app(own).unwrap_err();
+        assert!(message.contains(words) && message.contains("smart.clients"), "{own}: {message}");
+    }
+}
+
+#[test]
+fn who_signs_people_in_has_an_address_of_its_own() {
+    let file = |url: &str| {
+        format!(
+            "listen = '0.0.0.0:80'\n[workspaces.a.services.one]\nkind = 'fhir'\n{url}\n\
+             authenticationConfiguration = {{ smartProxyEnabled = true }}\n"
+        )
+    };
+    assert!(load(&file("public_url = 'https://a.example/fhir'"), &[], vec![]).is_ok());
+    let message = load(&file(""), &[], vec![]).unwrap_err();
+    assert!(message.contains("needs the `public_url`"), "{message}");
+    let message = load(&file("public_url = 'http://a.example/fhir'"), &[], vec![]).unwrap_err();
+    assert!(message.contains("people sign in there"), "{message}");
 }

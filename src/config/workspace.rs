@@ -17,6 +17,7 @@ use super::feed::FeedSettings;
 use super::fhir::FhirSettings;
 use super::limits::LimitSettings;
 use super::search::SearchSettings;
+use super::smart::SmartSettings;
 use super::subscriptions::SubscriptionSettings;
 
 /// What the name of a workspace and of a service is: they stand in addresses and in NATS subjects, where dots, spaces and
@@ -50,6 +51,8 @@ pub struct WorkspaceSettings {
     pub role_assignments: Vec<RoleAssignment>,
     /// How many requests it takes.
     pub limits: LimitSettings,
+    /// The authorization server that services with `smartProxyEnabled` have.
+    pub smart: SmartSettings,
     /// What is put on record of accesses.
     pub audit: AuditSettings,
 }
@@ -74,6 +77,7 @@ impl Default for WorkspaceSettings {
             authentication: AuthenticationSettings::default(),
             role_assignments: Vec::new(),
             limits: LimitSettings::default(),
+            smart: SmartSettings::default(),
             audit: AuditSettings::default(),
         }
     }

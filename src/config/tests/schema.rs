@@ -8,7 +8,7 @@ use crate::config::schema::{Leaf, leaves};
 const PAGE: &str = include_str!("../../../docs/configuration.md");
 
 /// Files, and whether a server can start with them.
-const SAMPLES: [(&str, bool); 44] = [
+const SAMPLES: [(&str, bool); 50] = [
     ("", true),
     ("data = 'x'", true),
     ("data = 7", false),
@@ -55,6 +55,22 @@ const SAMPLES: [(&str, bool); 44] = [
     ("search = { criteria_max = 5, links_max = 0 }", true),
     ("database = { url = 'postgresql://u@h/d' }", true),
     ("database = { url = { vault = 'x' } }", false),
+    ("smart = { open_registration = true, access_token_s = 60 }", true),
+    ("smart = { access_token_s = 0 }", false),
+    (
+        "smart = { clients = [{ client_id = 'a', client_name = 'A', scope = 'launch/patient patient/*.rs', \
+      redirect_uris = ['https://a.example/back'] }] }",
+        true,
+    ),
+    (
+        "smart = { clients = [{ client_id = 'a', client_name = 'A', scope = 'patient/*.rs', secret = 'x' }] }",
+        false,
+    ),
+    ("smart = { clients = [{ client_id = 'a' }] }", false),
+    (
+        "workspaces = { a = { services = { b = { kind = 'fhir', smart = { open_registration = true } } } } }",
+        false,
+    ),
     ("subscriptions = { topics = { 'http://a' = { resource = 'Patient', on = ['create'] } } }", true),
 ];
 
