@@ -2,9 +2,18 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+
+/// The line with the token that everything is asked with, where there is one.
+static AUTHORIZATION: OnceLock<String> = OnceLock::new();
+
+/// Has everything be asked with a token from now on.
+pub(crate) fn ask_with(token: &str) {
+    let _again = AUTHORIZATION.set(format!("Authorization: Bearer {token}\r\n"));
+}
 
 /// One connection; used by one thread.
 pub(crate) struct Client {
@@ -77,7 +86,8 @@ impl Client {
     ) -> anyhow::Result<Answer<'_>> {
         self.request.clear();
         let (base, host, length) = (&self.base, &self.host, body.len());
-        write!(self.request, "{method} {base}{path} HTTP/1.1\r\nHost: {host}\r\n{headers}")?;
+        let authorization = AUTHORIZATION.get().map_or("", String::as_str);
+        write!(self.request, "{method} {base}{path} HTTP/1.1\r\nHost: {host}\r\n{authorization}{headers}")?;
         if !body.is_empty() {
             write!(self.request, "Content-Length: {length}\r\n")?;
         }

@@ -1,13 +1,19 @@
 //! The load benchmark: a real server with its Postgres and NATS, and clients on the same machine.
 //!
-//! `cargo bench --bench load -- [--runs 5] [--seconds 5] [--resources 100000] [--only create,read] [--server URL]`
+//! `cargo bench --bench load -- [--runs 5] [--seconds 5] [--resources 100000] [--only create,read] [--access both]
+//! [--server URL]`
 //!
 //! Measured are, by these names: `read`, `search`, `transaction`, `create`, `latency` (until a write is searchable and in
 //! the feed, at half the rate of creates), `store` (bytes, memory), `rebuild` (of the search
 //! index), `replay`, `start`; and `shapes`, which is only measured when it is named: thirty-five shapes of queries over a
 //! store of its own, of `--patients 8200` invented patients (a million resources). Prints the machine, its fsync rate, and medians over the runs with CPU time per request of everything that serves.
+//! With `--access token`, `audited` or `both` the server takes tokens alone, puts accesses on record, or does both.
 //! Without `--server` it starts the release server on a fresh folder under the target directory.
 
+mod access;
+#[path = "../../tests/it/support/authority.rs"]
+#[allow(dead_code, reason = "the tests use more of it")]
+mod authority;
 mod client;
 mod data;
 mod latency;
@@ -39,6 +45,8 @@ pub(crate) struct Options {
     pub(crate) only: Vec<String>,
     /// Address of a running service (`http://127.0.0.1:8080/default/fhir`) instead of an own server.
     pub(crate) server: Option<String>,
+    /// How the own server is guarded.
+    pub(crate) access: access::Access,
     /// Where the own server keeps its data.
     pub(crate) data: Option<std::path::PathBuf>,
 }
@@ -57,6 +65,7 @@ fn options() -> anyhow::Result<Options> {
         patients: 8200,
         only: Vec::new(),
         server: None,
+        access: access::Access::Open,
         data: None,
     };
     let mut arguments = std::env::args().skip(1);
@@ -72,6 +81,7 @@ fn options() -> anyhow::Result<Options> {
             "--patients" => options.patients = value.parse()?,
             "--only" => options.only = value.split(',').map(str::to_owned).collect(),
             "--server" => options.server = Some(value),
+            "--access" => options.access = access::Access::named(&value)?,
             "--data" => options.data = Some(value.into()),
             other => bail!("unknown option {other}"),
         }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use crate::Options;
-use crate::client::Client;
+use crate::access::Guarded;
+use crate::client::{Client, ask_with};
 
 /// A server that answers.
 pub(crate) struct Server {
@@ -22,6 +23,9 @@ pub(crate) struct Server {
 struct Own {
     child: Child,
     folder: PathBuf,
+    settings: PathBuf,
+    /// Lives as long as the server.
+    _guarded: Guarded,
 }
 
 const LISTEN: &str = "127.0.0.1:18080";
@@ -49,7 +53,13 @@ impl Server {
         };
         let start = Instant::now();
         let root = format!("http://{LISTEN}");
-        let own = Some(Own { child: launch(&folder)?, folder });
+        let guarded = Guarded::start(options.access);
+        if let Some(token) = &guarded.token {
+            ask_with(token);
+        }
+        let settings = guarded.write(&folder.with_extension("settings"))?;
+        let child = launch(&folder, &settings)?;
+        let own = Some(Own { child, folder, settings, _guarded: guarded });
         let server = Self { base: format!("{root}/default/fhir"), root, own };
         server.wait_ready(start)?;
         println!("start:   {} ms to ready, on a fresh folder", start.elapsed().as_millis());
@@ -63,7 +73,7 @@ impl Server {
         Command::new("kill").args([signal, &own.child.id().to_string()]).status()?;
         own.child.wait()?;
         let start = Instant::now();
-        own.child = launch(&own.folder)?;
+        own.child = launch(&own.folder, &own.settings)?;
         self.wait_ready(start)?;
         Ok(Some(start.elapsed()))
     }
@@ -114,10 +124,12 @@ impl Server {
     }
 }
 
-fn launch(folder: &Path) -> anyhow::Result<Child> {
+fn launch(folder: &Path, settings: &Path) -> anyhow::Result<Child> {
     Command::new(env!("CARGO_BIN_EXE_anamnesis"))
         .args(["serve", "--listen", LISTEN, "--log-filter", "warn", "--data"])
         .arg(folder)
+        .arg("--config")
+        .arg(settings)
         .stdout(Stdio::null())
         .stdin(Stdio::null())
         .spawn()
