@@ -8,7 +8,7 @@ use reqwest::Method;
 use crate::{corpus, server, testscript};
 
 const BULK: &str = "there is no bulk export yet";
-const SMART: &str = "there is no authorization yet";
+const SMART: &str = "the service of this test has no authorization server; see below";
 
 /// Scripts that do not pass, and why.
 const NOT_PASSED: &[(&str, &str)] = &[
@@ -70,6 +70,22 @@ fn the_base_scripts_pass_where_unknown_parameters_are_refused() {
             server.send(Method::POST, "", &bundle.text).await.json(200);
         }
         for script in of_base {
+            testscript::run(&script.json, &server)
+                .await
+                .unwrap_or_else(|failure| panic!("{}: {failure}", script.name));
+        }
+    });
+}
+
+/// A service that has an authorization server of its own says so.
+#[test]
+fn the_scripts_of_smart_pass_where_there_is_an_authorization_server() {
+    let scripts = corpus::test_scripts();
+    let of_smart: Vec<_> = scripts.iter().filter(|script| script.name.starts_with("smart-on-fhir")).collect();
+    assert_eq!(of_smart.len(), 8);
+    let settings = [("ANAMNESIS_AUTHENTICATIONCONFIGURATION_SMARTPROXYENABLED", "true")];
+    server::test_with(&settings, |server| async move {
+        for script in of_smart {
             testscript::run(&script.json, &server)
                 .await
                 .unwrap_or_else(|failure| panic!("{}: {failure}", script.name));
