@@ -53,20 +53,29 @@ fn everything_that_is_wrong_is_told_in_the_same_words() {
 
 #[test]
 fn it_takes_as_long_where_there_is_no_such_user() {
-    test(|world| async move {
-        world.person("grete", None).await;
-        let (mut browser, page) = first_page(&world).await;
-        let mut shortest = [Duration::MAX; 2];
-        for _ in 0..3 {
-            for (at, name) in ["grete", "nobody"].into_iter().enumerate() {
-                let begun = Instant::now();
-                browser.submit(&page, "sign-in", &[("name", name), ("password", "what a password")]).await;
-                shortest[at] = shortest[at].min(begun.elapsed());
+    test_with(
+        |options| options.attempts_max = 1_000,
+        |world| async move {
+            world.person("grete", None).await;
+            let (mut browser, page) = first_page(&world).await;
+            let mut shortest = [Duration::MAX; 2];
+            // The machine may have other things to do, so the shortest of several times counts.
+            for _ in 0..30 {
+                for (at, name) in ["grete", "nobody"].into_iter().enumerate() {
+                    let begun = Instant::now();
+                    browser
+                        .submit(&page, "sign-in", &[("name", name), ("password", "what a password")])
+                        .await;
+                    shortest[at] = shortest[at].min(begun.elapsed());
+                }
+                let [somebody, nobody] = shortest;
+                if nobody * 2 > somebody && somebody * 2 > nobody {
+                    return;
+                }
             }
-        }
-        let [somebody, nobody] = shortest;
-        assert!(nobody * 2 > somebody && somebody * 2 > nobody, "{somebody:?} {nobody:?}");
-    });
+            panic!("it can be told from the time: {shortest:?}");
+        },
+    );
 }
 
 #[test]
