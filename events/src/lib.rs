@@ -45,8 +45,8 @@ pub use idempotency::{Idempotency, NOTE_BYTES_MAX, Remembered};
 pub use kind::{Erases, Kind, Operation};
 pub use log::{
     Claim, ClaimError, CompartmentAt, HeadsPlace, HistoryPage, HistoryRange, HistoryScope, Hold, KeyStatus,
-    Log, Mentions, OpenPurge, Packed, Period, PurgeError, PurgeReport, PurgeRequest, READ_EVENTS_MAX,
-    SealedStep, Stand, Stored, Verified,
+    Living, LivingAt, Log, Mentions, OpenPurge, Packed, Period, PurgeError, PurgeReport, PurgeRequest,
+    READ_EVENTS_MAX, SealedStep, Stand, Stored, Verified,
 };
 pub use options::{Clock, LogOptions};
 pub use position::{Position, Version};

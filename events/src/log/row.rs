@@ -122,7 +122,8 @@ fn text(row: &Row, column: usize) -> Result<Arc<str>, tokio_postgres::Error> {
     Ok(Arc::from(row.try_get::<_, &str>(column)?))
 }
 
-fn touches(home: &str, others: Option<&str>) -> Vec<String> {
+/// The compartments of an event, its home first.
+pub(crate) fn touches(home: &str, others: Option<&str>) -> Vec<String> {
     let others = others.into_iter().flat_map(str::lines);
     std::iter::once(home).chain(others).map(str::to_owned).collect()
 }
