@@ -26,6 +26,7 @@ pub mod criteria;
 pub(crate) mod delete;
 mod dispatch;
 mod explain;
+mod export_job;
 mod feed;
 mod guard;
 pub(crate) mod history;

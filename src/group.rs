@@ -1,8 +1,9 @@
 //! Who is in a Group (R4 group.html), with the groups in it: what an export of a group and lists of patients need.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
-use anamnesis_events::{Operation, ResourceKey};
+use anamnesis_events::{Event, Log, Operation, Position, ResourceKey};
 use anamnesis_fhir::datetime::{DateTime as FhirDateTime, Interval};
 use anamnesis_fhir::json::{Document, Limits, Value};
 use anamnesis_fhir::references::Target;
@@ -44,6 +45,27 @@ pub enum GroupError {
     Read(#[from] ReadError),
 }
 
+/// Which versions of groups are meant.
+#[derive(Debug, Clone, Copy)]
+pub enum Standing<'a> {
+    /// Those of now.
+    Now(&'a Reads),
+    /// Those of a position of the log.
+    At(&'a Log, Position),
+}
+
+impl Standing<'_> {
+    async fn read(&self, key: &ResourceKey) -> Result<Option<Arc<Event>>, ReadError> {
+        match self {
+            Self::Now(reads) => reads.current(key.clone()).await,
+            Self::At(log, position) => {
+                let event = log.current_at(key, *position).await;
+                Ok(event.map_err(|error| ReadError::Log(Arc::new(error)))?.map(Arc::new))
+            }
+        }
+    }
+}
+
 /// The resources that are in a group at an instant, directly or in a group that is in it, each once; no groups. Members
 /// that are marked as inactive, or whose period does not hold the instant, are left out with all that is in them.
 ///
@@ -52,7 +74,7 @@ pub enum GroupError {
 /// # Errors
 /// [`GroupError`]. Nothing is left out in silence.
 pub async fn members(
-    reads: &Reads,
+    standing: &Standing<'_>,
     group: &ResourceKey,
     at: DateTime<Utc>,
     bases: &[String],
@@ -64,8 +86,8 @@ pub async fn members(
     while let Some(next) = groups.pop_front() {
         let missing =
             || if next == *group { GroupError::NotFound } else { GroupError::Missing(next.clone()) };
-        let event = reads.current(next.clone()).await?.ok_or_else(missing)?;
-        if event.operation == Operation::Delete {
+        let event = standing.read(&next).await?.ok_or_else(missing)?;
+        if event.operation == Operation::Delete || event.is_gone() {
             return Err(missing());
         }
         let document = Document::parse(event.payload.to_vec(), &Limits::default());

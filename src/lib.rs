@@ -15,6 +15,7 @@ pub mod config;
 pub mod decide;
 pub mod encryption;
 pub mod error;
+pub mod exports;
 pub mod feed;
 mod follow;
 pub mod group;

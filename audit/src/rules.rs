@@ -16,7 +16,7 @@ use crate::{Number, Outcome, Record, Recorded};
 pub const BREAK_GLASS: &str = "BTG";
 
 /// Interactions that give out much at once. The beginning of one counts, not its end.
-const BULK: [&str; 3] = ["$export", "$events", "history-system"];
+const BULK: [&str; 4] = ["$export", "$export-file", "$events", "history-system"];
 
 /// When something is unusual.
 #[derive(Debug, Clone)]

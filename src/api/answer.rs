@@ -13,6 +13,7 @@ use super::negotiate::{self, FHIR_JSON, Offer};
 use super::query::Query;
 use super::{pretty, xml};
 use crate::error::Failure;
+use crate::exports::Lines;
 use crate::telemetry::RequestIds;
 
 /// A successful answer.
@@ -34,6 +35,8 @@ pub struct Answer {
     pub body: Option<Bytes>,
     /// Of a body that is sent as it is; `None` for JSON, which goes out in the form that the client wants.
     pub content_type: Option<String>,
+    /// Instead of a body: lines that are read when they are sent.
+    pub lines: Option<Lines>,
     /// Headers that one interaction alone has.
     pub headers: Vec<(HeaderName, String)>,
 }
@@ -51,6 +54,7 @@ impl Answer {
             recorded: false,
             body: None,
             content_type: None,
+            lines: None,
             headers: Vec::new(),
         }
     }
@@ -153,7 +157,7 @@ fn refuse(failure: &Failure, ids: &RequestIds, style: Style) -> HttpResponse {
     render(response, failure.outcome(&ids.correlation).into(), style)
 }
 
-fn identify(response: &mut HttpResponseBuilder, ids: &RequestIds) {
+pub(super) fn identify(response: &mut HttpResponseBuilder, ids: &RequestIds) {
     // Ids are made of harmless characters, so they are header values.
     for (name, id) in [("X-Request-Id", &ids.request), ("X-Correlation-Id", &ids.correlation)] {
         if let Ok(value) = HeaderValue::from_str(id) {

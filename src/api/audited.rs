@@ -15,7 +15,7 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage, HttpRequest};
 use anamnesis_audit::{Action, Kind};
-use anamnesis_events::Position;
+use anamnesis_events::{Event, Position};
 
 use super::answer::respond;
 use super::guard;
@@ -166,6 +166,12 @@ impl End {
         let again = access(request).again();
         again.asks(subtype, Action::E, None);
         Some(Self { later, access: again })
+    }
+
+    /// A version has been given.
+    pub(super) fn gives(&self, event: &Event) {
+        self.access.finds(event);
+        self.access.reaches(event.position);
     }
 
     /// How far the stream has come.

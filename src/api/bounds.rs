@@ -26,6 +26,8 @@ pub(super) enum Obeys {
     /// It needs these on its type. What it searches has the clause of the restriction, what it reads is tested body by body,
     /// and what it writes is decided within the bounds.
     Clause(&'static [Letter]),
+    /// It needs these on some type, whichever it is called on. Each resource that it gives has been tested by the restriction.
+    Some(&'static [Letter]),
     /// It tells of all resources that it is about: only for who may do these with all of them.
     Whole(&'static [Letter]),
     /// It is many requests, each with bounds of its own.
@@ -136,6 +138,10 @@ impl Bounds {
                     None => Ok(()),
                 }
             }
+            Obeys::Some(letters) => match letters.iter().find(|letter| !self.grant.allows(**letter, None)) {
+                Some(letter) => Err(insufficient(*letter, None)),
+                None => Ok(()),
+            },
             Obeys::Whole(letters) => {
                 let is_missing = |letter: &&Letter| match resource_type {
                     Some(name) if !matches!(interaction, Interaction::Operation(_)) => {

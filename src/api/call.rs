@@ -48,6 +48,10 @@ pub struct Request {
     pub at: Option<Position>,
     /// It may ask how it is done: it stands for itself, and no web page sends it.
     pub explicable: bool,
+    /// `Accept` names `application/fhir+json`.
+    pub accepts_fhir_json: bool,
+    /// Its answer may be a stream: it is no entry of a bundle.
+    pub is_streamed: bool,
     /// `x-bundle-processing-logic: parallel`: the entries of a batch may be done side by side.
     pub parallel: bool,
     /// `x-ms-profile-validation`: whether declared profiles are checked, where the request says.
@@ -117,6 +121,8 @@ pub struct Call {
     pub(crate) partial: bool,
     pub(crate) at: Option<Position>,
     pub(crate) explicable: bool,
+    pub(crate) accepts_fhir_json: bool,
+    pub(crate) is_streamed: bool,
     pub(crate) parallel: bool,
     pub(crate) profile_validation: Option<bool>,
     pub(crate) base: String,

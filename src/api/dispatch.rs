@@ -14,8 +14,8 @@ use super::route::Place;
 use super::service::Service;
 use super::{
     access, as_of, audited, capabilities, conditional_create, conditional_delete, conditional_patch,
-    conditional_update, create, delete, history, idempotency, parameters, patch, provenance, read,
-    reindex_job, search, update, vread,
+    conditional_update, create, delete, export_job, history, idempotency, parameters, patch, provenance,
+    read, reindex_job, search, update, vread,
 };
 use crate::error::Failure;
 use crate::search_parameters;
@@ -71,6 +71,8 @@ pub(super) async fn serve(
         partial: request.partial,
         at: request.at,
         explicable: request.explicable,
+        accepts_fhir_json: request.accepts_fhir_json,
+        is_streamed: request.is_streamed,
         parallel: request.parallel,
         profile_validation: request.profile_validation,
         base: request.base,
@@ -158,6 +160,11 @@ async fn interact(
         (Interaction::Capabilities, _) => capabilities::capabilities(call),
         (Interaction::ReindexStatus, Place::ReindexJob(id)) => reindex_job::status(call, &id).await,
         (Interaction::ReindexCancel, Place::ReindexJob(id)) => reindex_job::cancel(call, &id).await,
+        (Interaction::ExportStatus, Place::ExportJob(id)) => export_job::status(call, &id).await,
+        (Interaction::ExportCancel, Place::ExportJob(id)) => export_job::cancel(call, &id).await,
+        (Interaction::ExportFile, Place::ExportFile(id, name, number)) => {
+            export_job::file(call, &id, (&name, number)).await
+        }
         (Interaction::Operation(operation), Place::Operation(_, level)) => {
             (operation.run)(call, Invocation { level, method, body }).await
         }

@@ -17,8 +17,8 @@ use super::large::LARGE_BYTES_MIN;
 use super::route::Place;
 use super::service::{Service, Services};
 use super::{
-    access, audited, binary, body, dispatch, idempotency, interaction, negotiate, patch, query, validation,
-    xml,
+    access, audited, binary, body, dispatch, export_job, idempotency, interaction, negotiate, patch, query,
+    validation, xml,
 };
 use crate::access::{Action, Principal};
 use crate::error::Failure;
@@ -33,6 +33,9 @@ pub(crate) async fn serve(request: HttpRequest, services: Data<Services>, payloa
     let mut style = Style::default();
     let outcome = answer(&request, &services, payload, &ids, &mut style).await;
     let outcome = match outcome {
+        Ok(Answer { lines: Some(lines), .. }) if request.method() != Method::HEAD => {
+            return export_job::stream(&request, lines, &ids);
+        }
         Ok(answer) if style.is_xml => xml::answer(answer, style, &ids.correlation).await,
         outcome => outcome,
     };
@@ -81,7 +84,8 @@ async fn answer(
     let (query, asked) = asked?;
     let place = place?;
     let is_raw = binary::is_wanted_raw(request.method(), &place, headers, &query);
-    match is_raw {
+    // What has a form of its own is given in no other.
+    match is_raw || matches!(place, Place::ExportJob(_) | Place::ExportFile(..)) {
         true => *style = Style::default(),
         false => drop(asked?),
     }
@@ -129,6 +133,8 @@ fn head(request: &HttpRequest, principal: Arc<Principal>) -> Result<Request, Fai
         provenance: only(headers, "X-Provenance")?,
         prefer: negotiate::prefer(headers),
         explicable,
+        accepts_fhir_json: negotiate::accepts_fhir_json(headers),
+        is_streamed: true,
         eventual: says(headers, "x-ms-consistency-level", "eventual"),
         partial: says(headers, "x-ms-use-partial-indices", "true"),
         parallel: says(headers, "x-bundle-processing-logic", "parallel"),

@@ -33,6 +33,9 @@ pub(super) enum Interaction {
     Capabilities,
     ReindexStatus,
     ReindexCancel,
+    ExportStatus,
+    ExportCancel,
+    ExportFile,
     /// A `$operation`, which has a table of its own.
     Operation(&'static Operation),
 }
@@ -61,7 +64,10 @@ impl Interaction {
             | Self::SearchCompartment
             | Self::Capabilities
             | Self::ReindexStatus
-            | Self::ReindexCancel => false,
+            | Self::ReindexCancel
+            | Self::ExportStatus
+            | Self::ExportCancel
+            | Self::ExportFile => false,
         }
     }
 
@@ -90,6 +96,8 @@ impl Interaction {
             Self::Transaction | Self::Batch => Obeys::Entries,
             Self::Capabilities => Obeys::Nothing,
             Self::ReindexStatus | Self::ReindexCancel => Obeys::Whole(bounds::ALL),
+            // Each export is its token's own.
+            Self::ExportStatus | Self::ExportCancel | Self::ExportFile => Obeys::Some(&[Search]),
             Self::Operation(operation) => operation.obeys,
         }
     }
@@ -116,6 +124,9 @@ impl Interaction {
             Self::Capabilities => "fhir/capabilities",
             Self::ReindexStatus => "fhir/reindex-status",
             Self::ReindexCancel => "fhir/reindex-cancel",
+            Self::ExportStatus => "fhir/export-status",
+            Self::ExportCancel => "fhir/export-cancel",
+            Self::ExportFile => "fhir/export-file",
             Self::Operation(operation) => operation.label,
         }
     }
@@ -129,6 +140,8 @@ pub(super) enum PlaceKind {
     SystemHistory,
     SystemSearch,
     ReindexJob,
+    ExportJob,
+    ExportFile,
     Type,
     TypeHistory,
     TypeSearch,
@@ -175,6 +188,7 @@ const fn row(
 const READ: Needs = Needs::all(&[Action::ReadById]);
 const SEARCH: Needs = Needs::all(&[Action::Search]);
 const REINDEX: Needs = Needs::all(&[Action::Reindex]);
+const EXPORT: Needs = Needs::all(&[Action::Export]);
 /// Its answer is the whole resource, and its tests ask about it.
 const PATCH: Needs = Needs::all(&[Action::ReadById, Action::Update]);
 const CONDITIONAL_UPDATE: Needs = Needs::all(&[Action::Search, Action::Update, Action::Create]);
@@ -260,6 +274,9 @@ pub(super) const TABLE: &[Row] = &[
     ),
     row(Method::GET, PlaceKind::ReindexJob, Interaction::ReindexStatus, Listed::Elsewhere, REINDEX),
     row(Method::DELETE, PlaceKind::ReindexJob, Interaction::ReindexCancel, Listed::Elsewhere, REINDEX),
+    row(Method::GET, PlaceKind::ExportJob, Interaction::ExportStatus, Listed::Elsewhere, EXPORT),
+    row(Method::DELETE, PlaceKind::ExportJob, Interaction::ExportCancel, Listed::Elsewhere, EXPORT),
+    row(Method::GET, PlaceKind::ExportFile, Interaction::ExportFile, Listed::Elsewhere, EXPORT),
     row(Method::GET, PlaceKind::Metadata, Interaction::Capabilities, Listed::Elsewhere, Needs::Nothing),
 ];
 

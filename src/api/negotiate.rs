@@ -75,6 +75,8 @@ pub struct Prefer {
     pub strict: bool,
     /// `handling=lenient`: said, and not only left open.
     pub lenient: bool,
+    /// `respond-async`: the client comes back for the result (RFC 7240 section 4.1).
+    pub respond_async: bool,
 }
 
 /// Reads `Prefer`. Unknown preferences are ignored, as RFC 7240 section 2 says.
@@ -91,6 +93,7 @@ pub(crate) fn prefer(headers: &HeaderMap) -> Prefer {
             ("return", "minimal") => prefer.answer = Return::Minimal,
             ("return", "representation") => prefer.answer = Return::Representation,
             ("return", "operationoutcome") => prefer.answer = Return::Outcome,
+            ("respond-async", _) => prefer.respond_async = true,
             ("handling", handling) => {
                 (prefer.strict, prefer.lenient) = (handling == "strict", handling == "lenient");
             }
@@ -98,6 +101,13 @@ pub(crate) fn prefer(headers: &HeaderMap) -> Prefer {
         }
     }
     prefer
+}
+
+/// Whether a client says that it takes FHIR in JSON: not anything, and not JSON of whatever sort.
+pub(crate) fn accepts_fhir_json(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(header::ACCEPT).filter_map(|line| line.to_str().ok());
+    let mut media = lines.flat_map(|line| line.split(',')).filter_map(|range| range.split(';').next());
+    media.any(|media| offered(media.trim()) == Some(FHIR_JSON))
 }
 
 /// Chooses the form of the answer: `_format` goes before `Accept`.

@@ -50,6 +50,8 @@ fn path(place: PlaceKind) -> String {
         PlaceKind::SystemHistory => "/_history",
         PlaceKind::SystemSearch => "/_search",
         PlaceKind::ReindexJob => "/_operations/reindex/1",
+        PlaceKind::ExportJob => "/_operations/export/1",
+        PlaceKind::ExportFile => "/_operations/export/1/Patient-1.ndjson",
         PlaceKind::Type => "/Patient",
         PlaceKind::TypeHistory => "/Patient/_history",
         PlaceKind::TypeSearch => "/Patient/_search",

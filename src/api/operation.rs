@@ -175,6 +175,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
         obeys: Obeys::Whole(&[Letter::Read, Letter::Search]),
         run: operations::member_match::run,
     },
+    export("http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export", true, Types::None, Types::None),
+    export("http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export", false, PATIENT, Types::None),
+    export("http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export", false, Types::None, GROUP),
     terminology(
         "$expand",
         "fhir/$expand",
@@ -357,10 +360,37 @@ pub(super) const OPERATIONS: &[Operation] = &[
 const READ: Needs = Needs::all(&[Action::ReadById, Action::Search]);
 const SEARCH: Needs = Needs::all(&[Action::Search]);
 const REINDEX: Needs = Needs::all(&[Action::Reindex]);
+const EXPORT: Needs = Needs::all(&[Action::Export]);
 
+const PATIENT: Types = Types::Only(&["Patient"]);
+const GROUP: Types = Types::Only(&["Group"]);
 const VALUE_SET: Types = Types::Only(&["ValueSet"]);
 const CODE_SYSTEM: Types = Types::Only(&["CodeSystem"]);
 const CONCEPT_MAP: Types = Types::Only(&["ConceptMap"]);
+
+/// A bulk export, which has a definition of its own for each of its levels.
+const fn export(
+    definition: &'static str,
+    on_system: bool,
+    on_types: Types,
+    on_instances: Types,
+) -> Operation {
+    Operation {
+        name: "$export",
+        label: "fhir/$export",
+        definition,
+        on_system,
+        on_types,
+        on_instances,
+        methods: &[Method::GET],
+        writes: false,
+        acts_by: &[],
+        needs: EXPORT,
+        needs_to_act: Needs::NOBODY,
+        obeys: Obeys::Some(&[Letter::Search]),
+        run: operations::export::run,
+    }
+}
 
 /// A question to the terminology: asked with GET or POST, changes nothing.
 const fn terminology(

@@ -4,6 +4,7 @@ mod care;
 pub(super) mod docref;
 pub(super) mod everything;
 pub(super) mod expand;
+pub(super) mod export;
 pub(super) mod import;
 pub(super) mod includes;
 mod input;

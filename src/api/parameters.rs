@@ -102,7 +102,10 @@ fn known(interaction: Interaction) -> Option<&'static [&'static str]> {
         Interaction::Transaction
         | Interaction::Batch
         | Interaction::ReindexStatus
-        | Interaction::ReindexCancel => Some(&[]),
+        | Interaction::ReindexCancel
+        | Interaction::ExportStatus
+        | Interaction::ExportCancel
+        | Interaction::ExportFile => Some(&[]),
         Interaction::ConditionalUpdate
         | Interaction::ConditionalPatch
         | Interaction::ConditionalDelete

@@ -26,6 +26,10 @@ pub(super) enum Place {
     SystemSearch,
     /// `/_operations/reindex/{id}`
     ReindexJob(String),
+    /// `/_operations/export/{id}`
+    ExportJob(String),
+    /// `/_operations/export/{id}/Patient-1.ndjson`
+    ExportFile(String, Arc<str>, u32),
     /// `/Patient`
     Type(Arc<str>),
     /// `/Patient/_history`
@@ -55,6 +59,8 @@ impl Place {
             Self::SystemHistory => PlaceKind::SystemHistory,
             Self::SystemSearch => PlaceKind::SystemSearch,
             Self::ReindexJob(_) => PlaceKind::ReindexJob,
+            Self::ExportJob(_) => PlaceKind::ExportJob,
+            Self::ExportFile(..) => PlaceKind::ExportFile,
             Self::Type(_) => PlaceKind::Type,
             Self::TypeHistory(_) => PlaceKind::TypeHistory,
             Self::TypeSearch(_) => PlaceKind::TypeSearch,
@@ -104,6 +110,8 @@ impl Place {
             ["_history"] => Self::SystemHistory,
             ["_search"] => Self::SystemSearch,
             ["_operations", "reindex", id] if is_id(id) => Self::ReindexJob((*id).to_owned()),
+            ["_operations", "export", id] if is_id(id) => Self::ExportJob((*id).to_owned()),
+            ["_operations", "export", id, file] if is_id(id) => export_file(id, file)?,
             [name] if name.starts_with('$') => operation_at(name, Level::System)?,
             [one] => Self::Type(resource_type(one)?),
             [one, "_history"] => Self::TypeHistory(resource_type(one)?),
@@ -157,6 +165,13 @@ pub(crate) fn resource_type(name: &str) -> Result<Arc<str>, Failure> {
             "R4 has no resource type of this name.",
         )),
     }
+}
+
+fn export_file(id: &str, file: &str) -> Result<Place, Failure> {
+    let named = file.strip_suffix(".ndjson").and_then(|name| name.split_once('-'));
+    let named = named.and_then(|(name, number)| Some((resource_type(name).ok()?, number.parse().ok()?)));
+    let (name, number) = named.ok_or_else(|| Failure::not_found("There is nothing at this path."))?;
+    Ok(Place::ExportFile(id.to_owned(), name, number))
 }
 
 fn key(name: &str, id: &str) -> Result<ResourceKey, Failure> {

@@ -23,6 +23,7 @@ use crate::access::token::discovery::Endpoints;
 use crate::actors::Compartments;
 use crate::audit::Audit;
 use crate::error::Failure;
+use crate::exports::Exports;
 use crate::profiles::StoredProfiles;
 use crate::purges::Purges;
 use crate::search_parameters::{Keeper, StoredParameters};
@@ -120,6 +121,8 @@ pub struct Service {
     pub(crate) parameters: Arc<StoredParameters>,
     /// Keeps them in step with the index.
     pub(crate) keeper: Option<Arc<Keeper>>,
+    /// Who does exports, if anybody does.
+    pub(crate) exports: Option<Exports>,
     /// Who purges patients, if anybody does.
     pub(crate) purges: Option<Arc<Purges>>,
     /// Who notifies subscribers, if anybody does.
@@ -158,6 +161,7 @@ impl Service {
             search: None,
             projections: Vec::new(),
             terminology: TerminologyIndex::default(),
+            exports: None,
             subscriptions: None,
             turns: Turns::default(),
             capabilities: Arc::default(),
@@ -238,6 +242,13 @@ impl Service {
     #[must_use]
     pub fn with_subscriptions(mut self, subscriptions: Subscriptions) -> Self {
         self.subscriptions = Some(subscriptions);
+        self
+    }
+
+    /// The same with exports.
+    #[must_use]
+    pub fn with_exports(mut self, exports: Exports) -> Self {
+        self.exports = Some(exports);
         self
     }
 

@@ -29,6 +29,7 @@ use crate::config::{
 };
 use crate::decide::{Rules, Versioning};
 use crate::encryption;
+use crate::exports::{ExportOptions, Exports};
 use crate::purges::Purges;
 use crate::search_parameters::{FullText, Keeper, StoredParameters};
 use crate::subscriptions::Subscriptions;
@@ -104,6 +105,8 @@ impl Workspace {
             subscriptions = Some(serving.clone());
             let service = service.with_search(index.clone()).with_projection(search.clone());
             let service = service.with_terminology(definitions.clone()).with_projection(terminology.clone());
+            let exports = exports((&service, &index), (workspace, own), addresses).await?;
+            let service = service.with_exports(exports);
             services.push(service.with_subscriptions(serving));
         }
         let (purges, services) = purging(&log, services);
@@ -197,6 +200,9 @@ impl Workspace {
             smart.close().await;
         }
         for service in &self.services {
+            if let Some(exports) = &service.exports {
+                exports.stop().await;
+            }
             service.compartments.stop();
         }
         self.log.close().await;
@@ -313,6 +319,28 @@ async fn terminology(
     let runner = RunnerOptions { clock: Arc::new(clock::now), ..RunnerOptions::default() };
     let (supervisor, index) = TerminologyIndex::start(&database, log, runner).await?;
     Ok((Arc::new(supervisor), index))
+}
+
+/// Starts the exports of a service.
+async fn exports(
+    (service, index): (&Service, &SearchIndex),
+    (workspace, own): (&WorkspaceSettings, &ServiceSettings),
+    addresses: &Addresses,
+) -> anyhow::Result<Exports> {
+    let limits = &workspace.export;
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let options = ExportOptions {
+        kept_for: Duration::from_secs(limits.kept_for_h.saturating_mul(3600)),
+        jobs_max: limits.jobs_max,
+        resources_max: count(limits.resources_max),
+        file_resources_max: count(limits.file_resources_max),
+        date_equals: date_equals(&own.search),
+        ..ExportOptions::default()
+    };
+    let bases = service.compartments.rules().bases.clone();
+    let of = (&service.log, service.name.as_str());
+    let exports = Exports::start(&addresses.database, of, index, bases, options).await;
+    exports.with_context(|| format!("cannot start the exports of the workspace `{}`", service.workspace))
 }
 
 /// When dates are equal, as it is configured.

@@ -74,7 +74,7 @@ fn is_origin(text: &str) -> bool {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
 pub struct ExportSettings {
-    /// The name of the store. Without effect as long as there is no `$export`.
+    /// The name of the store. Without effect: the server keeps the files of exports itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage_account_name: Option<String>,
 }
@@ -82,7 +82,10 @@ pub struct ExportSettings {
 impl ExportSettings {
     pub(super) fn check(&self, path: &str, findings: &mut Findings) {
         if self.storage_account_name.is_some() {
-            findings.warn(format!("{path}.storageAccountName"), "without effect: there is no $export yet");
+            findings.warn(
+                format!("{path}.storageAccountName"),
+                "without effect: the server keeps the files of exports itself",
+            );
         }
     }
 }

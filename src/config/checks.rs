@@ -188,6 +188,7 @@ fn of_workspace(name: &str, workspace: &WorkspaceSettings, public: &mut Public, 
     );
     workspace.encryption.check(&format!("{path}.encryption"), findings);
     workspace.limits.check(&format!("{path}.limits"), findings);
+    workspace.export.check(&format!("{path}.export"), findings);
     workspace.smart.check(&format!("{path}.smart"), findings);
     of_audit(&format!("{path}.audit"), &workspace.audit, findings);
     if workspace.services.contains_key(AUDIT) {

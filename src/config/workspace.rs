@@ -13,6 +13,7 @@ use super::audit::AuditSettings;
 use super::authentication::{AuthenticationSettings, RoleAssignment};
 use super::azure::{CorsSettings, ExportSettings, GuideSettings};
 use super::encryption::EncryptionSettings;
+use super::export::ExportLimits;
 use super::feed::FeedSettings;
 use super::fhir::FhirSettings;
 use super::limits::LimitSettings;
@@ -51,6 +52,8 @@ pub struct WorkspaceSettings {
     pub role_assignments: Vec<RoleAssignment>,
     /// How many requests it takes.
     pub limits: LimitSettings,
+    /// How long bulk exports are kept, and how many.
+    pub export: ExportLimits,
     /// The authorization server that services with `smartProxyEnabled` have.
     pub smart: SmartSettings,
     /// What is put on record of accesses.
@@ -77,6 +80,7 @@ impl Default for WorkspaceSettings {
             authentication: AuthenticationSettings::default(),
             role_assignments: Vec::new(),
             limits: LimitSettings::default(),
+            export: ExportLimits::default(),
             smart: SmartSettings::default(),
             audit: AuditSettings::default(),
         }

@@ -13,6 +13,7 @@ use crate::actors::WriteError;
 use crate::decide::Refusal;
 use crate::decide::conditional::ConditionalRefusal;
 use crate::decide::patch::PatchRefusal;
+use crate::exports::{ExportError, StoreError};
 use crate::profiles::CheckError;
 use crate::reads::ReadError;
 use crate::search_parameters::KeeperError;
@@ -275,6 +276,34 @@ impl From<KeeperError> for Failure {
                 tracing::error!(%error, "What is recorded of search parameters cannot be reached.");
                 Self::unavailable("What is recorded of search parameters cannot be reached now.")
             }
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            // They go by themselves after their time.
+            StoreError::TooMany(_) => {
+                let text = format!(
+                    "{}: they go after their time, or by a DELETE.",
+                    sentence(&error).trim_end_matches('.')
+                );
+                Self::too_many(text).retry_after(60)
+            }
+            error => {
+                tracing::error!(%error, "What is noted of exports cannot be reached.");
+                Self::unavailable("What is noted of exports cannot be reached now.")
+            }
+        }
+    }
+}
+
+impl From<ExportError> for Failure {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::Store(error) => error.into(),
+            ExportError::Log(error) => error.into(),
         }
     }
 }

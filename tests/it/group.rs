@@ -1,7 +1,7 @@
 //! Members of groups: found by search, and told with the groups in them.
 
 use anamnesis::clock;
-use anamnesis::group::{GroupError, members};
+use anamnesis::group::{GroupError, Standing, members};
 use anamnesis_events::ResourceKey;
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ fn member(reference: &str) -> Value {
 async fn names(server: &Server, id: &str) -> Result<Vec<String>, GroupError> {
     let key = ResourceKey::new("Group", id);
     let bases = [server.base.clone()];
-    let found = members(server.compartments.reads(), &key, clock::now(), &bases).await?;
+    let found = members(&Standing::Now(server.compartments.reads()), &key, clock::now(), &bases).await?;
     Ok(found.iter().map(ToString::to_string).collect())
 }
 

@@ -12,6 +12,7 @@ use anamnesis::actors::{ActorOptions, Compartments};
 use anamnesis::api::{self, ApiOptions, Guard, GuardOptions, Service, Services};
 use anamnesis::audit::{Audit, Mode, Networks};
 use anamnesis::decide::Rules;
+use anamnesis::exports::{ExportOptions, Exports};
 use anamnesis::purges::Purges;
 use anamnesis::search_parameters::{FullText, Keeper, StoredParameters};
 use anamnesis::subscriptions::{Subscribing, SubscriptionOptions, Subscriptions};
@@ -44,6 +45,8 @@ pub(crate) struct Setup {
     pub(crate) gate: Option<std::sync::Arc<Gate>>,
     /// What stands before the service.
     pub(crate) guard: GuardOptions,
+    /// How exports are done.
+    pub(crate) exports: ExportOptions,
     /// Whether accesses are put on record, and what becomes of those that cannot be.
     pub(crate) audit: Option<(AuditOptions, Mode)>,
 }
@@ -63,6 +66,8 @@ pub(crate) struct Server {
     purges: std::sync::Arc<Purges>,
     terminology: Option<std::sync::Arc<Supervisor>>,
     pub(crate) subscriptions: Option<Subscriptions>,
+    pub(crate) exports: Exports,
+    pub(crate) index: SearchIndex,
     pub(crate) audit: Option<AuditLog>,
     pub(crate) auditing: Option<Audit>,
     handle: actix_web::dev::ServerHandle,
@@ -162,6 +167,7 @@ impl Server {
         if let Some(subscriptions) = &self.subscriptions {
             subscriptions.stop().await;
         }
+        self.exports.stop().await;
         self.purges.stop().await;
         self.compartments.stop();
         self.keeper.stop().await;
@@ -179,15 +185,7 @@ impl Server {
         let log = Log::open(&url, "default", setup.log).await.unwrap();
         let parameters = std::sync::Arc::new(StoredParameters::new(log.clone()));
         let database = Database::new(&url, &DatabaseOptions::default()).unwrap();
-        let number = log.number();
-        let make = SearchProjection::maker(number);
-        let grace = std::time::Duration::from_millis(200);
-        let first = setup.full_text.first().unwrap();
-        let options = SupervisorOptions { grace, first, ..SupervisorOptions::default() };
-        let projection = Supervisor::start(&database, make, log.clone(), number, options).await.unwrap();
-        let projection = std::sync::Arc::new(projection);
-        let index = SearchIndex::new(database.clone(), number, projection.active());
-        let index = index.with_building(projection.building());
+        let (projection, index) = search(&database, &log, setup.full_text).await;
         let beside = (index.clone(), projection.clone());
         let keeper = Keeper::start(&url, &log, parameters.clone(), beside, setup.full_text).await.unwrap();
         let audit = audit(setup.audit.take(), &url).await;
@@ -199,11 +197,12 @@ impl Server {
         });
         setup.rules.checks.extend(subscribing.as_ref().map(Subscribing::check));
         setup.rules.checks.push(parameters.check());
+        let exports = exports(&url, (&log, &index), setup.rules.bases.clone(), setup.exports).await;
         let compartments = Compartments::start(log.clone(), setup.rules, setup.actors).unwrap();
         let purges = Purges::start(&log, vec![compartments.clone()]);
         let (terminology, definitions) = terminology(setup.terminology, &database, &log).await;
         let service = Service::new("default", "fhir", log.clone(), compartments.clone(), setup.api);
-        let service = service.with_search(index).with_projection(projection.clone());
+        let service = service.with_search(index.clone()).with_projection(projection.clone());
         let mut service =
             service.with_terminology(definitions).with_parameters(parameters).with_keeper(keeper.clone());
         service = service.with_purges(purges.clone());
@@ -215,6 +214,7 @@ impl Server {
         if let Some(subscriptions) = &subscriptions {
             service = service.with_subscriptions(subscriptions.clone());
         }
+        service = service.with_exports(exports.clone());
         if let Some(gate) = setup.gate {
             service = service.with_gate(gate);
         }
@@ -240,6 +240,8 @@ impl Server {
             purges,
             terminology,
             subscriptions,
+            exports,
+            index,
             auditing,
             audit: audit.map(|(log, _)| log),
             handle,
@@ -314,6 +316,32 @@ async fn audit(options: Option<(AuditOptions, Mode)>, url: &str) -> Option<(Audi
     let log = AuditLog::open(url, "default", options).await.unwrap();
     let proxies = Networks::parse(&["127.0.0.1".to_owned()]).unwrap();
     Some((log.clone(), Audit::new(log, mode, proxies)))
+}
+
+/// The search projection and its index.
+async fn search(
+    database: &Database,
+    log: &Log,
+    full_text: FullText,
+) -> (std::sync::Arc<Supervisor>, SearchIndex) {
+    let number = log.number();
+    let grace = std::time::Duration::from_millis(200);
+    let options =
+        SupervisorOptions { grace, first: full_text.first().unwrap(), ..SupervisorOptions::default() };
+    let make = SearchProjection::maker(number);
+    let projection = Supervisor::start(database, make, log.clone(), number, options).await.unwrap();
+    let index = SearchIndex::new(database.clone(), number, projection.active());
+    let index = index.with_building(projection.building());
+    (std::sync::Arc::new(projection), index)
+}
+
+async fn exports(
+    url: &str,
+    (log, index): (&Log, &SearchIndex),
+    bases: Vec<String>,
+    options: ExportOptions,
+) -> Exports {
+    Exports::start(url, (log, "fhir"), index, bases, options).await.unwrap()
 }
 
 /// The projection of stored terminology, where it is wanted.

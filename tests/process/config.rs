@@ -43,7 +43,10 @@ fn check_says_what_is_fine_and_what_should_be_looked_at() {
     let output = config(&["check", file.to_str().unwrap()], &[]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let said = text(&output.stdout);
-    assert!(said.contains("storageAccountName: without effect: there is no $export yet"), "{said}");
+    assert!(
+        said.contains("storageAccountName: without effect: the server keeps the files of exports itself"),
+        "{said}"
+    );
     assert!(said.ends_with("The configuration is fine: clinic/fhir.\n"), "{said}");
 }
 

@@ -11,6 +11,7 @@ mod config;
 mod crashes;
 mod encryption;
 mod erasure;
+mod export;
 mod health;
 mod keep_alive;
 mod limits;

@@ -258,6 +258,18 @@ fn jobs_pages_keys_and_terminology_stay_inside() {
     for method in ["GET", "DELETE"] {
         assert_eq!(two.attempt(method, &format!("/two/fhir/{path}"), "").status, 404, "{method}");
     }
+    // An export and its files too.
+    let asked = "Accept: application/fhir+json\r\nPrefer: respond-async\r\n";
+    let begun = two.server.exchange_with("GET", "/one/fhir/$export", asked, "").unwrap();
+    let location = begun.lines().find(|line| line.to_lowercase().starts_with("content-location: ")).unwrap();
+    let path = location.trim().split("/one/fhir/").nth(1).unwrap();
+    until("the export is done", || (two.get(&format!("/one/fhir/{path}")).status == 200).then_some(()));
+    let file = format!("{path}/Patient-1.ndjson");
+    assert!(two.get(&format!("/one/fhir/{file}")).body.contains("Vertraulich"));
+    for (method, path) in [("GET", path), ("GET", &file), ("DELETE", path)] {
+        assert_eq!(two.attempt(method, &format!("/two/fhir/{path}"), "").status, 404, "{method} {path}");
+    }
+    assert_eq!(two.get(&format!("/one/fhir/{file}")).status, 200, "it is there still");
     // The token of a page holds where it stood in the index, and finds nothing in another one.
     for id in ["x", "y", "z"] {
         let body = format!(r#"{{"resourceType":"Patient","id":"{id}","name":[{{"family":"Vertraulich"}}]}}"#);

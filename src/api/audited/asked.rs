@@ -22,7 +22,9 @@ pub(in crate::api) fn note_interaction(
     let (subtype, action) = words(interaction);
     access.asks(subtype, action, named(place));
     // What was looked for matters also where nothing was given.
-    let is_of_many = matches!(action, Action::E) || matches!(interaction, Interaction::HistoryOfType);
+    let is_of_many = matches!(action, Action::E)
+        || matches!(place, Place::ExportJob(_) | Place::ExportFile(..))
+        || matches!(interaction, Interaction::HistoryOfType);
     if !query.is_empty() || is_of_many && !matches!(place, Place::System) {
         access.queries(path, query);
     }
@@ -49,6 +51,9 @@ fn words(interaction: Interaction) -> (&'static str, Action) {
         Interaction::Capabilities => ("capabilities", Action::R),
         Interaction::ReindexStatus => ("$reindex", Action::R),
         Interaction::ReindexCancel => ("$reindex", Action::D),
+        Interaction::ExportStatus => ("$export-status", Action::R),
+        Interaction::ExportCancel => ("$export-status", Action::D),
+        Interaction::ExportFile => ("$export-file", Action::R),
         Interaction::Operation(operation) if ["$purge", "$purge-history"].contains(&operation.name) => {
             (operation.name, Action::D)
         }

@@ -8,7 +8,7 @@ use crate::config::schema::{Leaf, leaves};
 const PAGE: &str = include_str!("../../../docs/configuration.md");
 
 /// Files, and whether a server can start with them.
-const SAMPLES: [(&str, bool); 50] = [
+const SAMPLES: [(&str, bool); 52] = [
     ("", true),
     ("data = 'x'", true),
     ("data = 7", false),
@@ -34,6 +34,8 @@ const SAMPLES: [(&str, bool); 50] = [
     ("corsConfiguration = { maxAge = 100000 }", false),
     ("exportConfiguration = { storageAccountName = 'bulk' }", true),
     ("exportConfiguration = { storageAccount = 'bulk' }", false),
+    ("export = { kept_for_h = 48, jobs_max = 5 }", true),
+    ("workspaces = { a = { export = { file_resources_max = 0 } } }", false),
     ("workspaces = {}", false),
     ("workspaces = { a = {} }", true),
     ("workspaces = { A = {} }", false),
