@@ -121,6 +121,30 @@ class Backend(unittest.TestCase):
         self.assertEqual(session.get(f"{self.base}/Condition/c").status_code, 403)
         self.assertEqual(session.delete(f"{self.base}/Observation/b").status_code, 403)
 
+    def test_it_exports_what_its_scopes_say(self):
+        token = self.token(self.assertion()).json()["access_token"]
+        session = requests.Session()
+        session.headers["Authorization"] = f"Bearer {token}"
+        asked = session.get(f"{self.base}/$export", headers={"Accept": "application/fhir+json", "Prefer": "respond-async"})
+        self.assertEqual(asked.status_code, 202, asked.text)
+        for _ in range(300):
+            state = session.get(asked.headers["Content-Location"])
+            if state.status_code != 202:
+                break
+            time.sleep(0.2)
+        self.assertEqual(state.status_code, 200, state.text)
+        manifest = state.json()
+        self.assertTrue(manifest["requiresAccessToken"])
+        found = []
+        for file in manifest["output"]:
+            lines = [json.loads(line) for line in session.get(file["url"]).text.splitlines()]
+            self.assertEqual([line["resourceType"] for line in lines], [file["type"]] * file["count"])
+            found += [f"{line['resourceType']}/{line['id']}" for line in lines]
+        self.assertEqual(sorted(found), ["Observation/b", "Patient/a"])
+        self.assertEqual(requests.get(manifest["output"][0]["url"]).status_code, 401)
+        self.assertEqual(session.delete(asked.headers["Content-Location"]).status_code, 202)
+        self.assertEqual(session.get(manifest["output"][0]["url"]).status_code, 404)
+
     def test_an_assertion_is_good_once(self):
         assertion = self.assertion()
         self.assertEqual(self.token(assertion).status_code, 200)
