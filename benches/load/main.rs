@@ -12,7 +12,12 @@
 
 mod access;
 #[path = "../../tests/it/support/authority.rs"]
-#[allow(dead_code, reason = "the tests use more of it")]
+#[allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "it is of the tests, which use more of it and may fail"
+)]
 mod authority;
 mod client;
 mod data;
