@@ -12,6 +12,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::actors::Compartments;
+use crate::exports::Exports;
 
 /// Purges that may wait for their turn: each may take minutes.
 const WAITING_MAX: usize = 16;
@@ -49,12 +50,12 @@ pub struct Purges {
 
 impl Purges {
     /// Goes on with what was interrupted, and takes what is asked for. `compartments` are the actors of the services, which
-    /// forget what they know of a patient that is gone.
+    /// forget what they know of a patient that is gone, and `exports` are dropped that were begun for that patient.
     #[must_use]
-    pub fn start(log: &Log, compartments: Vec<Compartments>) -> Arc<Self> {
+    pub fn start(log: &Log, compartments: Vec<Compartments>, exports: Option<Exports>) -> Arc<Self> {
         let stop = CancellationToken::new();
         let (queue, waiting) = mpsc::channel(WAITING_MAX);
-        let worker = Worker { log: log.clone(), compartments };
+        let worker = Worker { log: log.clone(), compartments, exports };
         let task = tokio::spawn(worker.run(waiting, stop.clone()));
         Arc::new(Self {
             queue,
@@ -91,6 +92,7 @@ impl Purges {
 struct Worker {
     log: Log,
     compartments: Vec<Compartments>,
+    exports: Option<Exports>,
 }
 
 impl Worker {
@@ -121,6 +123,12 @@ impl Worker {
         let report = self.log.purge(request).await;
         for compartments in &self.compartments {
             compartments.forget_all(&request.compartment);
+        }
+        if let (Some(exports), Ok(_)) = (&self.exports, &report)
+            && let Err(error) = exports.forget_patient(&request.compartment).await
+        {
+            // What is in their files is gone already; what they say of whom they were for goes when they expire.
+            tracing::warn!(%error, "Exports that were begun for a purged patient stay until they expire.");
         }
         report
     }

@@ -232,7 +232,8 @@ impl std::fmt::Debug for Workspace {
 /// The same services with somebody who purges patients.
 fn purging(log: &Log, services: Vec<Service>) -> (Arc<Purges>, Vec<Service>) {
     let compartments = services.iter().map(|service| service.compartments.clone());
-    let purges = Purges::start(log, compartments.collect());
+    let exports = services.iter().find_map(|service| service.exports.clone());
+    let purges = Purges::start(log, compartments.collect(), exports);
     let services = services.into_iter().map(|service| service.with_purges(purges.clone())).collect();
     (purges, services)
 }
