@@ -193,9 +193,6 @@ impl Watching {
     async fn tell(&mut self, alert: &Alert) -> Result<(), WatchError> {
         let workspace = self.log.workspace().to_owned();
         let rule = alert.rule.name();
-        tracing::warn!(rule, record = %alert.number, "Accesses are unusual; the record of the audit log says whose.");
-        metrics::counter!("anamnesis_audit_alerts_total", "workspace" => workspace.clone(), "rule" => rule)
-            .increment(1);
         let body = serde_json::json!({
             "rule": rule,
             "record": alert.number.get(),
@@ -208,7 +205,12 @@ impl Watching {
         let kind = format!("org.anamnesis.alert.{rule}.v1");
         let subject = format!("anamnesis.{}.alerts.{rule}", subject_token(&workspace));
         let about = format!("AuditEvent/{}", alert.number);
-        self.publish(subject, (&id, &kind, &about), alert.recorded_at, body.to_string()).await
+        self.publish(subject, (&id, &kind, &about), alert.recorded_at, body.to_string()).await?;
+        // Once for each, however often it was tried.
+        tracing::warn!(rule, record = %alert.number, "Accesses are unusual; the record of the audit log says whose.");
+        metrics::counter!("anamnesis_audit_alerts_total", "workspace" => workspace, "rule" => rule)
+            .increment(1);
+        Ok(())
     }
 
     /// Tells the head of the chain, which nobody who changes the database can take back.
@@ -279,7 +281,9 @@ impl Watching {
         let config = Config {
             name: format!("ANAMNESIS_{token}_ALERTS"),
             description: Some("Unusual accesses, and where the audit log stands".to_owned()),
-            subjects: vec![format!("anamnesis.{token}.alerts.>"), format!("anamnesis.{token}.audit.head")],
+            // One token behind `alerts`: with more there would be subjects that the feed's stream takes as well, and two
+            // streams may not overlap.
+            subjects: vec![format!("anamnesis.{token}.alerts.*"), format!("anamnesis.{token}.audit.head")],
             storage: StorageType::File,
             discard: DiscardPolicy::Old,
             max_age: KEPT,

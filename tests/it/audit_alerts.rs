@@ -79,6 +79,13 @@ fn what_is_unusual_is_told_once_also_after_another_took_the_watch() {
     runtime().block_on(async {
         let (nats, log) = (Nats::start().await, log().await);
         let client = client(&nats).await;
+        // Beside the stream of the workspace's feed, which it may not overlap.
+        let feed = jetstream::stream::Config {
+            name: "ANAMNESIS_default".into(),
+            subjects: vec!["anamnesis.default.*.*.*.*".into()],
+            ..Default::default()
+        };
+        jetstream::new(client.clone()).create_stream(feed).await.unwrap();
         let first = Watcher::start(log.clone(), client.clone(), options());
         many_patients(&log, "a").await;
         let alerts = told(&client, "anamnesis.default.alerts.>", 1).await;
