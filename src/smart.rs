@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::access::assignment::{Holder, Roles};
 use crate::access::gate::{Revocations, Standing};
+use crate::access::scope::unknown;
 use crate::access::{Action, Actions, Gate, Scopes};
 use crate::api::Service;
 use crate::audit::{Audit, Networks};
@@ -88,9 +89,17 @@ impl Host for SmartHost {
             .map_err(|error| ScopeRefused(error.to_string()))
     }
 
+    fn read_registered(&self, text: &str) -> Result<ScopesRead, ScopeRefused> {
+        match unknown(text) {
+            Some(at) => Err(ScopeRefused(format!("scope {at} is none of SMART App Launch"))),
+            None => Ok(words::shown(&Scopes::of_registration(text))),
+        }
+    }
+
     fn narrow(&self, asked: &str, allowed: &str) -> Result<String, ScopeRefused> {
-        let read = |text| Scopes::parse(text).map_err(|error| ScopeRefused(error.to_string()));
-        Ok(read(asked)?.within(&words::allowed(allowed)).to_string())
+        // Whether they go together is looked at when they are asked for; a registration may have more than one token.
+        let asked = self.read_registered(asked).map(|_| Scopes::of_registration(asked))?;
+        Ok(asked.within(&Scopes::of_registration(allowed)).to_string())
     }
 
     fn has_role(&self, user: Uuid) -> bool {
@@ -136,7 +145,10 @@ impl Host for SmartHost {
             Ok(Caller {
                 subject: principal.subject.to_string(),
                 is_operator: principal.actions.has(Action::Configuration),
-                may_launch: !principal.actions.within(DATA).is_empty(),
+                // An app of one patient, or in an emergency, is no health record that could open others.
+                may_launch: !principal.actions.within(DATA).is_empty()
+                    && principal.emergency.is_none()
+                    && principal.grant.as_ref().is_none_or(|grant| grant.owner().is_none()),
             })
         })
     }

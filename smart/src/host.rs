@@ -19,6 +19,12 @@ pub trait Host: Send + Sync + std::fmt::Debug + 'static {
     /// One is none of SMART App Launch, or they do not go together.
     fn read_scopes(&self, text: &str) -> Result<ScopesRead, ScopeRefused>;
 
+    /// Reads the scopes that a client is registered for: each has to be known, and they need not go together in one token.
+    ///
+    /// # Errors
+    /// One is none of SMART App Launch.
+    fn read_registered(&self, text: &str) -> Result<ScopesRead, ScopeRefused>;
+
     /// What of the scopes that are asked for lies within those that a client may have: the part that is allowed, as text; empty
     /// where nothing is.
     ///

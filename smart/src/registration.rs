@@ -78,14 +78,15 @@ async fn registered(
 }
 
 /// `GET /auth/register/{id}`
-pub(crate) async fn read(
-    server: web::Data<SmartServer>,
-    request: HttpRequest,
-    id: web::Path<String>,
-) -> HttpResponse {
+pub(crate) async fn read(server: web::Data<SmartServer>, request: HttpRequest) -> HttpResponse {
     let mut occurrence = Occurrence::new(Happened::Registration);
-    let outcome = told(&server, &request, &id, &mut occurrence).await;
+    let outcome = told(&server, &request, named(&request), &mut occurrence).await;
     server.concluded(&request, occurrence, outcome).await
+}
+
+/// The id in the address. It is not the only part that has a name: the server around this one names its own.
+fn named(request: &HttpRequest) -> &str {
+    request.match_info().get("id").unwrap_or_default()
 }
 
 async fn told(
@@ -102,11 +103,10 @@ async fn told(
 pub(crate) async fn update(
     server: web::Data<SmartServer>,
     request: HttpRequest,
-    id: web::Path<String>,
     payload: web::Payload,
 ) -> HttpResponse {
     let mut occurrence = Occurrence::new(Happened::Registration);
-    let outcome = changed(&server, &request, (&id, payload), &mut occurrence).await;
+    let outcome = changed(&server, &request, (named(&request), payload), &mut occurrence).await;
     server.concluded(&request, occurrence, outcome).await
 }
 
@@ -142,13 +142,9 @@ async fn changed(
 }
 
 /// `DELETE /auth/register/{id}`
-pub(crate) async fn remove(
-    server: web::Data<SmartServer>,
-    request: HttpRequest,
-    id: web::Path<String>,
-) -> HttpResponse {
+pub(crate) async fn remove(server: web::Data<SmartServer>, request: HttpRequest) -> HttpResponse {
     let mut occurrence = Occurrence::new(Happened::Registration);
-    let outcome = removed(&server, &request, &id, &mut occurrence).await;
+    let outcome = removed(&server, &request, named(&request), &mut occurrence).await;
     server.concluded(&request, occurrence, outcome).await
 }
 

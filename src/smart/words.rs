@@ -23,12 +23,6 @@ pub(super) fn shown(scopes: &Scopes) -> ScopesRead {
     ScopesRead { shown: others.chain(resources).collect() }
 }
 
-/// The scopes that a client may have: its registration may list those of patients, users and systems side by side, which one
-/// token may not. What is no scope allows nothing.
-pub(super) fn allowed(text: &str) -> Scopes {
-    Scopes::of_registration(text)
-}
-
 fn of_other(name: &str) -> (ScopeContext, &'static str) {
     match name {
         "openid" => (ScopeContext::Identity, "Know that it is you, by a number"),

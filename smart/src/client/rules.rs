@@ -1,5 +1,7 @@
 //! What has to hold for every client, whether it is configured or registered.
 
+use std::net::Ipv4Addr;
+
 use url::{Host, Url};
 
 use super::{AuthMethod, Client, GrantType, ID_BYTES_MAX};
@@ -161,6 +163,40 @@ pub(crate) fn is_loopback(address: &Url) -> bool {
     }
 }
 
+/// Whether an address is, or may be, of a network that the public cannot reach: nobody who is not known may have this server ask
+/// there. A name that leads there is not seen.
+pub(crate) fn is_internal(address: &Url) -> bool {
+    match address.host() {
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            let is_of =
+                |end: &str| name == end || name.strip_suffix(end).is_some_and(|rest| rest.ends_with('.'));
+            // A name without a dot is one of the local network.
+            !name.contains('.')
+                || ["localhost", "local", "internal", "home.arpa"].iter().any(|end| is_of(end))
+        }
+        Some(Host::Ipv4(ip)) => is_internal_v4(ip),
+        Some(Host::Ipv6(ip)) => match ip.to_ipv4() {
+            // Also what stands for an address of the fourth version.
+            Some(ip) => is_internal_v4(ip),
+            None => !matches!(ip.segments(), [0x2000..=0x3fff, ..]),
+        },
+        None => true,
+    }
+}
+
+fn is_internal_v4(ip: Ipv4Addr) -> bool {
+    let [first, second, ..] = ip.octets();
+    let is_shared = first == 100 && (64..128).contains(&second);
+    ip.is_private()
+        || ip.is_loopback()
+        || ip.is_link_local()
+        || ip.is_broadcast()
+        || is_shared
+        || first == 0
+        || first >= 224
+}
+
 fn metadata(description: impl Into<String>) -> OAuthError {
     OAuthError::new(OAuthErrorCode::InvalidClientMetadata, description)
 }
@@ -172,6 +208,36 @@ fn redirect(description: impl Into<String>) -> OAuthError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn networks_that_the_public_cannot_reach_are_known() {
+        for inner in [
+            "https://[::ffff:127.0.0.1]:8/x",
+            "https://0.0.0.0/x",
+            "https://10.0.0.1/x",
+            "https://169.254.169.254/x",
+            "https://localhost./x",
+            "https://a.localhost/x",
+            "https://metadata/x",
+            "https://x.internal/",
+            "https://[::1]/",
+            "https://[fd00::1]/",
+            "https://[fe80::1]/",
+            "https://100.64.0.1/",
+            "https://172.16.0.1/",
+            "https://[::]/",
+        ] {
+            assert!(is_internal(&inner.parse().unwrap()), "{inner}");
+        }
+        for outer in [
+            "https://keys.example/x",
+            "https://8.8.8.8/x",
+            "https://[2001:4860::1]/x",
+            "https://internal.example/",
+        ] {
+            assert!(!is_internal(&outer.parse().unwrap()), "{outer}");
+        }
+    }
 
     #[test]
     fn only_addresses_that_nobody_else_answers_get_codes() {

@@ -35,7 +35,8 @@ impl SmartOptions {
                 return Err(invalid(format!("{place}: there is another one of its id")));
             }
             client.check().map_err(|error| invalid(format!("{place}: {}", error.description)))?;
-            host.read_scopes(&client.scope).map_err(|error| invalid(format!("{place}: scope: {error}")))?;
+            host.read_registered(&client.scope)
+                .map_err(|error| invalid(format!("{place}: scope: {error}")))?;
         }
         Ok(())
     }

@@ -48,7 +48,7 @@ impl Registrant {
         const UNKNOWN: Refusal = Refusal::new(InvalidClientMetadata, "`scope` has what is no scope");
         const NOTHING: Refusal =
             Refusal::new(InvalidClientMetadata, "nothing of `scope` can be registered so");
-        let read = server.host.read_scopes(scope).map_err(|_| UNKNOWN)?.shown;
+        let read = server.host.read_registered(scope).map_err(|_| UNKNOWN)?.shown;
         let asked = read.iter().map(|shown| shown.text.as_str()).collect::<Vec<_>>().join(" ");
         let narrowed = match self {
             Self::Operator(_) => asked,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::caller::Registrant;
-use crate::client::rules::is_loopback;
+use crate::client::rules::is_internal;
 use crate::client::{AuthMethod, Client, GrantType};
 use crate::error::OAuthError;
 use crate::error::OAuthErrorCode::{InvalidClientMetadata, InvalidRequest};
@@ -106,8 +106,8 @@ fn check_rights(client: &Client, registrant: &Registrant) -> Result<(), Refusal>
         return Err(wrong("`grant_types`: client_credentials is given by operators only"));
     }
     // Whoever may register has no business with what this machine answers to itself.
-    if client.jwks_uri.as_ref().is_some_and(is_loopback) {
-        return Err(wrong("`jwks_uri` is an address of this machine"));
+    if client.jwks_uri.as_ref().is_some_and(is_internal) {
+        return Err(wrong("`jwks_uri` is an address that the public cannot reach"));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, LOCATION};
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -49,27 +49,23 @@ pub(crate) async fn add(server: Data<SmartServer>, request: HttpRequest, body: P
 }
 
 /// One user.
-pub(crate) async fn get(server: Data<SmartServer>, request: HttpRequest, id: Path<String>) -> HttpResponse {
-    answer(one(&server, &request, &id).await)
+pub(crate) async fn get(server: Data<SmartServer>, request: HttpRequest) -> HttpResponse {
+    answer(one(&server, &request, named(&request)).await)
 }
 
 /// A user in the place of what it was. The password stays where none is said.
-pub(crate) async fn put(
-    server: Data<SmartServer>,
-    request: HttpRequest,
-    id: Path<String>,
-    body: Payload,
-) -> HttpResponse {
-    answer(changed(&server, &request, &id, body).await)
+pub(crate) async fn put(server: Data<SmartServer>, request: HttpRequest, body: Payload) -> HttpResponse {
+    answer(changed(&server, &request, named(&request), body).await)
 }
 
 /// No user any more.
-pub(crate) async fn delete(
-    server: Data<SmartServer>,
-    request: HttpRequest,
-    id: Path<String>,
-) -> HttpResponse {
-    answer(removed(&server, &request, &id).await)
+pub(crate) async fn delete(server: Data<SmartServer>, request: HttpRequest) -> HttpResponse {
+    answer(removed(&server, &request, named(&request)).await)
+}
+
+/// The id in the address. It is not the only part that has a name: the server around this one names its own.
+fn named(request: &HttpRequest) -> &str {
+    request.match_info().get("id").unwrap_or_default()
 }
 
 async fn page(server: &SmartServer, request: &HttpRequest) -> Answer {

@@ -77,6 +77,10 @@ impl Host for TestHost {
         Utc::now() + TimeDelta::seconds(self.ahead_s.load(Ordering::Relaxed))
     }
 
+    fn read_registered(&self, text: &str) -> Result<ScopesRead, ScopeRefused> {
+        self.read_scopes(text)
+    }
+
     fn read_scopes(&self, text: &str) -> Result<ScopesRead, ScopeRefused> {
         let mut shown: Vec<ScopeShown> = Vec::new();
         for (index, scope) in text.split(' ').filter(|scope| !scope.is_empty()).enumerate() {
