@@ -8,11 +8,19 @@ use std::sync::Arc;
 
 use super::action::{Action, Actions};
 use super::grant::{self, Grant};
-use super::role::Role;
 use super::scope::{Context, Letter, Scopes};
 use super::token::claims::Claims;
 
 const SMART: Actions = Actions::of(&[Action::Smart]);
+/// What scopes are about: roles give an app that acts for itself nothing more of these.
+const OF_SCOPES: Actions = Actions::of(&[
+    Action::Create,
+    Action::ReadById,
+    Action::Update,
+    Action::Delete,
+    Action::Search,
+    Action::Export,
+]);
 /// The claim with the reason of an emergency, in tokens of this server's own authorization server.
 pub(super) const BREAK_GLASS: &str = "break_glass";
 
@@ -39,19 +47,14 @@ pub(super) fn bounded_own(roles: Actions, claims: &Claims, bases: &[String]) -> 
             (allowed.within(READ), Some(Arc::from(reason)))
         }
         Some(_) => (Actions::NONE, None),
-        // What an app may do for itself is settled when it is registered. What belongs to no service has no scopes: roles that
-        // are assigned to the app say it.
-        None if is_of_system(&grant) => (allowed | of_roles.within(of_workspace()), None),
+        // What an app may do for itself is settled when it is registered. What has no scopes, such as to erase for good or to read
+        // the audit log, roles that are assigned to the app say.
+        None if is_of_system(&grant) => (allowed | of_roles.without(OF_SCOPES), None),
         None if is_of_its_user(&grant) => (allowed, None),
         None if of_roles.is_empty() && roles.has(Action::Smart) => (allowed, None),
         None => (allowed.within(of_roles), None),
     };
     Bounded { actions: actions | SMART, grant: Some(Arc::new(grant)), emergency }
-}
-
-/// What there is to do in a workspace beside its services.
-fn of_workspace() -> Actions {
-    Role::Auditor.actions() | Role::Operator.actions()
 }
 
 fn is_of_system(grant: &Grant) -> bool {
@@ -126,6 +129,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::access::Role;
 
     fn claims(all: &serde_json::Value) -> Claims {
         Claims {
@@ -215,6 +219,8 @@ mod tests {
         assert!(one.actions.has(Action::Search) && !one.actions.has(Action::Create));
         let auditor = own(&[Role::Auditor], &json!({"scope": "system/Observation.rs"}));
         assert!(auditor.actions.has(Action::Audit) && !auditor.actions.has(Action::Create));
+        let contributor = own(&[Role::FhirDataContributor], &json!({"scope": "system/Observation.rs"}));
+        assert!(contributor.actions.has(Action::HardDelete) && !contributor.actions.has(Action::Create));
         let mixed = json!({"scope": "system/*.rs user/*.rs", "fhirUser": "Patient/1"});
         assert_eq!(own(&[], &mixed).actions, SMART, "a user brings none of that");
     }

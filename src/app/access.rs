@@ -120,12 +120,14 @@ impl Authorities {
         &mut self,
         name: &str,
         workspace: &WorkspaceSettings,
+        smarts: &[Smart],
     ) -> anyhow::Result<Option<Arc<Gate>>> {
         let own = &workspace.authentication;
         if own.audiences(None).is_empty() || own.authority.is_none() {
             return Ok(None);
         }
-        self.gate((name.to_owned(), None), (own, None), &[&workspace.role_assignments], None).map(Some)
+        self.gate((name.to_owned(), None), (own, None), &[&workspace.role_assignments], smarts.first())
+            .map(Some)
     }
 
     fn keeper(&mut self, address: &str, own: &AuthenticationSettings) -> anyhow::Result<Arc<Keeper>> {
@@ -176,7 +178,7 @@ pub(super) fn guard(
         }
         service.share(!own.cors.allowed_origins.is_empty());
     }
-    authorities.of_workspace(name, workspace)
+    authorities.of_workspace(name, workspace, smarts)
 }
 
 /// Who has which role, as it is configured.

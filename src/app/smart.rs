@@ -83,7 +83,9 @@ impl Smart {
             .map_err(|(place, error)| anyhow::anyhow!("audit.trusted_proxies[{place}]: {error}"))?;
         let master = encryption::of(&own.encryption)?.map(|encryption| encryption.master);
         let host = SmartHost::new(roles.clone(), &base, master, proxies);
-        let options = options((workspace, name, &base), &own.smart)?;
+        let mut options = options((workspace, name, &base), &own.smart)?;
+        // Pages that may not ask the service have no use for its tokens.
+        options.origins.clone_from(&service.cors.allowed_origins);
         let server = SmartServer::open(database, options, host.clone())
             .await
             .with_context(|| format!("cannot start the authorization server of `{workspace}/{name}`"))?;
