@@ -4,7 +4,7 @@ use actix_web::Error;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, HeaderMap};
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use actix_web::middleware::Next;
 
 use super::answer::respond;
@@ -30,7 +30,8 @@ pub async fn tell<B: MessageBody>(
     let mut told = respond(failure, &RequestIds::given_to(&request), style_of(&request));
     *told.status_mut() = refused.status();
     for (name, value) in refused.headers() {
-        if !told.headers().contains_key(name) {
+        // What was packed was the other body.
+        if name != CONTENT_ENCODING && !told.headers().contains_key(name) {
             told.headers_mut().append(name.clone(), value.clone());
         }
     }

@@ -1,5 +1,6 @@
 //! Settings of encryption at rest: where the master key of a workspace comes from.
 
+use anamnesis_events::keys::parse_master_keys;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +63,10 @@ impl EncryptionSettings {
             ("key_service.timeout_s", seconds(self.key_service.timeout_s)),
         ];
         findings.at_least_one(path, &limits);
+        if let Some(Err(error)) = self.master_key.as_ref().map(|keys| parse_master_keys(keys.expose())) {
+            // Says the line, never what is in it.
+            findings.add(format!("{path}.master_key"), error.to_string());
+        }
         let KeyServiceSettings { url, secret, .. } = &self.key_service;
         if self.master_key.is_some() && url.is_some() {
             findings.add(

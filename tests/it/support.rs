@@ -199,7 +199,7 @@ impl Server {
         setup.rules.checks.push(parameters.check());
         let exports = exports(&url, (&log, &index), setup.rules.bases.clone(), setup.exports).await;
         let compartments = Compartments::start(log.clone(), setup.rules, setup.actors).unwrap();
-        let purges = Purges::start(&log, vec![compartments.clone()]);
+        let purges = Purges::start(&log, vec![compartments.clone()], Some(exports.clone()));
         let (terminology, definitions) = terminology(setup.terminology, &database, &log).await;
         let service = Service::new("default", "fhir", log.clone(), compartments.clone(), setup.api);
         let service = service.with_search(index.clone()).with_projection(projection.clone());

@@ -43,7 +43,10 @@ const REMAINS: [(&str, &str); 7] = [
         "Backups from before hold everything. Where the workspace is encrypted, a backup holds the bodies' key as well, \
          wrapped by the master key. After a restore the purge has to be done again.",
     ),
-    ("exports", "What was downloaded of exports, or recorded, before is outside of this server; files that are here have it no more."),
+    (
+        "exports",
+        "What was downloaded of exports, or recorded, before is outside of this server; files that are here have it no more.",
+    ),
     ("dicom", "This server has no DICOM service yet: images in other systems are not touched."),
 ];
 

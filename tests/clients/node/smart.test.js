@@ -22,7 +22,7 @@ const password = "correct horse battery staple";
 const secret = "a secret of the laboratory's own making";
 const scope = "launch/patient openid fhirUser profile offline_access patient/*.rs";
 
-let app, audit, base, browser, origin, server, settings;
+let app, ask, audit, base, browser, origin, server, settings;
 
 function freePort() {
     return new Promise((resolve) => {
@@ -77,6 +77,11 @@ function configure(roles) {
 role = "Auditor"
 principalId = "laboratory"
 principalType = "ServicePrincipal"
+
+[[workspaces.clinic.role_assignments]]
+role = "Operator"
+principalId = "laboratory"
+principalType = "ServicePrincipal"
 ${roles.map(([role, id]) => `[[workspaces.clinic.role_assignments]]
 role = "${role}"
 principalId = "${id}"
@@ -89,7 +94,7 @@ quiet_s = 1
 client_id = "growth"
 client_name = "Growth chart"
 redirect_uris = ["${origin}/app.html"]
-scope = "${scope} break-glass"
+scope = "${scope} break-glass user/*.rs"
 
 [[workspaces.clinic.smart.clients]]
 client_id = "laboratory"
@@ -165,11 +170,12 @@ before(async () => {
         });
     }
     await stop();
-    audit = async (path) => {
+    ask = async (address, method = "GET") => {
         const fresh = await (await fetch(`${base}/auth/token`, { method: "POST", body: form })).json();
-        const answer = await fetch(`${new URL(base).origin}/clinic/audit/${path}`, {
-            headers: { authorization: `Bearer ${fresh.access_token}` },
-        });
+        return fetch(address, { method, headers: { authorization: `Bearer ${fresh.access_token}` } });
+    };
+    audit = async (path) => {
+        const answer = await ask(`${new URL(base).origin}/clinic/audit/${path}`);
         assert.equal(answer.status, 200);
         return answer.json();
     };
@@ -262,6 +268,17 @@ test("who does not let the app in is sent back without a token", async () => {
     const { error } = await result(page);
     assert.match(error, /access_denied|refused|not let/i);
     await context.close();
+});
+
+test("operators see and remove users", async () => {
+    const { users: [eve] } = await (await ask(`${base}/auth/users?name=eve`)).json();
+    assert.equal((await (await ask(`${base}/auth/users/${eve.id}`)).json()).name, "eve");
+    assert.equal((await ask(`${base}/auth/register/growth`)).status, 404, "of the configuration, not registered");
+    assert.equal((await ask(`${base}/auth/users/${eve.id}`, "DELETE")).status, 204);
+    const page = await (await browser.newContext()).newPage();
+    await signIn(page, "eve");
+    assert.match(await page.textContent("main"), /not right/);
+    await page.context().close();
 });
 
 test("a wrong password lets nobody in", async () => {
