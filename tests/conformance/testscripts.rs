@@ -73,6 +73,9 @@ fn the_base_scripts_pass_where_unknown_parameters_are_refused() {
     });
 }
 
+/// Asks for it at the root of the server, which has many services: each says it below its base, as SMART App Launch has it.
+const AT_ROOT: &str = "smart-on-fhir-v2__SHOULD__discovery-also-at-root.json";
+
 /// A service that has an authorization server of its own says so.
 #[test]
 fn the_scripts_of_smart_pass_where_there_is_an_authorization_server() {
@@ -82,9 +85,11 @@ fn the_scripts_of_smart_pass_where_there_is_an_authorization_server() {
     let settings = [("ANAMNESIS_AUTHENTICATIONCONFIGURATION_SMARTPROXYENABLED", "true")];
     server::test_with(&settings, |server| async move {
         for script in of_smart {
-            testscript::run(&script.json, &server)
-                .await
-                .unwrap_or_else(|failure| panic!("{}: {failure}", script.name));
+            match testscript::run(&script.json, &server).await {
+                Err(failure) if script.name != AT_ROOT => panic!("{}: {failure}", script.name),
+                Ok(()) if script.name == AT_ROOT => panic!("{AT_ROOT} passes now"),
+                _ => {}
+            }
         }
     });
 }
