@@ -24,6 +24,9 @@ use crate::clock;
 const LOOKED_BACK: u64 = 20_000;
 /// Records of one read.
 const PAGE: usize = 1000;
+/// What is recorded meanwhile is looked at together: each look reads, and writes the row that every record moves, so that one
+/// for each commit would cost as much as the records themselves.
+const GATHER: Duration = Duration::from_millis(250);
 /// How often what other servers wrote is looked for, and the watch, where another one has it.
 const POLL: Duration = Duration::from_secs(1);
 /// The wait after something has failed.
@@ -137,6 +140,12 @@ impl Watching {
                     watch.advance(reached).await?;
                 }
                 if !stop.is_cancelled() {
+                    if records.len() < PAGE {
+                        tokio::select! {
+                            () = stop.cancelled() => {}
+                            () = sleep(GATHER) => {}
+                        }
+                    }
                     continue;
                 }
             }
