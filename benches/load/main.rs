@@ -1,6 +1,6 @@
 //! The load benchmark: a real server with its Postgres and NATS, and clients on the same machine.
 //!
-//! `cargo bench --bench load -- [--runs 5] [--seconds 5] [--resources 100000] [--only create,read] [--access both]
+//! `cargo bench --bench load -- [--runs 5] [--seconds 5] [--resources 100000] [--only create,read] [--access both] [--clients 128]
 //! [--server URL]`
 //!
 //! Measured are, by these names: `read`, `search`, `transaction`, `create`, `latency` (until a write is searchable and in
@@ -50,6 +50,8 @@ pub(crate) struct Options {
     pub(crate) only: Vec<String>,
     /// Address of a running service (`http://127.0.0.1:8080/default/fhir`) instead of an own server.
     pub(crate) server: Option<String>,
+    /// Clients at once, where a workload is not to have its own number of them.
+    pub(crate) clients: Option<usize>,
     /// How the own server is guarded.
     pub(crate) access: access::Access,
     /// Where the own server keeps its data.
@@ -70,6 +72,7 @@ fn options() -> anyhow::Result<Options> {
         patients: 8200,
         only: Vec::new(),
         server: None,
+        clients: None,
         access: access::Access::Open,
         data: None,
     };
@@ -86,6 +89,7 @@ fn options() -> anyhow::Result<Options> {
             "--patients" => options.patients = value.parse()?,
             "--only" => options.only = value.split(',').map(str::to_owned).collect(),
             "--server" => options.server = Some(value),
+            "--clients" => options.clients = Some(value.parse()?),
             "--access" => options.access = access::Access::named(&value)?,
             "--data" => options.data = Some(value.into()),
             other => bail!("unknown option {other}"),

@@ -50,8 +50,11 @@ pub(crate) fn run(options: &Options, server: &Server, ground: &Ground<'_>) -> an
     report::print_head();
     let mut creates = None;
     for workloads in [reading(ground), writing(ground), vec![search(ground, "search, the store grown", 32)]] {
-        let chosen: Vec<&Workload<'_>> =
-            workloads.iter().filter(|workload| options.chooses(workload.name)).collect();
+        let chosen: Vec<Workload<'_>> = workloads
+            .into_iter()
+            .map(|workload| Workload { clients: options.clients.unwrap_or(workload.clients), ..workload })
+            .filter(|workload| options.chooses(workload.name))
+            .collect();
         let mut results: Vec<Vec<Measurement>> = vec![Vec::new(); chosen.len()];
         for _ in 0..options.runs {
             for (workload, results) in chosen.iter().zip(&mut results) {
