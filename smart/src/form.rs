@@ -1,12 +1,11 @@
 //! Reads forms (`application/x-www-form-urlencoded`) as OAuth has them: strictly, each parameter once, and never too much.
 
-use std::time::Duration;
-
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, web};
-use futures::StreamExt;
+use zeroize::Zeroizing;
 
+use crate::body::Unread;
 use crate::error::OAuthErrorCode::InvalidRequest;
 use crate::refusal::Refusal;
 
@@ -69,26 +68,16 @@ impl Form {
     }
 }
 
-/// How long a body may take to arrive: it is small, and whoever sends it drop by drop holds a connection.
-const BODY_WAIT: Duration = Duration::from_secs(20);
-
 /// Reads a body up to a bound, in size and in time.
-pub(crate) async fn body(mut payload: web::Payload, bytes_max: usize) -> Result<Vec<u8>, Refusal> {
-    let read = async {
-        let mut bytes = Vec::new();
-        while let Some(chunk) = payload.next().await {
-            let chunk = chunk.map_err(|_| Refusal::new(InvalidRequest, "the body cannot be read"))?;
-            if bytes.len() + chunk.len() > bytes_max {
-                let too_long = Refusal::new(InvalidRequest, "the body is too long");
-                return Err(too_long.with_status(StatusCode::PAYLOAD_TOO_LARGE));
-            }
-            bytes.extend_from_slice(&chunk);
+pub(crate) async fn body(payload: web::Payload, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    crate::body::read(payload, bytes_max).await.map_err(|unread| match unread {
+        Unread::TooLarge => {
+            Refusal::new(InvalidRequest, "the body is too long").with_status(StatusCode::PAYLOAD_TOO_LARGE)
         }
-        Ok(bytes)
-    };
-    let late = Refusal::new(InvalidRequest, "the body did not arrive in time")
-        .with_status(StatusCode::REQUEST_TIMEOUT);
-    tokio::time::timeout(BODY_WAIT, read).await.unwrap_or(Err(late))
+        Unread::Incomplete => Refusal::new(InvalidRequest, "the body cannot be read"),
+        Unread::Late => Refusal::new(InvalidRequest, "the body did not arrive in time")
+            .with_status(StatusCode::REQUEST_TIMEOUT),
+    })
 }
 
 /// What stands for something in a form (WHATWG URL section 5.1), but strictly: what is no escape is refused, and so is what is no

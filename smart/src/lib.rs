@@ -7,6 +7,7 @@ mod approval;
 mod approve;
 mod authorize;
 mod background;
+mod body;
 mod client;
 mod client_auth;
 mod discovery;

@@ -1,20 +1,17 @@
 //! Parameters of addresses and forms: each at most once (RFC 6749 section 3.1), within bounds.
 
-use std::time::Duration;
-
 use actix_web::HttpRequest;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::Payload;
-use futures::StreamExt as _;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
+
+use crate::body::{self, Unread};
 
 /// Bytes of an address's parameters or of a body at most. A request for every resource type's scope has about 6,000.
 pub(crate) const BYTES_MAX: usize = 16_384;
 /// Parameters at most; the page of consent sends one for each scope.
 const COUNT_MAX: usize = 500;
-/// How long a body may take to arrive.
-const BODY_WAIT: Duration = Duration::from_secs(20);
 
 /// Parameters as they were sent, without those that are empty: they count as left out (RFC 6749 section 3.1).
 pub(crate) struct Parameters(Vec<(String, Zeroizing<String>)>);
@@ -93,20 +90,11 @@ pub(crate) fn has_media_type(request: &HttpRequest, wanted: &str) -> bool {
 }
 
 /// Reads a body within its bounds.
-pub(crate) async fn read_body(mut body: Payload) -> Result<Zeroizing<Vec<u8>>, Malformed> {
-    let read = async {
-        // Has its whole size from the beginning, so that no copy of a password stays behind.
-        let mut whole = Zeroizing::new(Vec::with_capacity(BYTES_MAX));
-        while let Some(part) = body.next().await {
-            let part = part.map_err(|_| Malformed::Incomplete)?;
-            if whole.len() + part.len() > BYTES_MAX {
-                return Err(Malformed::TooLarge);
-            }
-            whole.extend_from_slice(&part);
-        }
-        Ok(whole)
-    };
-    tokio::time::timeout(BODY_WAIT, read).await.unwrap_or(Err(Malformed::Incomplete))
+pub(crate) async fn read_body(payload: Payload) -> Result<Zeroizing<Vec<u8>>, Malformed> {
+    body::read(payload, BYTES_MAX).await.map_err(|unread| match unread {
+        Unread::TooLarge => Malformed::TooLarge,
+        Unread::Incomplete | Unread::Late => Malformed::Incomplete,
+    })
 }
 
 #[cfg(test)]
