@@ -78,6 +78,7 @@ pub use call::{Body, Call, CheckedQuery, Conditions, Request};
 pub use complexity::Complexity;
 pub use dispatch::dispatch;
 pub(crate) use feed::event_line;
+pub(crate) use guard::forwarded;
 pub use guard::{Cors, Guard, GuardOptions, Limits, Rate, guard};
 pub use http::not_found;
 pub use large::Large;

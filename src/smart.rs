@@ -21,7 +21,7 @@ use crate::access::assignment::{Holder, Roles};
 use crate::access::gate::{Revocations, Standing};
 use crate::access::scope::unknown;
 use crate::access::{Action, Actions, Gate, Scopes};
-use crate::api::Service;
+use crate::api::{Service, forwarded};
 use crate::audit::{Audit, Networks};
 use crate::clock;
 
@@ -90,16 +90,12 @@ impl Host for SmartHost {
     }
 
     fn read_registered(&self, text: &str) -> Result<ScopesRead, ScopeRefused> {
-        match unknown(text) {
-            Some(at) => Err(ScopeRefused(format!("scope {at} is none of SMART App Launch"))),
-            None => Ok(words::shown(&Scopes::of_registration(text))),
-        }
+        registered(text).map(|scopes| words::shown(&scopes))
     }
 
     fn narrow(&self, asked: &str, allowed: &str) -> Result<String, ScopeRefused> {
         // Whether they go together is looked at when they are asked for; a registration may have more than one token.
-        let asked = self.read_registered(asked).map(|_| Scopes::of_registration(asked))?;
-        Ok(asked.within(&Scopes::of_registration(allowed)).to_string())
+        Ok(registered(asked)?.within(&Scopes::of_registration(allowed)).to_string())
     }
 
     fn has_role(&self, user: Uuid) -> bool {
@@ -134,8 +130,7 @@ impl Host for SmartHost {
 
     fn address(&self, request: &HttpRequest) -> String {
         let peer = request.peer_addr().map(|address| address.ip());
-        let forwarded = request.headers().get_all("x-forwarded-for").filter_map(|line| line.to_str().ok());
-        self.proxies.path(peer, forwarded).client.unwrap_or_default()
+        self.proxies.path(peer, forwarded(request)).client.unwrap_or_default()
     }
 
     fn caller<'a>(&'a self, request: &'a HttpRequest) -> LocalBoxFuture<'a, Result<Caller, HostError>> {
@@ -151,6 +146,14 @@ impl Host for SmartHost {
                     && principal.grant.as_ref().is_none_or(|grant| grant.owner().is_none()),
             })
         })
+    }
+}
+
+/// Scopes that a client is registered for, each of which has to be known.
+fn registered(text: &str) -> Result<Scopes, ScopeRefused> {
+    match unknown(text) {
+        Some(at) => Err(ScopeRefused(format!("scope {at} is none of SMART App Launch"))),
+        None => Ok(Scopes::of_registration(text)),
     }
 }
 

@@ -205,7 +205,7 @@ fn client(options: &GuardOptions, request: &HttpRequest, workspace: &str) -> Opt
 }
 
 /// What proxies say of the way of a request, in the order of the lines.
-pub(super) fn forwarded(request: &HttpRequest) -> impl Iterator<Item = &str> {
+pub(crate) fn forwarded(request: &HttpRequest) -> impl Iterator<Item = &str> {
     request.headers().get_all("x-forwarded-for").filter_map(|line| line.to_str().ok())
 }
 
